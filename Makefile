@@ -1,0 +1,89 @@
+# The course's commands. Each first builds what it needs in .venv (a few minutes, once).
+#
+#   make lab        fill my_course/ with the notebooks that are not there yet and open JupyterLab in it
+#   make test       check the style, run the unit tests and every notebook
+#   make soak       the long tests: repeats, fuzzing, kills, a browser, every answer pasted in
+#   make notebooks  run the notebooks and write their outputs back        (NOTEBOOKS="notebooks/01_....ipynb")
+#   make format     put the code into its standard layout; `make lint` only looks
+#   make clean      remove .venv (my_course/ is yours and stays)
+#
+# Settings:  make lab PYTHON=python3.12       the Python that .venv is built with, 3.11 or newer
+#            make lab LAB_ARGS="--port 9999"  more arguments for JupyterLab
+#            make test PYTEST_ARGS="-x -n0"   more arguments for pytest
+#            make test CONSTRAINTS=           the newest versions in place of those last tested
+
+VENV        := .venv
+PY          := $(VENV)/bin/python
+CONSTRAINTS := constraints.txt
+LAB_ARGS    :=
+PYTEST_ARGS :=
+NOTEBOOKS   :=
+
+# A stamp is written after the last step of an install, so a half-finished one is not taken for a whole one.
+VERSIONS    := $(if $(strip $(CONSTRAINTS)),tested,newest)
+INSTALLED   := $(VENV)/installed-$(VERSIONS)
+SOAKING     := $(VENV)/installed-$(VERSIONS)-soak
+PIP         := $(PY) -m pip --quiet --disable-pip-version-check
+WITH        := $(if $(strip $(CONSTRAINTS)),--constraint $(CONSTRAINTS),--upgrade --upgrade-strategy eager)
+NEW_ENOUGH  := import sys; sys.exit(sys.version_info < (3, 11))
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test soak notebooks format lint clean
+
+help:
+	@sed -n '/^#   make/s/^# *//p' Makefile
+
+lab: $(INSTALLED)
+	@$(PY) tools/my_course.py $(LAB_ARGS)
+
+test: $(INSTALLED) lint
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+soak: $(SOAKING)
+	$(PY) -m pytest -m soak --timeout 3600 $(PYTEST_ARGS)
+
+notebooks: $(INSTALLED)
+	$(PY) tools/notebooks.py execute $(NOTEBOOKS)
+
+format: $(INSTALLED)
+	$(PY) -m ruff check --quiet --fix .
+	$(PY) -m ruff format .
+
+lint: $(INSTALLED)
+	$(PY) -m ruff check --quiet .
+	$(PY) -m ruff format --quiet --check .
+
+clean:
+	rm -rf $(VENV)
+
+# An environment whose Python no longer starts (it was upgraded or moved) is built anew.
+ifneq ($(shell $(PY) -c "print(1)" 2>/dev/null),1)
+.PHONY: $(INSTALLED)
+endif
+
+$(INSTALLED): pyproject.toml $(CONSTRAINTS)
+	@if ! $(PY) -c "$(NEW_ENOUGH)" 2>/dev/null || ! $(PY) -m pip --version >/dev/null 2>&1; then \
+	  python=; for name in $(if $(PYTHON),"$(PYTHON)",python3 python3.14 python3.13 python3.12 python3.11 python); do \
+	    if "$$name" -c "$(NEW_ENOUGH)" 2>/dev/null; then python=$$name; break; fi; \
+	  done; \
+	  if [ -z "$$python" ]; then \
+	    echo "make: the course needs Python 3.11 or newer; $(if $(PYTHON),$(PYTHON) is not that,python3 here is: $$(python3 --version 2>&1))." >&2; \
+	    echo "make: install one, or name one that you have:  make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; \
+	    exit 1; \
+	  fi; \
+	  echo "Building $(VENV) with $$("$$python" --version)"; \
+	  "$$python" -m venv --clear $(VENV) >/dev/null 2>&1 || { \
+	    "$$python" -m venv --clear --without-pip $(VENV) && \
+	    "$$python" -m pip --quiet --disable-pip-version-check --python $(PY) install pip; \
+	  } || { echo "make: $$python could not build $(VENV); it needs pip and the venv module." >&2; exit 1; }; \
+	fi
+	@rm -f $(VENV)/installed-*
+	@echo "Installing the course and what it needs into $(VENV) (the first time this takes minutes)"
+	@$(PIP) install $(WITH) --editable ".[test]"
+	@mkdir -p $(VENV)/share/jupyter/lab/settings
+	@cp tools/jupyterlab_settings.json $(VENV)/share/jupyter/lab/settings/overrides.json
+	@touch $@
+
+$(SOAKING): $(INSTALLED)
+	@$(PIP) install $(WITH) --editable ".[test,soak]"
+	@touch $@
