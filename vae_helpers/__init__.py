@@ -1,0 +1,67 @@
+"""Helpers for the course on variational autoencoders for image synthesis.
+
+Everything a notebook needs can be imported from here: `from vae_helpers import load, fit, claim`. Names are
+resolved when first used (PEP 562), so that importing the package costs next to nothing beyond `import torch`.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES: dict[str, tuple[str, ...]] = {
+    "images": (
+        "binarise",
+        "check_images",
+        "dequantise",
+        "enlarge",
+        "grid",
+        "levels_of",
+        "random_shift",
+        "to_float",
+        "to_uint8",
+    ),
+    "devices": ("Machine", "machine", "seed_everything"),
+    "data": ("Dataset", "Split", "load"),
+    "distributions": (
+        "BernoulliLikelihood",
+        "ContinuousBernoulli",
+        "ContinuousBernoulliLikelihood",
+        "DiscretisedGaussian",
+        "DiscretisedGaussianLikelihood",
+        "GaussianLikelihood",
+        "GreyBernoulli",
+        "GreyBernoulliLikelihood",
+        "bits_per_dim",
+        "diagonal_gaussian",
+        "kl",
+        "kl_monte_carlo",
+        "kl_to_standard_normal",
+        "standard_normal",
+    ),
+    "models": ("VAE", "Autoencoder", "LinearGaussianVAE", "ProbabilisticPCA", "mlp_vae"),
+    "objectives": ("Elbo", "elbo", "importance_weighted_bound", "negative_elbo", "squared_error"),
+    "checkpoints": ("CheckpointError",),
+    "training": ("History", "TrainingDiverged", "fit"),
+    "evaluation": ("Estimate", "evaluate", "log_likelihood", "mean_and_error"),
+    "widgets": ("explore",),
+    "lessons": ("claim", "claims", "exercise", "hint", "progress", "solution"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+_MODULES = (*_HOMES, "plots")
+
+__all__ = sorted([*_HOME_OF, *_MODULES])
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+        globals()[name] = value  # the next access does not come here
+        return value
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"vae_helpers has no {name!r}; it has: {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

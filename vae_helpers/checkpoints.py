@@ -1,0 +1,141 @@
+"""Model files: safetensors, never pickle, so that opening one cannot run code.
+
+A file carries, besides the tensors, a header: format, the model's class, notes (plain JSON) and a SHA-256 digest of
+the tensors. It is written to a temporary file first and then moved into place, so a file is never half written; it
+is read and checked whole before a model is touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+FORMAT = "vae_helpers/1"
+
+
+class CheckpointError(ValueError):
+    """A model file that cannot be used; the message says why and what to do."""
+
+
+def save(path: str | os.PathLike, model: nn.Module, **notes: Any) -> Path:
+    """Write the model's parameters and buffers to `path`, replacing what is there in one step.
+
+    Args:
+        path: ends in .safetensors by custom; missing folders are made.
+        model: any module.
+        notes: plain values (JSON) to keep with it, such as `latent_dim=16`.
+    Returns:
+        the path.
+    Raises:
+        TypeError: a note that JSON cannot hold.
+    """
+    return write(path, model.state_dict(), kind=type(model).__name__, notes=notes)
+
+
+def load(path: str | os.PathLike, model: nn.Module) -> dict[str, Any]:
+    """Read a file written by `save` into `model`, whole or not at all.
+
+    Returns:
+        the notes.
+    Raises:
+        FileNotFoundError: no such file.
+        CheckpointError: not a checkpoint, damaged, or of another model; the model is as it was.
+    """
+    tensors, kind, notes = read(path)
+    check_fits(path, tensors, kind, model)
+    model.load_state_dict(tensors)
+    return notes
+
+
+def write(path: str | os.PathLike, tensors: dict[str, Tensor], kind: str, notes: dict[str, Any]) -> Path:
+    """Write named tensors and notes to `path`, atomically. See `save`."""
+    from safetensors.torch import save as to_bytes
+
+    path = Path(path)
+    tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    try:
+        header = {"format": FORMAT, "kind": kind, "notes": json.dumps(notes), "digest": digest(tensors)}
+    except TypeError as error:
+        raise TypeError(f"notes must be plain values that JSON can hold: {error}.") from error
+    content = to_bytes(tensors, metadata=header)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def read(path: str | os.PathLike) -> tuple[dict[str, Tensor], str, dict[str, Any]]:
+    """The tensors, the kind of model and the notes of a file, checked against its digest. See `load`."""
+    from safetensors import safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no checkpoint {path}. Check the name, or train and save the model first.")
+    cure = "Use a file written by vae_helpers.checkpoints.save, or save the model again."
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except Exception as error:  # safetensors raises its own error, and others on damaged headers
+        raise CheckpointError(f"{path} is damaged or no safetensors file ({_short(error)}). {cure}") from error
+    if header.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is a safetensors file, but not one of this package's. {cure}")
+    if header.get("digest") != digest(tensors):
+        raise CheckpointError(f"{path} is damaged: its numbers do not match the digest stored with them. {cure}")
+    try:
+        notes = json.loads(header["notes"])
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged: its notes cannot be read. {cure}") from error
+    return tensors, header.get("kind", "?"), notes
+
+
+def check_fits(path: str | os.PathLike, tensors: dict[str, Tensor], kind: str, model: nn.Module) -> None:
+    """Raise CheckpointError unless the tensors are exactly those of `model`, in name, shape and dtype."""
+    own = model.state_dict()
+    problems = [f"lacks {name}" for name in own if name not in tensors]
+    problems += [f"has {name}, which the model lacks" for name in tensors if name not in own]
+    for name in own.keys() & tensors.keys():
+        theirs, ours = tensors[name], own[name]
+        if theirs.shape != ours.shape or theirs.dtype != ours.dtype:
+            problems.append(f"has {name} as {_kind(theirs)}, the model as {_kind(ours)}")
+    if problems:
+        more = f", and {len(problems) - 3} more differences" if len(problems) > 3 else ""
+        raise CheckpointError(
+            f"{path} holds another model (a {kind}; this is a {type(model).__name__}): "
+            f"it {'; '.join(problems[:3])}{more}. "
+            "Build the model with the settings it was saved with."
+        )
+
+
+def digest(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 over names, dtypes, shapes and bytes of the tensors, in the order of their names."""
+    total = hashlib.sha256()
+    for name in sorted(tensors):
+        t = tensors[name].detach().cpu().contiguous()
+        total.update(f"{name} {t.dtype} {tuple(t.shape)}\n".encode())
+        if t.numel():
+            total.update(t.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
+
+
+def _kind(t: Tensor) -> str:
+    return f"{str(t.dtype).removeprefix('torch.')} {tuple(t.shape)}"
+
+
+def _short(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]

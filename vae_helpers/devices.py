@@ -1,0 +1,151 @@
+"""Which device, numeric precision and thread count to train with on this machine, and why.
+
+    VAE_HELPERS_DEVICE      cpu | cuda | mps      (default: CUDA if there is one, otherwise the CPU)
+    VAE_HELPERS_PRECISION   float32 | bfloat16    (default: what is fast on the device)
+    VAE_HELPERS_THREADS     a whole number        (default: measured once, unless OMP_NUM_THREADS is set)
+
+set in the environment, override the choice.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import random
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+SMALL_MODEL = 200_000  # parameters; below it, casting to bfloat16 costs more than it saves (measured)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What training runs on here. `str(machine())` says it in one line."""
+
+    device: torch.device
+    precision: torch.dtype  # of matrix products and convolutions in larger models; losses stay float32
+    threads: int  # OpenMP threads of the CPU
+    channels_last: bool  # memory format that convolutions are fast in
+    reason: str
+
+    def __str__(self) -> str:
+        return f"Training on {self.reason}."
+
+    def precision_for(self, model: torch.nn.Module) -> torch.dtype:
+        """The precision that is fast for this model: small ones stay in float32 on a CPU."""
+        size = sum(p.numel() for p in model.parameters())
+        if self.device.type == "cpu" and size < SMALL_MODEL and "VAE_HELPERS_PRECISION" not in os.environ:
+            return torch.float32
+        return self.precision
+
+
+@functools.cache
+def machine() -> Machine:
+    """Look once at the machine, set torch's thread count, and return what was chosen.
+
+    Raises:
+        ValueError: an environment variable asks for something unknown.
+        RuntimeError: an environment variable asks for a device that is not here.
+    """
+    device = _device()
+    if device.type == "cuda":
+        precision = _precision(torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32)
+        threads, name = torch.get_num_threads(), torch.cuda.get_device_name(device)
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        how = f"the GPU {name} in {_name(precision)}"
+    elif device.type == "mps":
+        precision, threads = _precision(torch.float32), torch.get_num_threads()
+        how = f"Apple's GPU (MPS) in {_name(precision)}; this course has not been tested on it"
+    else:
+        unit = _matrix_unit()
+        precision = _precision(torch.bfloat16 if unit else torch.float32)
+        threads = _threads()
+        if "VAE_HELPERS_PRECISION" in os.environ:
+            why = "asked for by VAE_HELPERS_PRECISION"
+        elif unit:
+            why = f"it has {unit}; models under {SMALL_MODEL:,} parameters in float32"
+        else:
+            why = "it has no unit for bfloat16 products"
+        how = f"the CPU, {threads} thread{'s' * (threads > 1)}, {_name(precision)} ({why})"
+    return Machine(device, precision, threads, channels_last=precision == torch.bfloat16, reason=how)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python's, NumPy's and torch's random numbers, on every device, so that a run can be repeated.
+
+    Bitwise repeatable on one machine with one thread count; between processors sums round differently.
+    """
+    import numpy as np
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def _device() -> torch.device:
+    wish = os.environ.get("VAE_HELPERS_DEVICE", "").strip().lower()
+    if wish not in ("", "cpu", "cuda", "mps"):
+        raise ValueError(f"VAE_HELPERS_DEVICE={wish!r} is not one of cpu, cuda, mps.")
+    if wish == "cuda" and not torch.cuda.is_available():
+        raise RuntimeError("VAE_HELPERS_DEVICE=cuda, but torch sees no CUDA device. Unset it to train on the CPU.")
+    if wish == "mps" and not torch.backends.mps.is_available():
+        raise RuntimeError("VAE_HELPERS_DEVICE=mps, but torch sees no Apple GPU. Unset it to train on the CPU.")
+    return torch.device(wish or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def _precision(default: torch.dtype) -> torch.dtype:
+    wish = os.environ.get("VAE_HELPERS_PRECISION", "").strip().lower()
+    if wish and wish not in PRECISIONS:
+        raise ValueError(f"VAE_HELPERS_PRECISION={wish!r} is not one of {', '.join(PRECISIONS)}.")
+    return PRECISIONS.get(wish, default)
+
+
+def _name(precision: torch.dtype) -> str:
+    return str(precision).removeprefix("torch.")
+
+
+def _matrix_unit() -> str:
+    """The CPU's fast path for bfloat16 products, or an empty string."""
+    if os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in ("SSE41", "AVX", "AVX2", "AVX512_CORE"):
+        return ""  # the library that would use it is told not to
+    probes = {"AMX": "_is_amx_tile_supported", "AVX512-BF16": "_is_avx512_bf16_supported"}
+    for unit, probe in probes.items():
+        if getattr(torch.cpu, probe, lambda: False)():
+            return unit
+    return ""
+
+
+def _threads() -> int:
+    """Set and return the CPU thread count: as asked for, or the one that is measured to be faster."""
+    wish = os.environ.get("VAE_HELPERS_THREADS")
+    if wish is not None:
+        if not wish.isdigit() or int(wish) < 1:
+            raise ValueError(f"VAE_HELPERS_THREADS={wish!r} is not a whole number of at least 1.")
+        torch.set_num_threads(int(wish))
+    elif "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > 1:
+        many = torch.get_num_threads()
+        seconds = {count: _probe(count) for count in (1, many)}
+        torch.set_num_threads(many if seconds[many] < 0.8 * seconds[1] else 1)
+    return torch.get_num_threads()
+
+
+def _probe(threads: int) -> float:
+    """Seconds that a small training step takes with this many threads (median of several)."""
+    torch.set_num_threads(threads)
+    x, w = torch.ones(128, 256), torch.ones(256, 256)
+    return median_seconds(lambda: torch.relu(x @ w) @ w, rounds=30)
+
+
+def median_seconds(work: Callable[[], object], rounds: int) -> float:
+    """Median wall-clock seconds of `work()` over `rounds` calls, after two that are not counted."""
+    times = []
+    for _ in range(rounds + 2):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[2:])

@@ -1,0 +1,92 @@
+"""Numbers about trained models, each with its spread."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from vae_helpers.images import check_images
+from vae_helpers.objectives import elbo, importance_weighted_bound
+
+
+class Estimate(NamedTuple):
+    """A mean over images and the standard error of that mean."""
+
+    mean: float
+    standard_error: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f} ± {self.standard_error:.2f}"
+
+
+def mean_and_error(values: Tensor) -> Estimate:
+    """The mean of independent values and its standard error, the sample deviation over root n.
+
+    Args:
+        values: (N,), N >= 2, finite.
+    """
+    values = values.detach().double()
+    if values.dim() != 1 or len(values) < 2:
+        raise ValueError(f"values must be a vector of at least two numbers, not of shape {tuple(values.shape)}.")
+    return Estimate(values.mean().item(), (values.std() / math.sqrt(len(values))).item())
+
+
+@torch.no_grad()
+def evaluate(
+    model: Any, images: Tensor, samples: int = 10, batch_size: int = 500, seed: int = 0
+) -> dict[str, Estimate]:
+    """Held-out ELBO and its parts.
+
+    Args:
+        model: a VAE.
+        images: stored images, `uint8` (N, C, H, W), prepared once by `model.prepare`.
+        samples: draws of z per image; more make the estimate for each image, not the set of images, more exact.
+        batch_size: images at a time.
+        seed: of preparation and draws.
+    Returns:
+        "elbo", "distortion" (= -E_q[log p(x | z)]) and "kl", nats per image, with the standard error over images.
+    """
+    parts = _over_batches(lambda x: torch.stack(elbo(model, x, samples), -1), model, images, batch_size, seed)
+    bound, log_likelihood, kl = (mean_and_error(column) for column in parts.unbind(-1))
+    return {
+        "elbo": bound,
+        "distortion": Estimate(-log_likelihood.mean, log_likelihood.standard_error),
+        "kl": kl,
+    }
+
+
+@torch.no_grad()
+def log_likelihood(
+    model: Any, images: Tensor, samples: int = 500, batch_size: int = 100, chunk: int = 50, seed: int = 0
+) -> Estimate:
+    """Importance-weighted estimate of the held-out log p(x) (Burda et al. 2016), a lower bound in expectation.
+
+    Memory grows with batch_size * chunk, not with the number of images or samples.
+
+    Args:
+        model, images, batch_size, seed: as for `evaluate`.
+        samples: K, draws per image.
+        chunk: draws at a time.
+    Returns:
+        nats per image, with the standard error over images.
+    """
+    bound = _over_batches(
+        lambda x: importance_weighted_bound(model, x, samples, chunk)[:, None],
+        model,
+        images,
+        batch_size,
+        seed,
+    )
+    return mean_and_error(bound[:, 0])
+
+
+def _over_batches(measure: Any, model: Any, images: Tensor, batch_size: int, seed: int) -> Tensor:
+    """`measure` of all images, batch by batch, with seeded noise; the random state outside is left alone."""
+    check_images(images)
+    device = model.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        return torch.cat([measure(model.prepare(batch.to(device))).cpu() for batch in images.split(batch_size)])

@@ -1,0 +1,7 @@
+"""Model families, one file each."""
+
+from vae_helpers.models.autoencoder import Autoencoder
+from vae_helpers.models.ppca import LinearGaussianVAE, ProbabilisticPCA
+from vae_helpers.models.vae import VAE, mlp_vae
+
+__all__ = ["VAE", "Autoencoder", "LinearGaussianVAE", "ProbabilisticPCA", "mlp_vae"]

@@ -1,0 +1,88 @@
+"""The variational autoencoder (Kingma & Welling 2014; Rezende, Mohamed & Wierstra 2014)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Independent
+
+from vae_helpers.distributions import BernoulliLikelihood, diagonal_gaussian, soft_bound, standard_normal
+from vae_helpers.models.layers import mlp
+
+
+class VAE(nn.Module):
+    """p(z) = N(0, I), p(x | z) from a decoder network and a likelihood, q(z | x) from an encoder network.
+
+    Args:
+        encoder: (N, C, H, W) -> (N, 2 D): the means, then the logs of the variances.
+        decoder: (N, D) -> (N, C, H, W): what the likelihood makes a distribution of.
+        likelihood: a module of `vae_helpers.distributions`, such as `BernoulliLikelihood()`.
+        latent_dim: D.
+    """
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, likelihood: nn.Module, latent_dim: int):
+        super().__init__()
+        self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
+        self.latent_dim = latent_dim
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    @property
+    def prior(self) -> Independent:
+        """p(z) = N(0, I), event shape (D,)."""
+        return standard_normal(self.latent_dim, self.device)
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """Stored images `uint8` (N, C, H, W) as the data that the likelihood is defined on."""
+        return self.likelihood.prepare(images)
+
+    def encode(self, x: Tensor) -> Independent:
+        """(N, C, H, W) -> q(z | x), batch shape (N,), event shape (D,)."""
+        mu, raw_log_var = self.encoder(x).float().chunk(2, dim=-1)  # (N, D) each
+        return diagonal_gaussian(mu, soft_bound(raw_log_var))
+
+    def decode(self, z: Tensor) -> Independent:
+        """Codes (..., D) -> p(x | z), batch shape (...), event shape (C, H, W)."""
+        flat = self.decoder(z.reshape(-1, self.latent_dim)).float()  # (prod(...), C, H, W)
+        return self.likelihood(flat.reshape(*z.shape[:-1], *flat.shape[1:]))
+
+    @torch.no_grad()
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """The decoder's mean image at the mean of q(z | x): (N, C, H, W). No sampling, in train and eval mode alike."""
+        return self.decode(self.encode(x).mean).mean
+
+    @torch.no_grad()
+    def sample(self, n: int) -> Tensor:
+        """n draws of the model: z ~ p(z), then x ~ p(x | z), pixel noise and all. (n, C, H, W)."""
+        return self.decode(self.prior.sample((n,))).sample()
+
+    @torch.no_grad()
+    def sample_means(self, n: int) -> Tensor:
+        """The mean images E[x | z] at n draws z ~ p(z), (n, C, H, W): smoother than samples, and not samples."""
+        return self.decode(self.prior.sample((n,))).mean
+
+
+def mlp_vae(
+    image_shape: Sequence[int],
+    latent_dim: int,
+    hidden: Sequence[int] = (256,),
+    likelihood: nn.Module | None = None,
+) -> VAE:
+    """A VAE of fully connected layers.
+
+    Args:
+        image_shape: (C, H, W).
+        latent_dim: D.
+        hidden: sizes of the encoder's hidden layers; the decoder mirrors them.
+        likelihood: by default `BernoulliLikelihood()`.
+    """
+    dims = math.prod(image_shape)
+    encoder = nn.Sequential(nn.Flatten(), mlp([dims, *hidden, 2 * latent_dim]))
+    decoder = nn.Sequential(mlp([latent_dim, *reversed(hidden), dims]), nn.Unflatten(-1, tuple(image_shape)))
+    return VAE(encoder, decoder, likelihood or BernoulliLikelihood(), latent_dim)

@@ -1,0 +1,208 @@
+"""Figures: each function takes data and returns a matplotlib figure, to be shown as the last line of a cell.
+
+One style for all: Okabe & Ito's eight colours, told apart with any colour vision, line styles that differ as well,
+small images drawn pixel by pixel. Importing this module applies it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from vae_helpers.images import grid
+from vae_helpers.training import History
+
+COLOURS = {
+    "blue": "#0072B2",
+    "orange": "#E69F00",
+    "green": "#009E73",
+    "vermilion": "#D55E00",
+    "purple": "#CC79A7",
+    "sky": "#56B4E9",
+    "black": "#000000",
+    "yellow": "#F0E442",
+}
+LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 3)))
+SEQUENTIAL = "viridis"  # for amounts; even in lightness, so it survives a grey print
+DIVERGING = "PuOr"  # for signed amounts around zero
+
+
+def use_style() -> None:
+    """Apply the course's style to matplotlib; done once when this module is imported."""
+    plt.rcParams.update(
+        {
+            "axes.prop_cycle": cycler(color=list(COLOURS.values())) + cycler(linestyle=LINES),
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": "medium",
+            "axes.titlelocation": "left",
+            "figure.constrained_layout.use": True,
+            "figure.figsize": (7.0, 3.6),
+            "figure.dpi": 100,
+            "savefig.dpi": 100,
+            "font.size": 11,
+            "image.cmap": SEQUENTIAL,
+            "image.interpolation": "nearest",
+            "legend.frameon": False,
+            "lines.linewidth": 1.8,
+        }
+    )
+
+
+use_style()
+
+
+def images(batch: Tensor, columns: int | None = None, title: str = "", scale: float = 1.0) -> Figure:
+    """A grid of pictures.
+
+    Args:
+        batch: (N, C, H, W), `uint8` or float in [0, 1].
+        columns: pictures in a row; by default nearly square.
+        title: stands above it.
+        scale: enlarges or shrinks the figure.
+    """
+    picture = grid(batch, columns)
+    height, width = picture.shape[:2]
+    wide = scale * min(7.5, 0.9 * width / batch.shape[-1] + 0.4)
+    fig, ax = plt.subplots(figsize=(wide, wide * height / width + 0.35 * bool(title)))
+    show_picture(ax, picture, title)
+    return finish(fig)
+
+
+def rows(named: Mapping[str, Tensor], title: str = "", scale: float = 1.0) -> Figure:
+    """Rows of pictures under each other, a name to the left of each: originals, reconstructions, ...
+
+    Args:
+        named: name -> (N, C, H, W) with the same N, or fewer.
+        title: stands above it.
+        scale: enlarges or shrinks the figure.
+    """
+    most = max(len(batch) for batch in named.values())
+    one = scale * min(0.9, 7.0 / most)
+    fig, axes = plt.subplots(len(named), 1, figsize=(one * most + 1.6, one * len(named) + 0.4 * bool(title)))
+    for ax, (name, batch) in zip(np.atleast_1d(axes), named.items(), strict=True):
+        if len(batch) < most:  # white places, so that all rows have the same width
+            blank = torch.full((most - len(batch), *batch.shape[1:]), 255 if batch.dtype == torch.uint8 else 1.0)
+            batch = torch.cat([batch.cpu(), blank.to(batch.dtype)])
+        show_picture(ax, grid(batch, most))
+        ax.text(-0.01, 0.5, name, transform=ax.transAxes, ha="right", va="center")
+    fig.suptitle(title, x=0.01, ha="left", fontsize="medium") if title else None
+    return finish(fig)
+
+
+def history(record: History, parts: Sequence[str] = ("loss",), ylabel: str = "nats per image") -> Figure:
+    """The curves of a training run: each part on training images and, dashed with dots, on validation images.
+
+    Args:
+        record: what `fit` returned.
+        parts: names of its parts, such as ("distortion", "kl").
+        ylabel: the vertical axis with its unit.
+    Raises:
+        KeyError: a part that was not recorded; the message lists those that were.
+    """
+    fig, ax = plt.subplots()
+    for part, colour in zip(parts, COLOURS.values(), strict=False):
+        if part not in record.train:
+            raise KeyError(f"{part!r} was not recorded; there are: {', '.join(record.train)}.")
+        ax.plot(record.step, record.train[part], color=colour, ls="-", label=f"{part}, training")
+        if record.validation.get(part):
+            x, y = record.validation_step, record.validation[part]
+            ax.plot(x, y, "o--", color=colour, ms=4, label=f"{part}, validation")
+    ax.set(xlabel="training step", ylabel=ylabel)
+    ax.legend()
+    return finish(fig)
+
+
+def curves(
+    x: Tensor | Sequence[float],
+    named: Mapping[str, Tensor | Sequence[float]],
+    xlabel: str,
+    ylabel: str,
+    title: str = "",
+    log: str = "",
+    errors: Mapping[str, Tensor | Sequence[float]] | None = None,
+) -> Figure:
+    """Several curves over the same x.
+
+    Args:
+        x: (N,).
+        named: name -> (N,); the name stands in the legend.
+        xlabel, ylabel: with units.
+        title: stands above.
+        log: "x", "y" or "xy" for logarithmic axes.
+        errors: name -> (N,), drawn as bands of plus and minus that much.
+    """
+    fig, ax = plt.subplots()
+    at = as_array(x)
+    for name, y in named.items():
+        (line,) = ax.plot(at, as_array(y), label=name)
+        if errors and name in errors:
+            low, high = as_array(y) - as_array(errors[name]), as_array(y) + as_array(errors[name])
+            ax.fill_between(at, low, high, color=line.get_color(), alpha=0.2, lw=0)
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    if "x" in log:
+        ax.set_xscale("log")
+    if "y" in log:
+        ax.set_yscale("log")
+    if len(named) > 1:
+        ax.legend()
+    return finish(fig)
+
+
+def latent_map(codes: Tensor, labels: Tensor, classes: Sequence[str], title: str = "") -> Figure:
+    """Two-dimensional codes as points, each drawn as the name of its class, so that colour is not needed to read it.
+
+    Args:
+        codes: (N, 2).
+        labels: (N,), whole numbers that index `classes`.
+        classes: names, best of one letter.
+        title: stands above.
+    Raises:
+        ValueError: codes are not two-dimensional.
+    """
+    if codes.dim() != 2 or codes.shape[1] != 2:
+        raise ValueError(f"codes must have shape (N, 2) to be drawn as a map, not {tuple(codes.shape)}.")
+    fig, ax = plt.subplots(figsize=(6.0, 5.5))
+    colours = class_colours(len(classes))
+    for k, name in enumerate(classes):
+        points = as_array(codes[labels == k])
+        marker = f"${name}$" if len(name) == 1 else "o"
+        ax.scatter(*points.T, s=36, marker=marker, color=colours(k), linewidths=0.3, label=name)
+    ax.set(xlabel="code, dimension 1", ylabel="code, dimension 2", title=title, aspect="equal")
+    ax.set_adjustable("datalim")
+    return finish(fig)
+
+
+def class_colours(n: int) -> ListedColormap:
+    """n colours for classes: Okabe and Ito's without yellow (too pale on white), then lighter greys and browns."""
+    extra = ["#7F7F7F", "#8C510A", "#5E3C99"]
+    chosen = [c for name, c in COLOURS.items() if name != "yellow"] + extra
+    return ListedColormap([chosen[i % len(chosen)] for i in range(n)])
+
+
+def show_picture(ax: Axes, picture: np.ndarray, title: str = "") -> None:
+    """Draw an (H, W, 3) picture pixel by pixel, without axes."""
+    ax.imshow(np.asarray(picture), interpolation="nearest")
+    ax.set_axis_off()
+    ax.set_title(title)
+
+
+def as_array(values: Tensor | Sequence[float]) -> np.ndarray:
+    """Numbers on any device as a NumPy array of doubles."""
+    if isinstance(values, Tensor):
+        return values.detach().double().cpu().numpy()
+    return np.asarray([float(v) for v in values]) if not isinstance(values, np.ndarray) else values
+
+
+def finish(fig: Figure) -> Figure:
+    """Take the figure out of pyplot's list, so that a notebook shows it once: as the value of the cell."""
+    plt.close(fig)
+    return fig

@@ -1,0 +1,484 @@
+"""`fit`: one robust and fast training loop for every model with one optimiser.
+
+It is the dozen lines of notebook 01 - draw a batch, compute the loss, step downhill - plus what a learner should not
+have to write each time: a learning-rate schedule, a progress bar, validation, stopping and going on later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vae_helpers import checkpoints
+from vae_helpers.devices import machine
+from vae_helpers.images import check_images, to_float
+from vae_helpers.objectives import negative_elbo
+
+Objective = Callable[..., dict[str, Tensor]]
+
+
+class TrainingDiverged(ArithmeticError):
+    """The loss or its gradient became NaN or infinite; the message says where and names likely causes."""
+
+
+@dataclass
+class History:
+    """What happened during training, as plain data.
+
+    Attributes:
+        step: steps at which `train` was recorded; a record is the mean over the steps since the one before.
+        train: for each part of the loss, and "grad_norm", its records; nats per image where the loss is.
+        validation_step, validation: the same on validation images, at fewer steps.
+        seconds: wall-clock time spent, over all sessions of a resumed run.
+        stopped: why training ended early, or "".
+    """
+
+    step: list[int] = field(default_factory=list)
+    train: dict[str, list[float]] = field(default_factory=dict)
+    validation_step: list[int] = field(default_factory=list)
+    validation: dict[str, list[float]] = field(default_factory=dict)
+    seconds: float = 0.0
+    stopped: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists, numbers and strings, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> History:
+        """The inverse of `to_dict`."""
+        return cls(**data)
+
+    def __repr__(self) -> str:
+        steps = self.step[-1] if self.step else 0
+        text = f"History: {steps} steps in {self.seconds:.1f} s"
+        for where, values in (("train", self.train), ("validation", self.validation)):
+            if values.get("loss"):
+                text += f", {where} loss {values['loss'][-1]:.2f}"
+        return text + (f" ({self.stopped})" if self.stopped else "")
+
+
+def fit(
+    model: nn.Module,
+    images: Tensor,
+    *,
+    steps: int,
+    batch_size: int = 128,
+    learning_rate: float = 1e-3,
+    objective: Objective = negative_elbo,
+    weights: Callable[[int], dict[str, float]] | None = None,
+    validation: Tensor | None = None,
+    validate_every: int | None = None,
+    augment: Callable[[Tensor], Tensor] | None = None,
+    callback: Callable[[int, nn.Module], None] | None = None,
+    callback_every: int | None = None,
+    checkpoint: str | os.PathLike | None = None,
+    checkpoint_every: int | None = None,
+    resume: bool = False,
+    precision: torch.dtype | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> History:
+    """Train `model` on `images` with Adam, linear warm-up and cosine decay of the learning rate.
+
+    Images stay `uint8` on the training device and are made floats batch by batch, by `model.prepare`. Each epoch is a
+    new permutation; a batch that reaches the end of one goes on with the next, so all batches are equally large.
+    Ctrl-C or the notebook's Stop button ends training after the current step: what was learned stays in the model, the
+    checkpoint (if any) is written, and the History so far is returned. A second Ctrl-C interrupts at once.
+
+    Args:
+        model: trained in place, moved to the training device, left in the mode (train or eval) it came in.
+        images: `uint8` (N, C, H, W).
+        steps: optimiser steps in all, >= 1.
+        batch_size: images per step; at most N are used.
+        learning_rate: its peak, reached after 5 % of the steps (at most 100), then falling to zero.
+        objective: called as `objective(model, x, **weights(step))`; returns a dict of (B,) tensors, of which "loss" is
+            minimised (its mean over the batch) and all are recorded.
+        weights: numbers for the objective that change with the step: `lambda step: {"beta": min(1, step / 500)}`.
+        validation: `uint8` images for a second curve; never trained on.
+        validate_every: steps between validations; by default a tenth of `steps`.
+        augment: from a `uint8` batch to a `uint8` batch, such as `random_shift`; training images only.
+        callback: called as `callback(step, model)` before the first step, every `callback_every` steps and after the
+            last; in eval mode, without gradients, and without disturbing the random numbers of training.
+        callback_every: by default a tenth of `steps`.
+        checkpoint: file to keep the whole state of training in. It must not exist, unless `resume`.
+        checkpoint_every: steps between checkpoints; by default a tenth of `steps`. One is always written at the end.
+        resume: go on from `checkpoint` if it exists, to bit-identical weights on the same machine.
+        precision: torch.float32 or torch.bfloat16 for matrix products; by default what is fast here (`machine()`).
+        seed: of batches, noise and dropout; the random state outside is left as it was. (The model's own initial
+            weights were drawn before.)
+        progress: show a bar with live numbers. Never shown when notebooks are executed for committing.
+    Returns:
+        a History.
+    Raises:
+        TypeError, ValueError: an argument out of its domain.
+        FileExistsError: `checkpoint` exists and `resume` is off.
+        CheckpointError: the checkpoint is damaged, or of another model or run.
+        TrainingDiverged: NaN or infinity in loss or gradient; the model keeps its last finite weights.
+    """
+    _check_arguments(steps, batch_size, learning_rate, images, validation)
+    run = _Run(
+        model=model,
+        images=images,
+        steps=steps,
+        batch_size=min(batch_size, len(images)),
+        learning_rate=learning_rate,
+        objective=objective,
+        weights=weights or (lambda step: {}),
+        validation=validation,
+        augment=augment,
+        precision=precision or machine().precision_for(model),
+        seed=seed,
+    )
+    path = Path(checkpoint) if checkpoint is not None else None
+    tenth = max(1, steps // 10)
+    with run.prepared(), _Interrupts() as interrupts:
+        if path is not None and path.exists():
+            if not resume:
+                raise FileExistsError(f"{path} exists. Say resume=True to go on from it, or delete it to begin anew.")
+            run.resume_from(path)
+        bar = _bar(steps, run.step, progress)
+        before, start = run.history.seconds, time.perf_counter()
+        if callback and run.step == 0:
+            run.undisturbed(callback, 0, model)
+        while run.step < steps:
+            stop = interrupts.asked
+            if not stop:
+                run.advance()
+            last = stop or run.step == steps
+            if last or run.step % run.log_every == 0:
+                run.log()
+                bar.update_to(run.step, run.history)
+            if validation is not None and (last or run.step % (validate_every or tenth) == 0):
+                run.validate()
+                bar.update_to(run.step, run.history)
+            run.history.seconds = before + time.perf_counter() - start
+            if stop:
+                run.history.stopped = f"stopped by hand after step {run.step} of {steps}"
+            if path is not None and (last or run.step % (checkpoint_every or tenth) == 0):
+                run.save_to(path)
+            if callback and not stop and (last or run.step % (callback_every or tenth) == 0):
+                run.undisturbed(callback, run.step, model)
+            if stop:
+                break
+        bar.close()
+    if run.history.stopped:
+        print(f"Training was {run.history.stopped}; the model keeps what it learned.")
+    return run.history
+
+
+def _check_arguments(
+    steps: int, batch_size: int, learning_rate: float, images: Tensor, validation: Tensor | None
+) -> None:
+    for name, value in (("steps", steps), ("batch_size", batch_size)):
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}.")
+    if not (learning_rate > 0 and math.isfinite(learning_rate)):
+        raise ValueError(f"learning_rate must be a positive number such as 1e-3, not {learning_rate!r}.")
+    check_images(images, "images")
+    if validation is not None:
+        check_images(validation, "validation")
+        if validation.shape[1:] != images.shape[1:]:
+            raise ValueError(
+                f"validation images {tuple(validation.shape[1:])} and training images {tuple(images.shape[1:])} "
+                "differ in shape."
+            )
+
+
+class _Run:
+    """The state of one training run: everything that a checkpoint has to hold, and the step that changes it."""
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        images: Tensor,
+        steps: int,
+        batch_size: int,
+        learning_rate: float,
+        objective: Objective,
+        weights: Callable[[int], dict[str, float]],
+        validation: Tensor | None,
+        augment: Callable[[Tensor], Tensor] | None,
+        precision: torch.dtype,
+        seed: int,
+    ):
+        self.device = machine().device
+        self.model = model.to(self.device)
+        if machine().channels_last and any(p.dim() == 4 for p in model.parameters()):
+            model.to(memory_format=torch.channels_last)
+        self.images = images.to(self.device)
+        self.validation = None if validation is None else validation.to(self.device)
+        self.steps, self.batch_size, self.learning_rate = steps, batch_size, learning_rate
+        self.objective, self.weights, self.augment = objective, weights, augment
+        self.precision, self.seed = precision, seed
+        self.prepare = getattr(model, "prepare", to_float)
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        if not self.parameters:
+            raise ValueError("the model has no parameter that requires a gradient, so there is nothing to train.")
+        self.optimizer = torch.optim.Adam(self.parameters, lr=learning_rate, fused=True)
+        self.step = 0
+        self.history = History()
+        self.log_every = max(1, steps // 200)
+        self.check_every = 1 if self.device.type == "cpu" else self.log_every  # a check makes a GPU wait
+        self.pending: list[Tensor] = []  # one row of loss parts for each step since the last record
+        self.names: list[str] = []
+        self.epoch, self.order = -1, torch.empty(0, dtype=torch.long)
+        self.last_finite: dict[str, Tensor] = {}
+
+    # --- one step ------------------------------------------------------------------------------------------------
+
+    def advance(self) -> None:
+        """One optimiser step."""
+        self.model.train()
+        batch = self.images[self.indices()]
+        if self.augment:
+            batch = self.augment(batch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate * self.schedule()
+        parts = self.loss(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        parts["loss"].mean().backward()
+        grads = [p.grad for p in self.parameters if p.grad is not None]
+        row = {name: value.detach().mean() for name, value in parts.items()}
+        row["grad_norm"] = nn.utils.get_total_norm(grads)
+        self.names = list(row)
+        self.pending.append(torch.stack([value.float() for value in row.values()]))
+        if (self.step + 1) % self.check_every == 0:
+            self.check_finite()
+        self.optimizer.step()
+        self.step += 1
+        if self.step == 1:  # the first step was checked in full; see `prepared`
+            Distribution.set_default_validate_args(False)
+
+    def loss(self, batch: Tensor) -> dict[str, Tensor]:
+        """The parts of the loss on a `uint8` batch, each (B,)."""
+        x = self.prepare(batch)
+        with torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision != torch.float32):
+            return self.objective(self.model, x, **self.weights(self.step))
+
+    def schedule(self) -> float:
+        """The learning rate as a share of its peak: linear warm-up, then half a cosine (Loshchilov & Hutter 2017)."""
+        warmup = min(100, max(1, self.steps // 20))
+        if self.step < warmup:
+            return (self.step + 1) / warmup
+        return 0.5 * (1 + math.cos(math.pi * (self.step - warmup) / max(1, self.steps - warmup)))
+
+    def indices(self) -> Tensor:
+        """Which images make up the batch of this step: a function of seed and step alone, so it can be resumed."""
+        n, first = len(self.images), self.step * self.batch_size
+        parts = []
+        while len(parts) == 0 or sum(map(len, parts)) < self.batch_size:
+            epoch, offset = divmod(first, n)
+            if epoch != self.epoch:
+                generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+                self.epoch, self.order = epoch, torch.randperm(n, generator=generator).to(self.device)
+            part = self.order[offset : offset + self.batch_size - sum(map(len, parts))]
+            parts.append(part)
+            first += len(part)
+        return torch.cat(parts)
+
+    def check_finite(self) -> None:
+        """Stop, with an explanation, if a step since the last check was not finite."""
+        rows = torch.stack(self.pending[-self.check_every :])
+        if torch.isfinite(rows).all():
+            if self.check_every > 1:
+                self.last_finite = {name: t.clone() for name, t in self.model.state_dict().items()}
+            return
+        values = rows.cpu()
+        first = int((~torch.isfinite(values)).any(1).nonzero()[0])
+        step = self.step + 1 - len(values) + first + 1
+        if self.last_finite:
+            self.model.load_state_dict(self.last_finite)
+        parts = ", ".join(
+            f"{name} = {value:.4g}" for name, value in zip(self.names, values[first].tolist(), strict=True)
+        )
+        raise TrainingDiverged(
+            f"training stopped at step {step} of {self.steps}: {parts}. The model keeps its last finite weights. Likely "
+            "causes: a learning rate that is too high (try a tenth), exp of an unbounded log-variance, a log or square "
+            "root of zero, a sigma that ran to zero on flat images, or NaN in the weights the model came with."
+        )
+
+    # --- records -------------------------------------------------------------------------------------------------
+
+    def log(self) -> None:
+        """Record the mean of the pending steps."""
+        if not self.pending:
+            return
+        means = torch.stack(self.pending).mean(0).tolist()
+        self.pending.clear()
+        self.history.step.append(self.step)
+        for name, value in zip(self.names, means, strict=True):
+            self.history.train.setdefault(name, []).append(value)
+
+    def validate(self) -> None:
+        """Record the loss on the validation images; with the same noise each time, so that curves compare."""
+        if self.history.validation_step[-1:] == [self.step]:
+            return
+        totals = self.undisturbed(self._validation_means)
+        self.history.validation_step.append(self.step)
+        for name, value in totals.items():
+            self.history.validation.setdefault(name, []).append(value)
+
+    def _validation_means(self) -> dict[str, float]:
+        torch.manual_seed(self.seed)
+        totals: dict[str, float] = {}
+        for batch in self.validation.split(1000):
+            for name, value in self.loss(batch).items():
+                totals[name] = totals.get(name, 0.0) + value.sum().item() / len(self.validation)
+        return totals
+
+    def undisturbed(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Call `work` in eval mode, without gradients, and with the random state put back afterwards."""
+        mode = self.model.training
+        self.model.eval()
+        try:
+            with torch.no_grad(), _forked_random_state(self.device):
+                return work(*arguments)
+        finally:
+            self.model.train(mode)
+
+    # --- surroundings --------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def prepared(self) -> Iterator[None]:
+        """Seeded random numbers inside, and everything global put back as it was afterwards.
+
+        torch.distributions checks every value it is given. That stays on for the first step, which catches data that do
+        not suit the likelihood; after it the check would only cost time.
+        """
+        mode, checked = self.model.training, torch.distributions.Distribution._validate_args
+        try:
+            with _forked_random_state(self.device):
+                torch.manual_seed(self.seed)
+                yield
+        finally:
+            Distribution.set_default_validate_args(checked)
+            self.model.train(mode)
+            self.optimizer.zero_grad(set_to_none=True)
+
+    # --- checkpoints ---------------------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What must be the same for a run to be resumed."""
+        return {
+            "steps": self.steps,
+            "batch_size": self.batch_size,
+            "learning_rate": self.learning_rate,
+            "seed": self.seed,
+            "precision": str(self.precision),
+            "images": list(self.images.shape),
+        }
+
+    def save_to(self, path: Path) -> None:
+        """Write model, optimiser, random state and history."""
+        self.log()
+        tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
+        for i, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{i}.{name}": t for name, t in state.items()}
+        tensors["random.cpu"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
+        notes = {
+            "step": self.step,
+            "settings": self.settings,
+            "history": self.history.to_dict(),
+            "threads": torch.get_num_threads(),
+        }
+        checkpoints.write(path, tensors, kind=type(self.model).__name__, notes=notes)
+
+    def resume_from(self, path: Path) -> None:
+        """Take up the state that `save_to` wrote."""
+        tensors, kind, notes = checkpoints.read(path)
+        if "settings" not in notes:
+            raise checkpoints.CheckpointError(
+                f"{path} holds a model, but not the state of a training run. Load it with vae_helpers.checkpoints.load."
+            )
+        mine, theirs = json.loads(json.dumps(self.settings)), notes["settings"]
+        differing = [f"{k} (there {theirs.get(k)}, here {mine[k]})" for k in mine if mine[k] != theirs.get(k)]
+        if differing:
+            raise checkpoints.CheckpointError(
+                f"{path} is of a run with other settings: {', '.join(differing)}. Use the same, or another file."
+            )
+        own = {k.removeprefix("model."): t for k, t in tensors.items() if k.startswith("model.")}
+        checkpoints.check_fits(path, own, kind, self.model)
+        self.model.load_state_dict(own)
+        optimizer = self.optimizer.state_dict()
+        for key, t in tensors.items():
+            if key.startswith("optimizer."):
+                _, i, name = key.split(".", 2)
+                optimizer["state"].setdefault(int(i), {})[name] = t
+        self.optimizer.load_state_dict(optimizer)
+        torch.set_rng_state(tensors["random.cpu"])
+        if self.device.type == "cuda" and "random.cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
+        if self.device.type == "cpu" and torch.get_num_threads() != notes["threads"]:
+            torch.set_num_threads(notes["threads"])  # sums are rounded in another order otherwise
+        self.step, self.history = notes["step"], History.from_dict(notes["history"])
+        self.history.stopped = ""
+        if self.step:
+            Distribution.set_default_validate_args(False)
+
+
+def _forked_random_state(device: torch.device) -> contextlib.AbstractContextManager:
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+
+
+class _Interrupts:
+    """Turns the first Ctrl-C (or Stop button) into a flag that is looked at between steps."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> _Interrupts:
+        self.mine = threading.current_thread() is threading.main_thread()
+        if self.mine:
+            self.before = signal.signal(signal.SIGINT, self.note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.mine:
+            signal.signal(signal.SIGINT, self.before)
+
+    def note(self, *_: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
+class _bar:
+    """tqdm's progress bar with the last numbers of the history, or nothing."""
+
+    def __init__(self, steps: int, done: int, wanted: bool):
+        self.bar = None
+        if wanted and os.environ.get("VAE_HELPERS_STATIC") != "1":
+            from tqdm.auto import tqdm
+
+            self.bar = tqdm(total=steps, initial=done, unit="step", leave=False)
+
+    def update_to(self, step: int, history: History) -> None:
+        if self.bar is None:
+            return
+        numbers = {name: f"{values[-1]:.2f}" for name, values in history.train.items() if name != "grad_norm"}
+        if history.validation.get("loss"):
+            numbers["validation"] = f"{history.validation['loss'][-1]:.2f}"
+        self.bar.set_postfix(numbers, refresh=False)
+        self.bar.update(step - self.bar.n)
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
