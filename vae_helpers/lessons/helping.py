@@ -1,0 +1,66 @@
+"""`hint` and `solution`: help in three steps, then the reference answer."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+
+from vae_helpers.lessons import record
+from vae_helpers.lessons.registry import find
+
+NAMES = ("a nudge", "the formula", "nearly the code")
+
+_shown: dict[str, int] = {}  # exercise id -> the last hint shown in this kernel
+
+
+def hint(id: str, level: int | None = None) -> None:
+    """Print the next hint for an exercise: first a nudge, then the formula, then nearly the code.
+
+    Args:
+        id: the exercise, for example "03.2".
+        level: 1, 2 or 3 for that very hint; without it each call shows the next one.
+    Raises:
+        UnknownExercise: there is no exercise of that id.
+        ValueError: `level` is not 1, 2 or 3.
+    """
+    task = find(id)
+    if level is None:
+        level = min(_shown.get(id, 0) + 1, 3)
+    if isinstance(level, bool) or level not in (1, 2, 3):
+        raise ValueError(f"hint: level={level!r} is not 1, 2 or 3.")
+    level = int(level)
+    _shown[id] = level
+    record.note_hint(id, level)
+    text = textwrap.dedent(task.hints[level - 1]).strip()
+    gap = "\n" if "\n" in text else " "
+    print(f"Hint {level} of 3 for exercise {id} ({NAMES[level - 1]}):{gap}{text}")
+
+
+def solution(id: str) -> None:
+    """Show the reference answer's source: as a code block in a notebook, as plain text elsewhere.
+
+    Raises:
+        UnknownExercise: there is no exercise of that id.
+    """
+    task = find(id)
+    record.note_solution(id)
+    source = source_of(task.reference)
+    if _in_notebook():
+        from IPython.display import Markdown, display
+
+        display(Markdown(f"**Exercise {id}, the reference answer**\n\n```python\n{source}\n```"))
+    else:
+        print(f"Exercise {id}, the reference answer:\n\n{source}")
+
+
+def source_of(function: object) -> str:
+    """The source of a function, unindented, without a newline at its end."""
+    return textwrap.dedent(inspect.getsource(function)).rstrip()
+
+
+def _in_notebook() -> bool:
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return False
+    return getattr(get_ipython(), "kernel", None) is not None

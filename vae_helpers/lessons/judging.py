@@ -1,0 +1,110 @@
+"""`exercise`: judges an answer, says in one paragraph what it shows, and returns what the notebook goes on with."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from vae_helpers.lessons import record
+from vae_helpers.lessons.blanks import is_blank
+from vae_helpers.lessons.definition import Exercise, Misconception, NotAttempted
+from vae_helpers.lessons.guarding import Guard, describe
+from vae_helpers.lessons.isolation import isolated
+from vae_helpers.lessons.registry import find
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check found out about an answer."""
+
+    status: str  # "solved", "wrong" or "open" (not attempted)
+    message: str = ""  # for "wrong": the misconception; for "open": what makes it look unfinished, if anything
+    printed: int = 0  # characters that the answer printed while it was checked
+
+
+def exercise(id: str, answer: Any) -> Any:
+    """Check an answer, print what it shows, and return the answer if it is right and the reference until then.
+
+    Write `name = exercise("03.2", name)` below the answer: the notebook runs on, solved or not. While grading
+    (the environment variable VAE_HELPERS_GRADING names a file) the result is appended to that file as one
+    line of JSON and the answer comes back as it is.
+
+    Args:
+        id: the exercise, for example "03.2".
+        answer: a function or a value; None, `...` or a function without a body is not attempted yet.
+    Raises:
+        UnknownExercise: there is no exercise of that id.
+    """
+    task = find(id)
+    verdict = judge(task, answer)
+    results = os.environ.get("VAE_HELPERS_GRADING")
+    if results:
+        _append(results, task, verdict)
+    else:
+        record.note_result(task.id, verdict.status)
+    print(_paragraph(task, verdict, falls_back=not results))
+    if results or verdict.status == "solved":
+        return answer
+    if task.kind == "function":
+        return task.reference
+    with isolated():
+        return task.reference()
+
+
+def judge(task: Exercise, answer: Any) -> Verdict:
+    """Run the exercise's check on an answer. Nothing that the answer does gets out, except an interrupt."""
+    if is_blank(answer):
+        return Verdict("open")
+    if task.kind == "function" and not callable(answer):
+        return Verdict("wrong", f"it is a {type(answer).__name__} where a function is asked for")
+    guard = Guard(answer, task.reference) if task.kind == "function" else None
+    status, message = "solved", ""
+    with isolated():
+        try:
+            task.check(guard or answer)
+        except NotAttempted as empty:
+            status, message = "open", str(empty)
+        except Misconception as misconception:
+            status, message = "wrong", str(misconception)
+        except Exception as error:
+            status, message = (
+                "wrong",
+                f"what it gives cannot be checked: {describe(error).removeprefix('it ')}",
+            )
+    return Verdict(status, message, guard.printed if guard else 0)
+
+
+def _paragraph(task: Exercise, verdict: Verdict, falls_back: bool) -> str:
+    name, below = f"Exercise {task.id}", "the reference answer is used below" if falls_back else ""
+    if verdict.status == "solved":
+        text = f"{name} solved. Your answer is used below."
+    elif verdict.status == "open":
+        text = f"{name} is not attempted yet" + (f": {below}." if falls_back else ".")
+        text += f" {_sentence(verdict.message)}" if verdict.message else ""
+        text += f' A nudge: hint("{task.id}")'
+    else:
+        text = f"{name} is not right yet: {_sentence(verdict.message, capital=False)}"
+        text += f" {_sentence(below)}" if falls_back else ""
+        text += f' Help: hint("{task.id}")'
+    if verdict.printed:
+        text += " (What your function printed during the check is not shown.)"
+    return text
+
+
+def _sentence(clause: str, capital: bool = True) -> str:
+    clause = clause.strip()
+    clause = clause[:1].upper() + clause[1:] if capital else clause
+    return clause if clause.endswith((".", "!", "?")) else clause + "."
+
+
+def _append(results: str, task: Exercise, verdict: Verdict) -> None:
+    line = {
+        "id": task.id,
+        "solved": verdict.status == "solved",
+        "attempted": verdict.status != "open",
+        "message": verdict.message,
+    }
+    with open(results, "a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
