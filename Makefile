@@ -23,7 +23,7 @@ NOTEBOOKS   :=
 VERSIONS    := $(if $(strip $(CONSTRAINTS)),tested,newest)
 INSTALLED   := $(VENV)/installed-$(VERSIONS)
 SOAKING     := $(VENV)/installed-$(VERSIONS)-soak
-PIP         := $(PY) -m pip --quiet --disable-pip-version-check
+PIP         := $(PY) -m pip -qq --disable-pip-version-check
 WITH        := $(if $(strip $(CONSTRAINTS)),--constraint $(CONSTRAINTS),--upgrade --upgrade-strategy eager)
 NEW_ENOUGH  := import sys; sys.exit(sys.version_info < (3, 11))
 
@@ -74,7 +74,7 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	  echo "Building $(VENV) with $$("$$python" --version)"; \
 	  "$$python" -m venv --clear $(VENV) >/dev/null 2>&1 || { \
 	    "$$python" -m venv --clear --without-pip $(VENV) && \
-	    "$$python" -m pip --quiet --disable-pip-version-check --python $(PY) install pip; \
+	    "$$python" -m pip -qq --disable-pip-version-check --python $(PY) install pip; \
 	  } || { echo "make: $$python could not build $(VENV); it needs pip and the venv module." >&2; exit 1; }; \
 	fi
 	@rm -f $(VENV)/installed-*

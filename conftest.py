@@ -12,12 +12,15 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_name] = "1"
 # A notebook under test leaves no record of exercises solved.
 os.environ["VAE_HELPERS_PROGRESS"] = "off"
-# Kernels choose the inline backend, which this variable would prevent; tests draw into memory.
+# Kernels choose the inline backend, which this variable would prevent.
 os.environ.pop("MPLBACKEND", None)
 
-import matplotlib
 
-matplotlib.use("Agg")
+def pytest_configure():
+    """Tests draw into memory."""
+    import matplotlib
+
+    matplotlib.use("Agg")
 
 
 def pytest_collection_modifyitems(items):

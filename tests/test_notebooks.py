@@ -1,0 +1,61 @@
+"""The committed notebooks keep the rules; that they run is seen by nbval, which runs each of their cells."""
+
+import json
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+from tests.notebook_rules import RULES, Lesson
+from tools import notebooks
+from vae_helpers.lessons.paste import paste
+
+NOTEBOOKS = sorted(notebooks.NOTEBOOKS.glob("*.ipynb"))
+
+
+def by_name(value):
+    return getattr(value, "stem", None) or getattr(value, "__name__", None)
+
+
+def first_now_the_rest_in_the_soak(paths):
+    return [pytest.param(path, marks=[pytest.mark.soak] if path != paths[0] else []) for path in paths]
+
+
+def test_the_notebooks_are_numbered_from_00():
+    if not NOTEBOOKS:
+        pytest.skip("there is no notebook yet")
+    assert [path.name[:3] for path in NOTEBOOKS] == [f"{number:02d}_" for number in range(len(NOTEBOOKS))]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=by_name)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=by_name)
+def test_a_notebook_keeps_the_rules(path, rule):
+    broken = list(rule(Lesson(path)))
+    assert not broken, "\n  ".join([f"{path.name} breaks the rule {rule.__name__}:", *broken])
+
+
+@pytest.mark.parametrize("path", first_now_the_rest_in_the_soak(NOTEBOOKS), ids=by_name)
+def test_the_reference_answers_solve_every_exercise(path, tmp_path):
+    record = tmp_path / "grades.jsonl"
+    answered = paste(nbformat.read(path, as_version=4))
+    done = notebooks.run(answered, {"VAE_HELPERS_GRADING": str(record)}, folder=tmp_path / "elsewhere")
+    assert notebooks.problems(done) == []
+    grades = [json.loads(line) for line in record.read_text("utf-8").splitlines()]
+    assert [grade["message"] for grade in grades if not grade["solved"]] == []
+    assert [grade["id"] for grade in grades] == [call.args[0].value for *_, call in Lesson(path).calls("exercise")]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("repeat", range(1, 6))
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=by_name)
+def test_a_notebook_runs_again_and_again(path, repeat):
+    command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", str(path)]
+    result = subprocess.run(command, cwd=notebooks.ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout[-3000:]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=by_name)
+def test_claims_hold_on_every_kind_of_machine(path):
+    assert notebooks.check_claims([path])

@@ -1,0 +1,60 @@
+"""A lesson runs from an installed wheel: everything that the checkout has and a lesson needs is in it."""
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell
+
+from tools import notebooks
+
+ROOT = Path(__file__).resolve().parent.parent
+FIRST = ROOT / "notebooks" / "00_start_here.ipynb"
+
+
+def pip(*arguments):
+    command = [sys.executable, "-m", "pip", "-qq", "--disable-pip-version-check", *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built from a copy: what an earlier build left in the checkout must not get into it."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    source.mkdir()
+    for path in [ROOT / "pyproject.toml", *ROOT.glob("LICENSE*"), *ROOT.glob("README.md")]:
+        shutil.copy(path, source)
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "vae_helpers", source / "vae_helpers", ignore=ignored)
+    pip("wheel", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", folder, source)
+    (built,) = folder.glob("vae_helpers-*.whl")
+    return built
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(wheel):
+    names = {name for name in zipfile.ZipFile(wheel).namelist() if not name.endswith("/")}
+    package = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "vae_helpers").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {name for name in names if ".dist-info/" not in name} == package
+    assert {"LICENSE", "LICENSE-prose"} <= {name.rpartition("/")[2] for name in names}
+
+
+def test_a_lesson_runs_from_the_wheel(wheel, tmp_path):
+    if not FIRST.exists():
+        pytest.skip("there is no notebook yet")
+    installed, elsewhere = tmp_path / "installed", tmp_path / "elsewhere"
+    pip("install", "--no-deps", "--no-index", "--target", installed, wheel)
+    notebook = nbformat.read(FIRST, as_version=4)
+    notebook.cells.append(new_code_cell("import vae_helpers\nprint('package:', vae_helpers.__file__)"))
+    done = notebooks.run(notebook, {"PYTHONPATH": str(installed)}, folder=elsewhere)
+    assert f"package: {installed}" in done.cells[-1].outputs[0].text
+    assert notebooks.problems(done) == []
