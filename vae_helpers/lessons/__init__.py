@@ -1,28 +1,33 @@
 """What a lesson needs: claims that are checked, exercises that answer back, hints, solutions and progress.
 
-The exercises of notebook NN (references, hints, plausible wrong answers) stand in `lesson_NN.py`.
+The exercises of notebook NN (references, hints, plausible wrong answers) stand in `lesson_NN.py`. Names are
+resolved when first used (PEP 562), so that grading and the check of the machine start without torch.
 """
 
-from vae_helpers.lessons.checks import close_to, compares
-from vae_helpers.lessons.claiming import claim, claims
-from vae_helpers.lessons.definition import Exercise, Misconception, NotAttempted, Wrong
-from vae_helpers.lessons.helping import hint, solution
-from vae_helpers.lessons.judging import exercise
-from vae_helpers.lessons.record import progress
-from vae_helpers.lessons.registry import UnknownExercise
+import importlib
+from typing import Any
 
-__all__ = [
-    "Exercise",
-    "Misconception",
-    "NotAttempted",
-    "UnknownExercise",
-    "Wrong",
-    "claim",
-    "claims",
-    "close_to",
-    "compares",
-    "exercise",
-    "hint",
-    "progress",
-    "solution",
-]
+_HOMES: dict[str, tuple[str, ...]] = {
+    "claiming": ("claim", "claims"),
+    "definition": ("Exercise", "Misconception", "NotAttempted", "Wrong"),
+    "checks": ("close_to", "compares"),
+    "judging": ("exercise",),
+    "helping": ("hint", "solution"),
+    "record": ("progress",),
+    "registry": ("UnknownExercise",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"vae_helpers.lessons has no {name!r}; it has: {', '.join(__all__)}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value  # the next access does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -9,8 +9,12 @@ from typing import Any
 
 
 def is_blank(answer: Any) -> bool:
-    """Is this None, `...`, or a function whose body says nothing: docstring, `...`, pass, NotImplementedError?"""
-    if answer is None or answer is Ellipsis:
+    """Is this None, `...`, a row of these, or a function whose body says nothing?
+
+    Nothing is said by a docstring, `...`, pass, an empty return and `raise NotImplementedError`.
+    """
+    parts = answer if type(answer) in (tuple, list) and answer else [answer]
+    if all(part is None or part is Ellipsis for part in parts):
         return True
     body = _body(answer)
     return bool(body) and all(_says_nothing(statement) for statement in body)

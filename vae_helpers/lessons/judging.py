@@ -11,7 +11,7 @@ from vae_helpers.lessons import record
 from vae_helpers.lessons.blanks import is_blank
 from vae_helpers.lessons.definition import Exercise, Misconception, NotAttempted
 from vae_helpers.lessons.guarding import Guard, describe
-from vae_helpers.lessons.isolation import isolated
+from vae_helpers.lessons.isolation import isolated, silenced
 from vae_helpers.lessons.registry import find
 
 
@@ -58,21 +58,18 @@ def judge(task: Exercise, answer: Any) -> Verdict:
     if is_blank(answer):
         return Verdict("open")
     if task.kind == "function" and not callable(answer):
-        return Verdict("wrong", f"it is a {type(answer).__name__} where a function is asked for")
+        return Verdict("wrong", f"it is of type {type(answer).__name__} where a function is asked for")
     guard = Guard(answer, task.reference) if task.kind == "function" else None
     status, message = "solved", ""
-    with isolated():
+    with isolated(), silenced():
         try:
             task.check(guard or answer)
         except NotAttempted as empty:
             status, message = "open", str(empty)
         except Misconception as misconception:
             status, message = "wrong", str(misconception)
-        except Exception as error:
-            status, message = (
-                "wrong",
-                f"what it gives cannot be checked: {describe(error).removeprefix('it ')}",
-            )
+        except Exception as error:  # the answer is so odd that the check itself trips
+            status, message = "wrong", f"the check cannot use what it gives: {describe(error)}"
     return Verdict(status, message, guard.printed if guard else 0)
 
 

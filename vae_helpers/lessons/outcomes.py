@@ -15,6 +15,7 @@ import torch
 from vae_helpers.lessons.definition import Misconception, NotAttempted
 
 Leaf = Any  # a tensor, a NumPy array, a number, a text, or an object that is compared with ==
+Slopes = tuple[tuple[str, torch.Tensor | None], ...]  # (argument's name, d output / d argument)
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Outcome:
     """One call: the parts that came back, the gradients, the arguments it changed; or the exception."""
 
     parts: tuple[tuple[str, Leaf], ...] = ()  # (where, what): ("", tensor) or ("[0]", ...), (".mean", ...)
-    gradients: tuple[tuple[str, torch.Tensor | None], ...] = ()  # (argument's name, d output / d argument)
+    gradients: Slopes = ()  # (argument's name, d output / d argument)
     changed: tuple[str, ...] = ()  # arguments that are not what they were
     error: Exception | None = None
 
@@ -50,7 +51,7 @@ def outcome(function: Callable[..., Any], args: tuple, names: tuple[str, ...], g
     changed = tuple(
         name
         for name, arg, old in zip(names, args, before, strict=False)
-        if old is not None and not (arg.shape == old.shape and torch.equal(_filled(arg.detach()), _filled(old)))
+        if old is not None and not torch.equal(_filled(arg.detach()), _filled(old))
     )
     kept = tuple((where, x.detach().clone() if isinstance(x, torch.Tensor) else x) for where, x in parts)
     return Outcome(kept, slopes, changed)
@@ -101,7 +102,7 @@ def same_outcome(mine: Outcome, other: Outcome, tolerance: float) -> bool:
 
 
 def kind(leaf: Leaf) -> str:
-    """ "tensor", "array", "number", "text" or the name of the type."""
+    """What a part is: "tensor", "array", "number", "text" or else the name of its type."""
     if isinstance(leaf, torch.Tensor):
         return "tensor"
     if isinstance(leaf, np.ndarray):
@@ -126,14 +127,12 @@ def near(mine: torch.Tensor, other: torch.Tensor, tolerance: float) -> bool:
 
 def both_slopes(mine: torch.Tensor | None, other: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
     """Two gradients as tensors; a gradient that does not exist is one of zeros."""
-    zeros = torch.zeros_like(other if mine is None else mine) if (mine is not None or other is not None) else None
-    if zeros is None:
-        zeros = torch.zeros(())
-    mine, other = (zeros if slope is None else slope for slope in (mine, other))
-    return as_numbers(mine), as_numbers(other)
+    known = [slope for slope in (mine, other) if slope is not None]
+    zeros = torch.zeros_like(known[0]) if known else torch.zeros(())
+    return as_numbers(zeros if mine is None else mine), as_numbers(zeros if other is None else other)
 
 
-def _gradients(parts: tuple, args: tuple, names: tuple[str, ...]) -> tuple[tuple[str, torch.Tensor | None], ...]:
+def _gradients(parts: tuple, args: tuple, names: tuple[str, ...]) -> Slopes:
     wanted = [(name, a) for name, a in zip(names, args, strict=False) if _is_floating(a)]
     total = 0.0
     for _, x in parts:

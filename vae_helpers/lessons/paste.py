@@ -96,8 +96,5 @@ def _is_exercise(node: ast.AST) -> bool:
 def _binds(statement: ast.stmt, name: str) -> bool:
     if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
         return statement.name == name
-    if isinstance(statement, ast.Assign):
-        return any(isinstance(target, ast.Name) and target.id == name for target in statement.targets)
-    return (
-        isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.target.id == name
-    )
+    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    return any(isinstance(target, ast.Name) and target.id == name for target in targets)

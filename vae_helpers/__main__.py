@@ -1,0 +1,73 @@
+"""python -m vae_helpers check | progress | grade FOLDER."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one of the commands; returns the exit status, 0 if all is well."""
+    chosen = _parser().parse_args(arguments)
+    return chosen.run(chosen)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m vae_helpers", description="Helpers of the course, from outside.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    check = commands.add_parser("check", help="does this machine have what the course needs, and how fast is it?")
+    check.set_defaults(run=_check)
+
+    progress = commands.add_parser("progress", help="which exercises are solved")
+    progress.add_argument("folder", nargs="?", default=".", help="the folder of your notebooks (default: this one)")
+    progress.set_defaults(run=_progress)
+
+    grade = commands.add_parser(
+        "grade",
+        help="run submitted notebooks and tabulate who solved what",
+        description="Run submitted notebooks and tabulate who solved what. Submissions are programs and are run with "
+        "your rights: grade work of people you do not trust in a container or a spare account.",
+    )
+    grade.add_argument("folder", metavar="FOLDER", help="holds a folder, or a notebook, for each student")
+    grade.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS", help="per notebook (default: 600)")
+    grade.add_argument("--output", default="grades.csv", metavar="FILE", help="the table (default: grades.csv)")
+    grade.set_defaults(run=_grade)
+    return parser
+
+
+def _check(chosen: argparse.Namespace) -> int:
+    from vae_helpers.lessons.checkup import checkup
+
+    return 0 if checkup() else 1
+
+
+def _progress(chosen: argparse.Namespace) -> int:
+    if not os.path.isdir(chosen.folder):
+        return _complain(f"There is no folder {chosen.folder}. Give the one that holds your notebooks.")
+    os.chdir(chosen.folder)
+    from vae_helpers.lessons import progress
+
+    progress()
+    return 0
+
+
+def _grade(chosen: argparse.Namespace) -> int:
+    from vae_helpers.lessons.grading import GradingError, grade
+
+    try:
+        grade(chosen.folder, chosen.timeout, chosen.output)
+    except GradingError as error:
+        return _complain(str(error))
+    return 0
+
+
+def _complain(message: str) -> int:
+    print(f"vae_helpers: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
