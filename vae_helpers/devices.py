@@ -56,7 +56,7 @@ def machine() -> Machine:
     if device.type == "cuda":
         precision = _precision(torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32)
         threads, name = torch.get_num_threads(), torch.cuda.get_device_name(device)
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        torch.set_float32_matmul_precision("high")  # TF32 where products stay float32
         how = f"the GPU {name} in {_name(precision)}"
     elif device.type == "mps":
         precision, threads = _precision(torch.float32), torch.get_num_threads()

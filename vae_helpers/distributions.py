@@ -185,6 +185,20 @@ class ContinuousBernoulli(Distribution):
         return torch.where(small, uniform, drawn).clamp(0, 1)
 
 
+FAR_TAIL = -50.0  # beyond it torch's log_ndtr has a gradient of rounding errors
+
+
+def log_ndtr(x: Tensor) -> Tensor:
+    """log of the standard normal's distribution function, with a finite gradient however far out.
+
+    Beyond `FAR_TAIL` by the first term of the asymptotic series, phi(x) / -x, whose relative error is 1 / x^2.
+    """
+    far = x < FAR_TAIL
+    tail = torch.where(far, x, FAR_TAIL)
+    series = -0.5 * tail.square() - torch.log(-tail) - 0.5 * math.log(2 * math.pi)
+    return torch.where(far, series, torch.special.log_ndtr(torch.where(far, 0.0, x)))
+
+
 class DiscretisedGaussian(Distribution):
     """A Gaussian's probability mass in each of `levels` bins; the outermost bins reach to infinity, so it sums to 1.
 
@@ -230,10 +244,13 @@ class DiscretisedGaussian(Distribution):
         first, last = (value == 0), (value == self.levels - 1)
         open_left = torch.where(flip, last, first)  # the bin reaches to -infinity (after the flip)
         open_right = torch.where(flip, first, last)
-        log_high = torch.where(open_right, 0.0, torch.special.log_ndtr(torch.where(open_right, 0.0, high)))
-        log_low = torch.special.log_ndtr(torch.where(open_left, high - 1.0, low))
-        # log(exp(log_high) - exp(log_low)), with the far edge dropped where the bin is open
-        gap = torch.where(open_left, 1.0, log_high - log_low).clamp_min(1e-7)
+        low = torch.where(open_left, high - 1.0, low)  # any finite edge: it is not used
+        log_high = torch.where(open_right, 0.0, log_ndtr(torch.where(open_right, 0.0, high)))
+        # log(exp(log_high) - exp(log_low)); far out, log_high - log_low without subtracting two huge numbers
+        far = (high < FAR_TAIL) & ~open_right
+        far_high, far_low = torch.where(far, high, FAR_TAIL), torch.where(far, low, 2 * FAR_TAIL)
+        far_gap = 0.5 * (far_low - far_high) * (far_low + far_high) + torch.log(far_low / far_high)
+        gap = torch.where(far, far_gap, log_high - log_ndtr(low)).clamp_min(1e-7)
         return log_high + torch.where(open_left, 0.0, torch.log(-torch.expm1(-gap)))
 
     @torch.no_grad()

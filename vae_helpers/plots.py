@@ -94,7 +94,8 @@ def rows(named: Mapping[str, Tensor], title: str = "", scale: float = 1.0) -> Fi
             batch = torch.cat([batch.cpu(), blank.to(batch.dtype)])
         show_picture(ax, grid(batch, most))
         ax.text(-0.01, 0.5, name, transform=ax.transAxes, ha="right", va="center")
-    fig.suptitle(title, x=0.01, ha="left", fontsize="medium") if title else None
+    if title:
+        fig.suptitle(title, x=0.01, ha="left", fontsize="medium")
     return finish(fig)
 
 

@@ -150,7 +150,7 @@ def fit(
             if not resume:
                 raise FileExistsError(f"{path} exists. Say resume=True to go on from it, or delete it to begin anew.")
             run.resume_from(path)
-        bar = _bar(steps, run.step, progress)
+        bar = _ProgressBar(steps, run.step, progress)
         before, start = run.history.seconds, time.perf_counter()
         if callback and run.step == 0:
             run.undisturbed(callback, 0, model)
@@ -233,11 +233,13 @@ class _Run:
         self.step = 0
         self.history = History()
         self.log_every = max(1, steps // 200)
-        self.check_every = 1 if self.device.type == "cpu" else self.log_every  # a check makes a GPU wait
         self.pending: list[Tensor] = []  # one row of loss parts for each step since the last record
         self.names: list[str] = []
         self.epoch, self.order = -1, torch.empty(0, dtype=torch.long)
-        self.last_finite: dict[str, Tensor] = {}
+        # Looking at a number makes a GPU wait, so there it is done only when steps are recorded, and the weights of
+        # that moment are kept to go back to.
+        self.check_each_step = self.device.type == "cpu"
+        self.last_finite = {} if self.check_each_step else self._copy_of_weights()
 
     # --- one step ------------------------------------------------------------------------------------------------
 
@@ -257,8 +259,8 @@ class _Run:
         row["grad_norm"] = nn.utils.get_total_norm(grads)
         self.names = list(row)
         self.pending.append(torch.stack([value.float() for value in row.values()]))
-        if (self.step + 1) % self.check_every == 0:
-            self.check_finite()
+        if self.check_each_step:
+            self.check_finite(self.pending[-1:])
         self.optimizer.step()
         self.step += 1
         if self.step == 1:  # the first step was checked in full; see `prepared`
@@ -291,26 +293,26 @@ class _Run:
             first += len(part)
         return torch.cat(parts)
 
-    def check_finite(self) -> None:
-        """Stop, with an explanation, if a step since the last check was not finite."""
-        rows = torch.stack(self.pending[-self.check_every :])
-        if torch.isfinite(rows).all():
-            if self.check_every > 1:
-                self.last_finite = {name: t.clone() for name, t in self.model.state_dict().items()}
+    def check_finite(self, rows: list[Tensor]) -> None:
+        """Stop, with an explanation, if one of the latest steps was not finite."""
+        values = torch.stack(rows)
+        if torch.isfinite(values).all():
             return
-        values = rows.cpu()
-        first = int((~torch.isfinite(values)).any(1).nonzero()[0])
-        step = self.step + 1 - len(values) + first + 1
         if self.last_finite:
             self.model.load_state_dict(self.last_finite)
-        parts = ", ".join(
-            f"{name} = {value:.4g}" for name, value in zip(self.names, values[first].tolist(), strict=True)
-        )
+        first = int((~torch.isfinite(values)).any(1).nonzero()[0])
+        recorded = self.history.step[-1] if self.history.step else 0
+        step = recorded + len(self.pending) - len(rows) + first + 1
+        named = zip(self.names, values[first].tolist(), strict=True)
+        parts = ", ".join(f"{name} = {value:.4g}" for name, value in named)
         raise TrainingDiverged(
-            f"training stopped at step {step} of {self.steps}: {parts}. The model keeps its last finite weights. Likely "
-            "causes: a learning rate that is too high (try a tenth), exp of an unbounded log-variance, a log or square "
-            "root of zero, a sigma that ran to zero on flat images, or NaN in the weights the model came with."
+            f"training stopped at step {step} of {self.steps}: {parts}. The model keeps its last finite weights. "
+            "Likely causes: a learning rate that is too high (try a tenth), exp of an unbounded log-variance, a log or "
+            "square root of zero, a sigma that ran to zero on flat images, or NaN in the weights the model came with."
         )
+
+    def _copy_of_weights(self) -> dict[str, Tensor]:
+        return {name: t.clone() for name, t in self.model.state_dict().items()}
 
     # --- records -------------------------------------------------------------------------------------------------
 
@@ -318,6 +320,9 @@ class _Run:
         """Record the mean of the pending steps."""
         if not self.pending:
             return
+        if not self.check_each_step:
+            self.check_finite(self.pending)
+            self.last_finite = self._copy_of_weights()
         means = torch.stack(self.pending).mean(0).tolist()
         self.pending.clear()
         self.history.step.append(self.step)
@@ -460,7 +465,7 @@ class _Interrupts:
         self.asked = True
 
 
-class _bar:
+class _ProgressBar:
     """tqdm's progress bar with the last numbers of the history, or nothing."""
 
     def __init__(self, steps: int, done: int, wanted: bool):

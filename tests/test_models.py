@@ -1,0 +1,175 @@
+"""What models promise: distributions with the right shapes, known evidence where it is known, honest names."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from vae_helpers import load, to_float
+from vae_helpers.distributions import BernoulliLikelihood, GaussianLikelihood
+from vae_helpers.images import dequantise
+from vae_helpers.models import Autoencoder, LinearGaussianVAE, ProbabilisticPCA, mlp_vae
+from vae_helpers.models.layers import mlp
+
+
+def correlated_data(n=400, p=6, d=2, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    W = torch.randn(p, d, generator=g, dtype=torch.float64)
+    z = torch.randn(n, d, generator=g, dtype=torch.float64)
+    return z @ W.T + 0.3 * torch.randn(n, p, generator=g, dtype=torch.float64) + 1.0
+
+
+# --- probabilistic PCA ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("latent_dim", [1, 2, 4])
+def test_ppca_is_scikit_learns(latent_dim):
+    from sklearn.decomposition import PCA
+
+    x = correlated_data()
+    ours = ProbabilisticPCA.maximum_likelihood(x, latent_dim)
+    theirs = PCA(latent_dim, svd_solver="full").fit(x.numpy())
+    # scikit-learn divides variances by n - 1; the maximum of the likelihood divides by n.
+    scale = np.sqrt((len(x) - 1) / len(x))
+    same = ProbabilisticPCA(ours.W / scale, ours.b, ours.sigma / scale)
+    assert math.isclose(same.evidence(x).mean().item(), theirs.score(x.numpy()), rel_tol=1e-9)
+    assert ours.evidence(x).mean() >= same.evidence(x).mean()
+
+
+def test_ppca_on_the_digits_is_scikit_learns_too():
+    from sklearn.decomposition import PCA
+
+    x = dequantise(load("digits").train.images, 17, torch.Generator().manual_seed(0)).flatten(1).double()
+    ours = ProbabilisticPCA.maximum_likelihood(x, 10).evidence(x).mean().item()
+    assert abs(ours - PCA(10, svd_solver="full").fit(x.numpy()).score(x.numpy())) < 1e-3 * abs(ours)
+
+
+def test_ppca_evidence_is_the_integral_over_the_prior():
+    x = torch.tensor([[0.7, -0.2]], dtype=torch.float64)
+    model = ProbabilisticPCA(torch.tensor([[1.5], [0.5]]).double(), torch.tensor([0.1, 0.2]).double(), 0.4)
+    z = torch.linspace(-10, 10, 40_001, dtype=torch.float64)[:, None]
+    joint = (
+        torch.distributions.Normal(z @ model.W.T + model.b, model.sigma).log_prob(x).sum(-1)
+        + torch.distributions.Normal(0.0, 1.0).log_prob(z[:, 0])
+    ).exp()
+    assert math.isclose(torch.trapezoid(joint, z[:, 0]).log().item(), model.evidence(x).item(), rel_tol=1e-8)
+    mean = torch.trapezoid(joint * z[:, 0], z[:, 0]) / torch.trapezoid(joint, z[:, 0])
+    assert math.isclose(mean.item(), model.posterior(x).mean.item(), rel_tol=1e-8)
+
+
+def test_ppca_by_bayes_rule():
+    """log p(x) = log p(x | z) + log p(z) - log p(z | x) at any z."""
+    x, z = correlated_data(3), torch.randn(3, 2, dtype=torch.float64)
+    model = ProbabilisticPCA.maximum_likelihood(correlated_data(), 2)
+    likelihood = torch.distributions.Normal(z @ model.W.T + model.b, model.sigma).log_prob(x).sum(-1)
+    prior = torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(-1)
+    assert torch.allclose(likelihood + prior - model.posterior(x).log_prob(z), model.evidence(x))
+
+
+def test_ppca_says_what_is_wrong():
+    with pytest.raises(ValueError, match="between 1 and 5"):
+        ProbabilisticPCA.maximum_likelihood(correlated_data(), 6)
+    flat = correlated_data() @ torch.diag(torch.tensor([1.0, 1, 0, 0, 0, 0]).double())
+    with pytest.raises(ValueError, match="no variance outside"):
+        ProbabilisticPCA.maximum_likelihood(flat, 3)
+    with pytest.raises(ValueError, match="sigma > 0"):
+        ProbabilisticPCA(torch.ones(3, 1), torch.ones(3), 0.0)
+
+
+def test_the_linear_vae_reaches_the_maximum_of_the_evidence():
+    x = correlated_data()
+    torch.manual_seed(0)
+    model = LinearGaussianVAE(6, 2).double()
+    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=500, line_search_fn="strong_wolfe")
+
+    def loss():
+        optimizer.zero_grad()
+        value = -model.analytic_elbo(x).mean()
+        value.backward()
+        return value
+
+    for _ in range(5):
+        optimizer.step(loss)
+    best = ProbabilisticPCA.maximum_likelihood(x, 2)
+    assert abs(-loss().item() - best.evidence(x).mean().item()) < 1e-4
+    learned = model.as_ppca()
+    assert torch.allclose(learned.evidence(x).mean(), best.evidence(x).mean(), atol=1e-4)
+    assert torch.allclose(learned.W @ learned.W.T, best.W @ best.W.T, atol=1e-2)
+    assert math.isclose(learned.sigma.item(), best.sigma.item(), rel_tol=1e-2)
+
+
+def test_the_analytic_elbo_is_what_sampling_estimates_and_stays_below_the_evidence():
+    from vae_helpers.objectives import elbo
+
+    torch.manual_seed(0)
+    x, model = correlated_data(20), LinearGaussianVAE(6, 2).double()
+    with torch.no_grad():
+        exact = model.analytic_elbo(x)
+        draws = torch.stack([elbo(model, x, 200).elbo for _ in range(50)])
+    error = draws.std(0) / math.sqrt(50)
+    assert ((draws.mean(0) - exact).abs() < 4.5 * error).all()
+    assert (exact <= model.as_ppca().evidence(x) + 1e-9).all()
+
+
+# --- autoencoder and VAE -------------------------------------------------------------------------------------------
+
+
+def test_a_linear_autoencoder_is_affine_and_a_deep_one_is_not():
+    a, b = torch.rand(2, 1, 1, 3, 4)
+    for hidden, is_affine in (((), True), ((8,), False)):
+        torch.manual_seed(0)
+        model = Autoencoder((1, 3, 4), 2, hidden)
+        middle = (model(a) + model(b)) / 2
+        assert torch.allclose(model((a + b) / 2), middle, atol=1e-6) == is_affine
+        assert model.encode(a).shape == (1, 2) and model.decode(torch.zeros(5, 2)).shape == (5, 1, 3, 4)
+    assert model(a).min() > 0 and model(a).max() < 1
+
+
+def test_a_vae_speaks_in_distributions():
+    vae = mlp_vae((3, 4, 5), 2, (16,))
+    x = to_float(torch.randint(0, 256, (7, 3, 4, 5), dtype=torch.uint8))
+    q = vae.encode(x)
+    assert q.batch_shape == (7,) and q.event_shape == (2,)
+    p = vae.decode(q.rsample((6,)))
+    assert p.batch_shape == (6, 7) and p.event_shape == (3, 4, 5)
+    assert vae.prior.event_shape == (2,)
+
+
+def test_decoding_many_codes_is_decoding_each():
+    vae = mlp_vae((1, 2, 2), 2, (8,))
+    z = torch.randn(3, 4, 2)
+    together = vae.decode(z).base_dist.logits
+    assert torch.allclose(together[2, 1], vae.decode(z[2, 1:2]).base_dist.logits[0], atol=1e-6)
+
+
+def test_reconstruction_is_a_mean_and_samples_have_pixel_noise():
+    torch.manual_seed(0)
+    vae = mlp_vae((1, 4, 4), 2, (8,), BernoulliLikelihood())
+    x = vae.prepare(torch.randint(0, 256, (3, 1, 4, 4), dtype=torch.uint8))
+    for mode in (True, False):
+        vae.train(mode)
+        assert torch.equal(vae.reconstruct(x), vae.reconstruct(x))
+    assert torch.allclose(vae.reconstruct(x), vae.decode(vae.encode(x).mean).mean)
+    assert set(vae.sample(50).unique().tolist()) == {0.0, 1.0}
+    means = vae.sample_means(50)
+    assert means.min() > 0 and means.max() < 1 and not means.requires_grad
+
+
+def test_an_encoder_that_shouts_is_kept_finite():
+    vae = mlp_vae((1, 2, 2), 2, ())
+    with torch.no_grad():
+        vae.encoder[-1][-1].bias.fill_(1e6)
+    q = vae.encode(torch.zeros(1, 1, 2, 2))
+    assert torch.isfinite(q.base_dist.scale).all() and (q.base_dist.scale > 0).all()
+
+
+def test_a_learned_sigma_is_a_parameter_of_the_vae():
+    vae = mlp_vae((1, 2, 2), 2, (4,), GaussianLikelihood(0.2, learn_sigma=True))
+    assert "likelihood.raw_sigma" in dict(vae.named_parameters())
+
+
+@pytest.mark.parametrize("sizes", [[3], [3, 0]])
+def test_mlp_says_what_is_wrong(sizes):
+    with pytest.raises(ValueError, match="sizes"):
+        mlp(sizes)

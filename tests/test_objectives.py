@@ -1,0 +1,164 @@
+"""The bounds against models whose evidence is known, and the bookkeeping that the field keeps getting wrong."""
+
+import math
+
+import pytest
+import torch
+from torch.distributions import Independent, Normal
+
+from vae_helpers.distributions import GaussianLikelihood, GreyBernoulliLikelihood, diagonal_gaussian, standard_normal
+from vae_helpers.models import Autoencoder, ProbabilisticPCA, mlp_vae
+from vae_helpers.objectives import elbo, importance_weighted_bound, negative_elbo, squared_error
+
+
+class Misspecified:
+    """A linear-Gaussian model, evidence known, with a q that is shifted and too narrow by known amounts."""
+
+    def __init__(self, shift=0.5, log_narrow=-0.5):
+        g = torch.Generator().manual_seed(0)
+        self.ppca = ProbabilisticPCA(
+            torch.randn(6, 2, generator=g, dtype=torch.float64), torch.zeros(6, dtype=torch.float64), 0.7
+        )
+        self.prior = Independent(Normal(torch.zeros(2).double(), torch.ones(2).double()), 1)
+        self.shift, self.log_narrow = shift, log_narrow
+        self.data = self.ppca.marginal.sample((40,))
+
+    def encode(self, x):
+        exact = self.ppca.posterior(x)
+        log_var = exact.variance.log() + self.log_narrow
+        return diagonal_gaussian(exact.mean + self.shift * exact.stddev, log_var.expand_as(exact.mean))
+
+    def decode(self, z):
+        return Independent(Normal(z @ self.ppca.W.T + self.ppca.b, self.ppca.sigma), 1)
+
+
+def paired(a, b):
+    """Mean of b - a and its standard error, over repetitions (R, N) averaged over N."""
+    difference = (b - a).mean(1)
+    return difference.mean().item(), difference.std().item() / math.sqrt(len(difference))
+
+
+def test_bounds_are_in_order_below_the_exact_evidence():
+    torch.manual_seed(0)
+    model = Misspecified()
+    repeat = range(200)
+    values = {k: torch.stack([importance_weighted_bound(model, model.data, k) for _ in repeat]) for k in (1, 10, 100)}
+    values["elbo"] = torch.stack([elbo(model, model.data).elbo for _ in repeat])
+    exact = model.ppca.evidence(model.data).expand(len(repeat), -1)
+    for lower, higher in (("elbo", 10), (10, 100)):
+        mean, error = paired(values[lower], values[higher])
+        assert mean > 3 * error, (lower, higher)
+    mean, error = paired(values[100], exact)
+    assert mean > -3 * error and mean < 0.05
+    mean, error = paired(values[1], values["elbo"])  # K = 1 is the ELBO, in expectation
+    assert abs(mean) < 4 * error
+
+
+def test_the_gap_is_the_kl_to_the_true_posterior():
+    torch.manual_seed(0)
+    model = Misspecified()
+    x = model.data
+    estimate = torch.stack([elbo(model, x, samples=500).elbo for _ in range(40)])
+    q, p = model.encode(x), model.ppca.posterior(x)
+    dense = torch.distributions.MultivariateNormal(q.mean, torch.diag_embed(q.variance))
+    expected = model.ppca.evidence(x) - torch.distributions.kl_divergence(dense, p)
+    error = estimate.std(0) / math.sqrt(40)
+    assert ((estimate.mean(0) - expected).abs() < 4.5 * error).all()
+
+
+def test_with_the_exact_posterior_one_weight_is_the_evidence():
+    model = Misspecified(shift=0.0, log_narrow=0.0)
+    model.encode = lambda x: model.ppca.posterior(x)  # a full covariance is fine for the weighted bound
+    bound = importance_weighted_bound(model, model.data, 1)
+    assert torch.allclose(bound, model.ppca.evidence(model.data), atol=1e-9)
+
+
+def test_the_weighted_bound_is_the_log_of_a_mean_whatever_the_chunk():
+    model = Misspecified()
+    for chunk in (1, 7, 100):
+        torch.manual_seed(0)
+        bound = importance_weighted_bound(model, model.data, 30, chunk)
+        torch.manual_seed(0)
+        q = model.encode(model.data)
+        z = torch.cat([q.rsample((min(chunk, 30 - i),)) for i in range(0, 30, chunk)])
+        log_w = model.decode(z).log_prob(model.data) + model.prior.log_prob(z) - q.log_prob(z)
+        assert torch.allclose(bound, log_w.exp().mean(0).log(), atol=1e-9)
+        assert (bound > log_w.mean(0)).all()  # the mean of logs would be lower
+
+
+@pytest.fixture
+def vae():
+    torch.manual_seed(0)
+    return mlp_vae((1, 4, 4), 3, (16,), GreyBernoulliLikelihood())
+
+
+def test_elbo_is_its_parts_and_each_image_stands_alone(vae):
+    x = torch.rand(5, 1, 4, 4)
+    torch.manual_seed(0)
+    whole = elbo(vae, x, samples=4000)
+    assert whole.elbo.shape == (5,)
+    assert torch.allclose(whole.elbo, whole.log_likelihood - whole.kl)
+    torch.manual_seed(1)
+    alone = torch.cat([elbo(vae, x[i : i + 1], samples=4000).elbo for i in range(5)])
+    assert torch.allclose(whole.elbo, alone, atol=0.05)
+    assert torch.allclose(whole.kl, torch.cat([elbo(vae, x[i : i + 1]).kl for i in range(5)]), atol=1e-6)
+
+
+def test_train_and_eval_mode_do_not_change_the_elbo(vae):
+    x, values = torch.rand(3, 1, 4, 4), []
+    for mode in (True, False):
+        vae.train(mode)
+        torch.manual_seed(0)
+        values.append(elbo(vae, x).elbo)
+    assert torch.equal(*values)
+    torch.manual_seed(1)
+    assert not torch.equal(elbo(vae.eval(), x).elbo, values[0])  # sampling is never switched off
+
+
+def test_beta_weighs_the_kl_in_the_loss_and_never_in_the_elbo(vae):
+    x = torch.rand(3, 1, 4, 4)
+    parts = {}
+    for beta in (0.0, 1.0, 4.0):
+        torch.manual_seed(0)
+        parts[beta] = negative_elbo(vae, x, beta=beta)
+        assert torch.allclose(parts[beta]["loss"], parts[beta]["distortion"] + beta * parts[beta]["kl"])
+        assert torch.allclose(parts[beta]["elbo"], -parts[beta]["distortion"] - parts[beta]["kl"])
+    assert torch.equal(parts[0.0]["elbo"], parts[4.0]["elbo"])
+
+
+def test_the_elbos_gradient_is_the_analytic_one():
+    """One latent, one pixel, linear decoder: d ELBO / d mu = w (x - w mu) / sigma^2 - mu in expectation."""
+    torch.manual_seed(0)
+    w, sigma, x = 1.7, 0.6, torch.full((1, 1, 1, 1), 0.9)
+    mu = torch.tensor(0.4, requires_grad=True)
+    log_var = torch.tensor(-1.0, requires_grad=True)
+    vae = mlp_vae((1, 1, 1), 1, ())
+    vae.encode = lambda x: diagonal_gaussian(mu.expand(1, 1), log_var.expand(1, 1))
+    vae.decode = lambda z: Independent(Normal(w * z[..., None, None], sigma), 3)
+    elbo(vae, x, samples=200_000).elbo.sum().backward()
+    assert math.isclose(mu.grad.item(), w * (0.9 - w * 0.4) / sigma**2 - 0.4, abs_tol=0.03)
+    var = math.exp(-1.0)
+    assert math.isclose(log_var.grad.item(), -0.5 * w**2 * var / sigma**2 - 0.5 * (var - 1), abs_tol=0.03)
+
+
+def test_squared_error_is_summed_over_pixels():
+    model = Autoencoder((1, 2, 3), 2)
+    x = torch.rand(4, 1, 2, 3)
+    loss = squared_error(model, x)["loss"]
+    assert torch.allclose(loss, ((model(x) - x) ** 2).flatten(1).sum(1))
+
+
+@pytest.mark.parametrize("function", [elbo, importance_weighted_bound])
+def test_no_samples_are_refused(vae, function):
+    with pytest.raises(ValueError, match="samples must be at least 1"):
+        function(vae, torch.rand(1, 1, 4, 4), 0)
+
+
+def test_the_package_vae_keeps_bounds_in_order():
+    torch.manual_seed(0)
+    vae = mlp_vae((1, 4, 4), 2, (16,), GaussianLikelihood(0.3))
+    x = torch.rand(64, 1, 4, 4)
+    with torch.no_grad():
+        bounds = [torch.stack([importance_weighted_bound(vae, x, k) for _ in range(30)]).mean(1) for k in (1, 5, 50)]
+    assert bounds[0].mean() < bounds[1].mean() < bounds[2].mean()
+    assert vae.prior.event_shape == standard_normal(2).event_shape
