@@ -123,14 +123,14 @@ def _difference(
     found = _parts_differ(given.parts, right.parts, tolerance)
     if found:
         return f"{found} (at {_said(reference, args)})"
+    if given.changed != right.changed:
+        names = ", ".join(f"`{name}`" for name in given.changed if name not in right.changed)
+        return f"it changes its argument {names} in place: whoever passed it finds it changed"
     for (name, mine), (_, other) in zip(given.gradients, right.gradients, strict=True):
         if not near(*both_slopes(mine, other), tolerance):
             if mine is None:
                 return f"its values are right, but no gradient reaches `{name}`"
             return f"its values are right, but its gradient with respect to `{name}` is not"
-    if given.changed != right.changed:
-        names = ", ".join(f"`{name}`" for name in given.changed if name not in right.changed)
-        return f"it changes its argument {names} in place: whoever passed it finds it changed"
     return None
 
 

@@ -36,7 +36,6 @@ class Guard:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the learner's function."""
-        self._refuse_other_arguments(args, kwargs)
         with silenced() as sink:
             try:
                 result = self.answer(*args, **kwargs)
@@ -45,6 +44,7 @@ class Guard:
             except BaseException as error:
                 if self._is_unfinished(error):
                     raise NotAttempted from error
+                self._explain_other_arguments(error, args, kwargs)
                 raise AnswerRaised(describe(error, _file_of(self.answer))) from error
             finally:
                 self.printed += sink.written
@@ -52,7 +52,10 @@ class Guard:
             raise NotAttempted("it returns nothing: is a `return` missing?" if result is None else "")
         return result
 
-    def _refuse_other_arguments(self, args: tuple, kwargs: dict) -> None:
+    def _explain_other_arguments(self, error: BaseException, args: tuple, kwargs: dict) -> None:
+        """Raise a Misconception if the call failed because it did not fit the function's arguments."""
+        if not isinstance(error, TypeError) or error.__traceback__.tb_next is not None:
+            return  # something within the function raised
         try:
             signature = inspect.signature(self.answer)
         except (TypeError, ValueError):
@@ -61,7 +64,7 @@ class Guard:
             signature.bind(*args, **kwargs)
         except TypeError:
             wanted = inspect.signature(self.reference)
-            raise Misconception(f"it takes the arguments {signature}, where {wanted} is asked for") from None
+            raise Misconception(f"it takes the arguments {signature}, where {wanted} is asked for") from error
 
     def _is_unfinished(self, error: BaseException) -> bool:
         if isinstance(error, NotImplementedError):

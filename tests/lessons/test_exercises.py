@@ -1,0 +1,146 @@
+"""Every exercise of every lesson: its check knows right from wrong, and says what is wrong.
+
+Other right answers than the reference stand in accepted_NN.py, as ACCEPTED = {"NN.1": [answer, answer], ...}.
+"""
+
+import importlib
+import math
+import re
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from tests.lessons import made_up
+from vae_helpers.lessons import exercise
+from vae_helpers.lessons.helping import source_of
+from vae_helpers.lessons.judging import judge
+from vae_helpers.lessons.paste import reference_source
+from vae_helpers.lessons.registry import exercises_of, lesson_numbers
+
+LESSONS = {number: exercises_of(number) for number in lesson_numbers()}
+TASKS = [*made_up.EXERCISES, *(task for tasks in LESSONS.values() for task in tasks)]
+each_task = pytest.mark.parametrize("task", TASKS, ids=[task.id for task in TASKS])
+each_lesson = pytest.mark.parametrize("number", [*LESSONS, "99"])
+
+
+def right_answer(task):
+    return task.reference if task.kind == "function" else task.reference()
+
+
+def nothing_yet(*arguments):
+    """What a learner finds."""
+    ...
+
+
+def words(text):
+    return re.sub(r"\W+", " ", text.casefold()).split()
+
+
+def outcome_of(task, answer):
+    verdict = judge(task, answer)
+    return verdict.status, verdict.message
+
+
+@each_lesson
+def test_a_lesson_holds_its_own_exercises_in_order(number):
+    ids = [task.id for task in exercises_of(number)]
+    assert ids == [f"{number}.{place}" for place in range(1, len(ids) + 1)]
+    assert len(ids) >= (2 if number == "99" else 4)
+
+
+@each_task
+def test_the_reference_is_right(task):
+    assert outcome_of(task, right_answer(task)) == ("solved", "")
+
+
+@each_task
+def test_the_check_gives_the_same_verdict_in_any_state_of_the_random_generator(task):
+    for seed in (1, 2, 3):
+        torch.manual_seed(seed)
+        assert outcome_of(task, right_answer(task)) == ("solved", "")
+        for wrong in task.wrong:
+            assert outcome_of(task, wrong.answer) == ("wrong", wrong.message)
+
+
+@pytest.mark.parametrize(
+    ("task", "wrong"),
+    [(task, wrong) for task in TASKS for wrong in task.wrong],
+    ids=[f"{task.id}-{place}" for task in TASKS for place, _ in enumerate(task.wrong, 1)],
+)
+def test_a_wrong_answer_gets_its_own_message(task, wrong):
+    assert outcome_of(task, wrong.answer) == ("wrong", wrong.message)
+
+
+@each_task
+def test_five_wrong_answers_are_known_and_each_message_names_a_misconception(task):
+    messages = [wrong.message for wrong in task.wrong]
+    assert len(messages) >= 5
+    assert len({" ".join(words(message)) for message in messages}) == len(messages)
+    for message in messages:
+        assert len(words(message)) >= 4, f"{message!r} says too little"
+        assert not message.rstrip().endswith("."), f"{message!r} is put into a sentence that has its own full stop"
+        assert "\n" not in message
+
+
+@each_task
+def test_other_right_answers_are_right(task):
+    accepted = importlib.import_module(f"tests.lessons.accepted_{task.id[:2]}").ACCEPTED.get(task.id, [])
+    assert len(accepted) >= 2, f"accepted_{task.id[:2]}.py has {len(accepted)} other right answers to {task.id}"
+    for answer in accepted:
+        assert answer is not task.reference
+        assert outcome_of(task, answer) == ("solved", "")
+
+
+@each_lesson
+def test_every_accepted_answer_belongs_to_an_exercise(number):
+    accepted = importlib.import_module(f"tests.lessons.accepted_{number}").ACCEPTED
+    assert set(accepted) <= {task.id for task in exercises_of(number)}
+
+
+@each_task
+def test_three_hints_lead_up_to_the_answer_and_do_not_give_it(task):
+    hints = [words(hint) for hint in task.hints]
+    assert all(hints) and len({tuple(hint) for hint in hints}) == 3
+    source = reference_source(task.id, task.reference.__name__)
+    code = source.split('"""')[-1].partition("\n\n\n")[0] if '"""' in source else source.partition(":\n")[2]
+    for hint in hints:
+        assert " ".join(words(code)) not in " ".join(hint), "a hint gives the answer"
+
+
+@each_task
+def test_the_solution_can_be_pasted_and_stands_alone(task):
+    """Nothing but what a notebook's set-up cell imports is there for it."""
+    names = {"torch": torch, "math": math, "F": F}
+    exec(compile(reference_source(task.id, "answer"), "<cell>", "exec"), names)
+    assert outcome_of(task, names["answer"]) == ("solved", "")
+    assert '"""' in source_of(task.reference), "the reference has a docstring"
+
+
+@each_task
+def test_an_exercise_never_attempted_lets_the_notebook_run_on(task, capsys):
+    for answer in (None, ..., *([nothing_yet] if task.kind == "function" else [])):
+        assert judge(task, answer).status == "open"
+        given = exercise(task.id, answer)
+        assert capsys.readouterr().out == (
+            f"Exercise {task.id} is not attempted yet: the reference answer is used below."
+            f' A nudge: hint("{task.id}")\n'
+        )
+        if task.kind == "function":
+            assert given is task.reference
+        else:
+            assert outcome_of(task, given) == ("solved", "")
+
+
+@each_task
+def test_nonsense_is_wrong_and_never_an_error(task):
+    nonsense = ["a text", 1e30, float("nan"), torch.zeros(7, 7), [torch.tensor(1.0), "two"], {"a": 1}, object()]
+    for value in nonsense:
+        answer = (lambda *_, value=value: value) if task.kind == "function" else value
+        verdict = judge(task, answer)
+        assert verdict.status == "wrong" and verdict.message
+
+
+def test_ids_are_given_once():
+    ids = [task.id for task in TASKS]
+    assert len(ids) == len(set(ids))
