@@ -109,7 +109,7 @@ def check_fits(path: str | os.PathLike, tensors: dict[str, Tensor], kind: str, m
     own = model.state_dict()
     problems = [f"lacks {name}" for name in own if name not in tensors]
     problems += [f"has {name}, which the model lacks" for name in tensors if name not in own]
-    for name in own.keys() & tensors.keys():
+    for name in filter(tensors.__contains__, own):
         theirs, ours = tensors[name], own[name]
         if theirs.shape != ours.shape or theirs.dtype != ours.dtype:
             problems.append(f"has {name} as {_kind(theirs)}, the model as {_kind(ours)}")

@@ -1,0 +1,166 @@
+"""Model files: what is written is read back, and nothing else is ever let in."""
+
+import json
+import os
+import pickle
+import random
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from vae_helpers import checkpoints
+from vae_helpers.checkpoints import CheckpointError
+
+
+def model(width=3, seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(4, width), nn.BatchNorm1d(width))
+
+
+def weights(m):
+    return {name: t.clone() for name, t in m.state_dict().items()}
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_model_comes_back_bit_for_bit_with_its_notes(tmp_path):
+    path = checkpoints.save(tmp_path / "new" / "m.safetensors", model(), latent_dim=3, name="första")
+    other = model(seed=1)
+    assert not same(weights(other), weights(model()))
+    assert checkpoints.load(path, other) == {"latent_dim": 3, "name": "första"}
+    assert same(weights(other), weights(model()))
+
+
+def refused(path, words, target=None):
+    target = target or model(seed=1)
+    before = weights(target)
+    with pytest.raises(CheckpointError, match=words):
+        checkpoints.load(path, target)
+    assert same(weights(target), before)
+
+
+def test_a_truncated_file_is_refused(tmp_path):
+    path = checkpoints.save(tmp_path / "m.safetensors", model())
+    content = path.read_bytes()
+    for length in (0, 5, 50, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:length])
+        refused(path, "damaged")
+
+
+def test_a_flipped_bit_is_refused(tmp_path):
+    path = checkpoints.save(tmp_path / "m.safetensors", model())
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 0x10
+    path.write_bytes(content)
+    refused(path, "digest")
+
+
+def test_a_pickle_is_refused_and_not_run(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "trap"),))
+
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(pickle.dumps(Trap()))
+    refused(path, "no safetensors file")
+    torch.save({"weight": torch.zeros(2)}, path)
+    refused(path, "no safetensors file")
+    assert not (tmp_path / "trap").exists()
+
+
+def test_a_foreign_safetensors_file_is_refused(tmp_path):
+    path = tmp_path / "m.safetensors"
+    save_file(weights(model()), path)
+    refused(path, "not one of this package's")
+
+
+def test_another_models_file_is_refused_with_the_difference(tmp_path):
+    path = checkpoints.save(tmp_path / "m.safetensors", model(width=5))
+    refused(path, r"0.weight as float32 \(5, 4\), the model as float32 \(3, 4\)")
+    refused(path, "lacks weight; lacks bias; has 0.weight", nn.Linear(4, 5))
+    with pytest.raises(FileNotFoundError, match="there is no checkpoint"):
+        checkpoints.load(tmp_path / "absent.safetensors", model())
+
+
+@pytest.mark.parametrize("n", [200, pytest.param(10_000, marks=pytest.mark.soak)])
+def test_mutated_files_are_refused_or_say_the_same(tmp_path, n):
+    path = checkpoints.save(tmp_path / "m.safetensors", model(), note="x")
+    content, choice = path.read_bytes(), random.Random(0)
+    target, good = model(), weights(model())
+    refusals = 0
+    for _ in range(n):
+        bad = bytearray(content)
+        for _ in range(choice.randint(1, 4)):
+            at = choice.randrange(len(bad))
+            action = choice.randrange(3)
+            if action == 0:
+                bad[at] = choice.randrange(256)
+            elif action == 1:
+                del bad[at : at + choice.randint(1, 9)]
+            else:
+                bad[at:at] = choice.randbytes(choice.randint(1, 9))
+        path.write_bytes(bad)
+        try:
+            checkpoints.load(path, target)
+        except CheckpointError:
+            refusals += 1
+        assert same(weights(target), good)
+    assert refusals > 0.9 * n  # a changed letter of the notes is harmless; of anything else it is not
+
+
+def test_a_note_that_is_not_plain_leaves_the_old_file(tmp_path):
+    path = checkpoints.save(tmp_path / "m.safetensors", model())
+    before = path.read_bytes()
+    with pytest.raises(TypeError, match="plain values"):
+        checkpoints.save(path, model(seed=1), bad={1, 2})
+    assert path.read_bytes() == before
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
+    path = checkpoints.save(tmp_path / "m.safetensors", model())
+    before = path.read_bytes()
+
+    def full(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        checkpoints.save(path, model(seed=1))
+    assert path.read_bytes() == before and os.listdir(tmp_path) == ["m.safetensors"]
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.soak)])
+def test_a_process_killed_while_it_writes_leaves_a_whole_file(tmp_path, kills):
+    script = (
+        "import sys, torch; from vae_helpers import checkpoints\n"
+        "m = torch.nn.Linear(500, 2000)\n"
+        "print('ready', flush=True)\n"
+        "while True: checkpoints.save(sys.argv[1], m)"
+    )
+    choice = random.Random(0)
+    path = tmp_path / "m.safetensors"
+    for _ in range(kills):
+        process = subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE)
+        process.stdout.readline()
+        while not path.exists():
+            assert process.poll() is None
+        try:
+            process.wait(timeout=choice.uniform(0.0, 0.3))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+        checkpoints.load(path, torch.nn.Linear(500, 2000))
+
+
+def test_the_header_is_plain_json(tmp_path):
+    path = checkpoints.save(tmp_path / "m.safetensors", model(), latent_dim=3)
+    content = path.read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+    assert header["format"] == "vae_helpers/1" and header["kind"] == "Sequential" and len(header["digest"]) == 64

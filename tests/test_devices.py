@@ -1,0 +1,110 @@
+"""What is chosen follows the environment, and is said."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from vae_helpers import devices
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    for name in ("DEVICE", "PRECISION", "THREADS"):
+        monkeypatch.delenv(f"VAE_HELPERS_{name}", raising=False)
+    threads = torch.get_num_threads()
+    devices.machine.cache_clear()
+    yield monkeypatch
+    devices.machine.cache_clear()
+    torch.set_num_threads(threads)
+
+
+def test_one_line_says_what_is_used(fresh):
+    text = str(devices.machine())
+    assert text.startswith("Training on ") and "\n" not in text and len(text) < 160
+
+
+def test_the_environment_overrides(fresh):
+    fresh.setenv("VAE_HELPERS_DEVICE", "cpu")
+    fresh.setenv("VAE_HELPERS_PRECISION", "bfloat16")
+    fresh.setenv("VAE_HELPERS_THREADS", "2")
+    m = devices.machine()
+    assert m.device.type == "cpu" and m.precision == torch.bfloat16 and m.threads == 2 == torch.get_num_threads()
+    assert m.precision_for(torch.nn.Linear(2, 2)) == torch.bfloat16  # asked for: even for small models
+
+
+def test_small_models_stay_in_float32_on_a_cpu(fresh):
+    m = devices.Machine(torch.device("cpu"), torch.bfloat16, 1, True, "")
+    assert m.precision_for(torch.nn.Linear(10, 10)) == torch.float32
+    assert m.precision_for(torch.nn.Linear(1000, 1000)) == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("DEVICE", "tpu", ValueError),
+        ("PRECISION", "float8", ValueError),
+        ("THREADS", "0", ValueError),
+        ("THREADS", "many", ValueError),
+    ],
+)
+def test_nonsense_in_the_environment_is_named(fresh, name, value, error):
+    fresh.setenv("VAE_HELPERS_DEVICE", "cpu")
+    fresh.setenv(f"VAE_HELPERS_{name}", value)
+    with pytest.raises(error, match=f"VAE_HELPERS_{name}='{value}'"):
+        devices.machine()
+
+
+def test_a_device_that_is_not_here_is_named(fresh):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    fresh.setenv("VAE_HELPERS_DEVICE", "cuda")
+    with pytest.raises(RuntimeError, match="no CUDA device"):
+        devices.machine()
+
+
+def test_a_processor_told_to_stay_with_avx2_is_taken_at_its_word(fresh):
+    fresh.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    fresh.setenv("VAE_HELPERS_DEVICE", "cpu")
+    assert devices.machine().precision == torch.float32
+
+
+def test_the_thread_count_that_is_measured_to_be_faster_is_taken(fresh):
+    fresh.setenv("VAE_HELPERS_DEVICE", "cpu")
+    fresh.delenv("OMP_NUM_THREADS", raising=False)
+    for seconds, chosen in (({1: 1.0, 2: 0.6}, 2), ({1: 1.0, 2: 5.0}, 1), ({1: 1.0, 2: 0.95}, 1)):
+        torch.set_num_threads(2)
+        fresh.setattr(devices, "_probe", seconds.get)
+        devices.machine.cache_clear()
+        assert devices.machine().threads == chosen == torch.get_num_threads()
+    fresh.setenv("OMP_NUM_THREADS", "2")  # the user has spoken: nothing is measured
+    fresh.setattr(devices, "_probe", None)
+    torch.set_num_threads(2)
+    devices.machine.cache_clear()
+    assert devices.machine().threads == 2
+
+
+def test_seeds_repeat_all_three_sources():
+    import random
+
+    import numpy as np
+
+    def draw():
+        return random.random(), np.random.rand(), torch.rand(()).item()
+
+    devices.seed_everything(7)
+    first = draw()
+    devices.seed_everything(7)
+    assert draw() == first
+    devices.seed_everything(8)
+    assert draw() != first
+
+
+def test_importing_the_package_does_not_import_what_is_heavy():
+    code = (
+        "import sys, vae_helpers; print([m for m in ('torch', 'sklearn', 'matplotlib', 'IPython') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=True)
+    assert out.stdout.strip() == "[]"

@@ -1,0 +1,79 @@
+"""Numbers about models: means over images, honest errors, the same whatever the batch."""
+
+import math
+
+import pytest
+import torch
+
+from vae_helpers.distributions import GreyBernoulliLikelihood
+from vae_helpers.evaluation import Estimate, evaluate, log_likelihood, mean_and_error
+from vae_helpers.models import mlp_vae
+
+
+@pytest.fixture
+def vae():
+    torch.manual_seed(0)
+    return mlp_vae((1, 4, 4), 2, (16,), GreyBernoulliLikelihood())
+
+
+IMAGES = torch.randint(0, 256, (70, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_error_is_that_of_the_mean():
+    values = torch.arange(10.0)
+    estimate = mean_and_error(values)
+    assert estimate.mean == 4.5 and math.isclose(
+        estimate.standard_error, values.std().item() / math.sqrt(10), rel_tol=1e-6
+    )
+    assert str(Estimate(-12.345, 0.021)) == "-12.35 ± 0.02" or str(Estimate(-12.345, 0.021)) == "-12.34 ± 0.02"
+
+
+def test_the_error_covers_the_truth_as_often_as_it_should():
+    torch.manual_seed(0)
+    inside = 0
+    for _ in range(1000):
+        mean, error = mean_and_error(torch.randn(50) + 3)
+        inside += abs(mean - 3) < 1.96 * error
+    assert 0.92 < inside / 1000 < 0.97
+
+
+def test_a_last_smaller_batch_counts_by_its_images(vae):
+    exact = [evaluate(vae, IMAGES, samples=400, batch_size=size)["elbo"].mean for size in (70, 32, 1)]
+    assert max(exact) - min(exact) < 0.02
+    kls = [evaluate(vae, IMAGES, batch_size=size)["kl"].mean for size in (70, 32)]
+    assert math.isclose(*kls, rel_tol=1e-5)
+
+
+def test_elbo_is_minus_distortion_minus_kl_and_below_the_likelihood(vae):
+    parts = evaluate(vae, IMAGES, samples=50)
+    assert math.isclose(parts["elbo"].mean, -parts["distortion"].mean - parts["kl"].mean, rel_tol=1e-5)
+    assert log_likelihood(vae, IMAGES, samples=200).mean > parts["elbo"].mean
+
+
+def test_memory_is_bounded_by_batch_and_chunk(vae):
+    largest = 0
+    decode = vae.decode
+
+    def spy(z):
+        nonlocal largest
+        largest = max(largest, z[..., 0].numel())
+        return decode(z)
+
+    vae.decode = spy
+    log_likelihood(vae, IMAGES, samples=101, batch_size=20, chunk=10)
+    assert largest == 200
+
+
+def test_evaluation_repeats_itself_and_leaves_the_random_state_alone(vae):
+    before = torch.get_rng_state()
+    assert evaluate(vae, IMAGES) == evaluate(vae, IMAGES)
+    assert evaluate(vae, IMAGES, seed=1) != evaluate(vae, IMAGES)
+    assert torch.equal(before, torch.get_rng_state())
+    assert not any(p.grad is not None for p in vae.parameters())
+
+
+def test_bad_input_is_named(vae):
+    with pytest.raises(ValueError, match="at least two"):
+        mean_and_error(torch.zeros(1))
+    with pytest.raises(TypeError, match="uint8"):
+        evaluate(vae, IMAGES.float())

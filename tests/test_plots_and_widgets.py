@@ -1,0 +1,113 @@
+"""Figures show what they were given; widgets redraw, and show an error without losing the picture."""
+
+import ipywidgets
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+
+from vae_helpers import plots, widgets
+from vae_helpers.training import History
+
+
+def test_every_figure_is_taken_out_of_pyplot():
+    before = plt.get_fignums()
+    batch = torch.rand(5, 1, 4, 4)
+    record = History([1, 2], {"loss": [2.0, 1.0]}, [2], {"loss": [1.5]})
+    figures = [
+        plots.images(batch, title="five"),
+        plots.rows({"a": batch, "b": batch[:3]}),
+        plots.history(record),
+        plots.curves([1, 2], {"y": [1, 2]}, "x [s]", "y [nats]", log="xy", errors={"y": [0.1, 0.1]}),
+        plots.latent_map(torch.rand(6, 2), torch.tensor([0, 1, 0, 1, 1, 0]), "01"),
+    ]
+    assert plt.get_fignums() == before
+    for fig in figures:
+        fig.canvas.draw()
+
+
+def test_images_are_drawn_pixel_by_pixel():
+    batch = torch.rand(1, 1, 3, 3)
+    image = plots.images(batch).axes[0].images[0]
+    assert image.get_interpolation() == "nearest"
+    assert np.allclose(image.get_array()[..., 0], batch[0, 0].numpy())
+
+
+def test_history_draws_what_was_recorded():
+    record = History([1, 2], {"loss": [2.0, 1.0], "kl": [0.1, 0.2]}, [2], {"loss": [1.5]})
+    axes = plots.history(record, ("loss", "kl")).axes[0]
+    assert [list(line.get_ydata()) for line in axes.lines] == [[2.0, 1.0], [1.5], [0.1, 0.2]]
+    assert axes.get_xlabel() and axes.get_ylabel()
+    with pytest.raises(KeyError, match="there are: loss, kl"):
+        plots.history(record, ("elbo",))
+
+
+def test_a_map_needs_two_dimensions():
+    with pytest.raises(ValueError, match=r"\(N, 2\)"):
+        plots.latent_map(torch.rand(6, 3), torch.zeros(6).long(), "0")
+
+
+def brightness(colour):
+    r, g, b = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+def test_lines_differ_by_more_than_colour():
+    styles = list(plt.rcParams["axes.prop_cycle"])
+    assert len({str(s["linestyle"]) for s in styles}) == len(styles) == len({s["color"] for s in styles})
+
+
+def drawing():
+    def draw(**v):
+        fig, ax = plt.subplots(figsize=(2, 1))
+        ax.set_title(str(sorted(v.items())))
+        if v.get("n") == 3:
+            raise ValueError("three is <not> allowed")
+        return plots.finish(fig)
+
+    return draw
+
+
+def test_moving_a_control_redraws(monkeypatch):
+    monkeypatch.delenv("VAE_HELPERS_STATIC", raising=False)
+    box = widgets.explore(drawing(), n=(0, 10), x=(0.0, 1.0), kind=["a", "b"], on=True)
+    kinds = [type(w) for w in box.controls.values()]
+    assert kinds == [ipywidgets.IntSlider, ipywidgets.FloatSlider, ipywidgets.Dropdown, ipywidgets.Checkbox]
+    assert box.controls["n"].value == 5 and box.controls["x"].value == 0.5
+    first = bytes(box.picture.value)
+    assert first.startswith(b"\x89PNG")
+    box.controls["n"].value = 6
+    second = bytes(box.picture.value)
+    assert second != first
+    box.controls["n"].value = 3
+    assert "three is &lt;not&gt; allowed" in box.message.value and box.picture.value == second
+    box.controls["n"].value = 5
+    assert box.message.value == "" and box.picture.value == first
+
+
+def test_a_still_picture_stands_in_when_notebooks_are_executed(monkeypatch):
+    monkeypatch.setenv("VAE_HELPERS_STATIC", "1")
+    figure = widgets.explore(drawing(), n=(0, 10))
+    assert type(figure).__name__ == "Figure" and "('n', 5)" in figure.axes[0].get_title(loc="left")
+
+
+@pytest.mark.parametrize("spec", [(3, 1), (0, 1, 0), (0.0, 1.0, -1)])
+def test_bad_ranges_are_named(spec):
+    with pytest.raises(ValueError, match="n = "):
+        widgets.explore(drawing(), n=spec)
+
+
+@pytest.mark.parametrize("spec", ["abc", (1,), [], None])
+def test_what_is_no_control_is_named(spec):
+    with pytest.raises(TypeError, match=r"n = .* is no control"):
+        widgets.explore(drawing(), n=spec)
+
+
+def test_draw_must_return_a_figure():
+    with pytest.raises(TypeError, match="matplotlib figure"):
+        widgets.explore(lambda n: None, n=(0, 2))
+
+
+def test_colours_are_told_apart_in_grey_for_the_first_two():
+    first, second = list(plots.COLOURS.values())[:2]
+    assert abs(brightness(first) - brightness(second)) > 0.2

@@ -1,0 +1,357 @@
+"""The engine: it learns, it repeats itself, it stops well, it goes on where it stopped."""
+
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import torch
+from torch import nn
+
+from vae_helpers import checkpoints, training
+from vae_helpers.distributions import GreyBernoulliLikelihood
+from vae_helpers.images import random_shift, to_float
+from vae_helpers.models import Autoencoder, mlp_vae
+from vae_helpers.objectives import squared_error
+from vae_helpers.training import History, TrainingDiverged, fit
+
+
+def some_images(n=60, size=4):
+    return torch.randint(0, 256, (n, 1, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def vae(seed=0):
+    torch.manual_seed(seed)
+    return mlp_vae((1, 4, 4), 2, (8,), GreyBernoulliLikelihood())
+
+
+def weights(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def quiet(model, images, **settings):
+    return fit(model, images, **({"steps": 30, "batch_size": 16, "progress": False} | settings))
+
+
+def test_it_learns_what_a_bare_loop_learns():
+    """The same model, batches and schedule in a dozen lines: the same weights, to rounding."""
+    images, steps = some_images(), 40
+    torch.manual_seed(0)
+    engine, bare = Autoencoder((1, 4, 4), 2, (8,)), Autoencoder((1, 4, 4), 2, (8,))
+    bare.load_state_dict(engine.state_dict())
+    quiet(engine, images, steps=steps, objective=squared_error, seed=5)
+
+    optimizer = torch.optim.Adam(bare.parameters())
+    order = torch.cat(
+        [torch.randperm(60, generator=torch.Generator().manual_seed(5 * 1_000_003 + e)) for e in range(12)]
+    )
+    for step in range(steps):
+        warm = min(100, steps // 20)
+        share = (step + 1) / warm if step < warm else 0.5 * (1 + math.cos(math.pi * (step - warm) / (steps - warm)))
+        optimizer.param_groups[0]["lr"] = 1e-3 * share
+        x = to_float(images[order[step * 16 : (step + 1) * 16]])
+        loss = ((bare(x) - x) ** 2).sum((1, 2, 3)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert torch.allclose(weights(engine), weights(bare), atol=1e-6)
+
+
+def test_every_image_is_seen_equally_often_and_all_batches_are_full():
+    seen = []
+
+    def spy(model, x):
+        seen.append(x)
+        return squared_error(model, x)
+
+    images = torch.arange(10, dtype=torch.uint8).reshape(10, 1, 1, 1).expand(10, 1, 4, 4).contiguous()
+    quiet(Autoencoder((1, 4, 4), 2), images, steps=25, batch_size=4, objective=spy)
+    assert {len(x) for x in seen} == {4}
+    counts = torch.bincount((torch.cat(seen)[:, 0, 0, 0] * 255).round().long(), minlength=10)
+    assert counts.tolist() == [10] * 10  # 25 steps of 4 are 10 epochs of 10, across epoch boundaries
+    epoch = (torch.cat(seen)[:10, 0, 0, 0] * 255).round().long()
+    assert sorted(epoch.tolist()) == list(range(10)) and epoch.tolist() != list(range(10))
+
+
+def test_the_same_seed_gives_the_same_weights_and_leaves_the_random_state_alone():
+    results = []
+    for outside in (1, 2):
+        model = vae()
+        torch.manual_seed(outside)
+        before = torch.get_rng_state()
+        quiet(model, some_images(), augment=random_shift, seed=3)
+        assert torch.equal(before, torch.get_rng_state())
+        results.append(weights(model))
+    assert torch.equal(*results)
+    other = vae()
+    quiet(other, some_images(), augment=random_shift, seed=4)
+    assert not torch.equal(results[0], weights(other))
+
+
+def test_watching_does_not_change_what_is_learned():
+    plain, watched, steps = vae(), vae(), []
+    quiet(plain, some_images())
+
+    def callback(step, model):
+        assert not model.training and not torch.is_grad_enabled()
+        torch.rand(7)
+        steps.append(step)
+
+    record = quiet(
+        watched, some_images(), validation=some_images(25), validate_every=7, callback=callback, callback_every=10
+    )
+    assert torch.equal(weights(plain), weights(watched))
+    assert steps == [0, 10, 20, 30] and record.validation_step == [7, 14, 21, 28, 30]
+
+
+def test_validation_averages_over_images_not_batches(monkeypatch):
+    model, images = Autoencoder((1, 4, 4), 2), some_images(1500)
+    record = quiet(model, some_images(), steps=1, objective=squared_error, validation=images)
+    with torch.no_grad():
+        expected = squared_error(model, to_float(images))["loss"].mean()
+    assert math.isclose(record.validation["loss"][-1], expected.item(), rel_tol=1e-4)  # 1,000 and 500 images
+
+
+def test_history_is_plain_data_and_means_over_the_steps_between():
+    record = quiet(vae(), some_images(), steps=400)
+    assert record.step == list(range(2, 401, 2))
+    assert set(record.train) == {"loss", "elbo", "distortion", "kl", "grad_norm"}
+    assert record.train["loss"][-1] < record.train["loss"][0]
+    assert all(
+        math.isclose(e, -d - k, abs_tol=1e-3)
+        for e, d, k in zip(*(record.train[n] for n in ("elbo", "distortion", "kl")), strict=True)
+    )
+    assert History.from_dict(record.to_dict()) == record
+    assert "400 steps" in repr(record)
+
+
+def test_weights_change_with_the_step():
+    betas = []
+
+    def objective(model, x, beta):
+        betas.append(beta)
+        return squared_error(model, x)
+
+    quiet(Autoencoder((1, 4, 4), 2), some_images(), steps=4, objective=objective, weights=lambda s: {"beta": s / 4})
+    assert betas == [0, 0.25, 0.5, 0.75]
+
+
+def test_the_mode_of_the_model_is_kept():
+    for mode in (True, False):
+        model = vae().train(mode)
+        quiet(model, some_images(), steps=2)
+        assert model.training == mode and all(p.grad is None for p in model.parameters())
+
+
+def test_validation_of_distributions_is_on_for_the_first_step_and_restored():
+    seen = []
+
+    def objective(model, x):
+        seen.append(torch.distributions.Distribution._validate_args)
+        return squared_error(model, x)
+
+    quiet(Autoencoder((1, 4, 4), 2), some_images(), steps=3, objective=objective)
+    assert seen == [True, False, False] and torch.distributions.Distribution._validate_args
+
+
+# --- stopping ------------------------------------------------------------------------------------------------------
+
+
+class Diverging(Autoencoder):
+    """Its loss becomes NaN at the fifth call."""
+
+    calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return super().forward(x) * (float("nan") if self.calls == 5 else 1.0)
+
+
+@pytest.mark.parametrize("check_each_step", [True, False])
+def test_nan_stops_at_once_with_the_step_and_finite_weights(monkeypatch, check_each_step):
+    model = Diverging((1, 4, 4), 2)
+    if not check_each_step:  # as on a GPU: checks only when records are made
+        original = training._Run.__init__
+
+        def as_on_a_gpu(self, **settings):
+            original(self, **settings)
+            self.check_each_step, self.last_finite = False, self._copy_of_weights()
+            self.log_every = 3
+
+        monkeypatch.setattr(training._Run, "__init__", as_on_a_gpu)
+    with pytest.raises(TrainingDiverged, match=r"step 5 of 30: loss = nan, grad_norm = nan.*learning rate") as caught:
+        quiet(model, some_images(), objective=squared_error)
+    assert "last finite weights" in str(caught.value)
+    assert torch.isfinite(weights(model)).all()
+
+
+def test_a_gradient_that_is_not_finite_is_noticed_before_it_is_applied():
+    def objective(model, x):  # the root of zero: finite value, infinite gradient
+        return {"loss": torch.sqrt((model(x) * 0).square().sum((1, 2, 3)))}
+
+    model = Autoencoder((1, 4, 4), 2)
+    with pytest.raises(TrainingDiverged, match="step 1 of 30: loss = 0, grad_norm = nan"):
+        quiet(model, some_images(), objective=objective)
+    assert torch.isfinite(weights(model)).all()
+
+
+def interrupt_at(n):
+    """A callback that presses Stop at step n."""
+    return lambda step, model: os.kill(os.getpid(), signal.SIGINT) if step == n else None
+
+
+def test_stop_keeps_what_was_learned_and_resumes_to_the_same_bits(tmp_path, capsys):
+    path, images = tmp_path / "run.safetensors", some_images()
+    whole, parts = vae(), vae()
+    quiet(whole, images)
+    handler = signal.getsignal(signal.SIGINT)
+    record = quiet(parts, images, checkpoint=path, callback=interrupt_at(11), callback_every=11)
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert record.stopped == "stopped by hand after step 11 of 30" and record.step[-1] == 11
+    assert "keeps what it learned" in capsys.readouterr().out
+    assert not torch.equal(weights(parts), weights(vae()))
+    fresh = vae(seed=9)  # other weights: everything must come from the file
+    record = quiet(fresh, images, checkpoint=path, resume=True)
+    assert torch.equal(weights(fresh), weights(whole)) and record.step[-1] == 30 and not record.stopped
+    again = vae(seed=8)
+    quiet(again, images, checkpoint=path, resume=True)  # finished: nothing more to do
+    assert torch.equal(weights(again), weights(whole))
+
+
+def test_without_the_main_thread_it_trains_all_the_same():
+    results = []
+    thread = threading.Thread(target=lambda: results.append(quiet(vae(), some_images(), steps=3)))
+    thread.start()
+    thread.join()
+    assert results[0].step[-1] == 3
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.soak)])
+def test_a_killed_run_resumes_to_the_same_bits(tmp_path, kills):
+    script = (
+        "import sys, torch\n"
+        "sys.path.insert(0, sys.argv[2])\n"
+        "from test_training import vae, some_images, weights\n"
+        "from vae_helpers.training import fit\n"
+        "model = vae()\n"
+        "print('ready', flush=True)\n"
+        "fit(model, some_images(), steps=1500, batch_size=16, checkpoint=sys.argv[1], checkpoint_every=20,"
+        " resume=True, progress=False)\n"
+        "torch.save(weights(model), sys.argv[1] + '.pt')"
+    )
+    choice = random.Random(0)
+
+    def start(path):
+        command = [sys.executable, "-c", script, str(path), os.path.dirname(__file__)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE)
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    process = start(whole)
+    process.communicate()
+    for _ in range(kills):
+        process = start(killed)
+        process.stdout.readline()
+        time.sleep(choice.uniform(0.05, 1.5))
+        process.kill()
+        process.communicate()
+    process = start(killed)
+    process.communicate()
+    assert process.returncode == 0
+    assert torch.equal(torch.load(f"{whole}.pt", weights_only=True), torch.load(f"{killed}.pt", weights_only=True))
+
+
+# --- bad input -----------------------------------------------------------------------------------------------------
+
+
+def test_an_existing_checkpoint_is_not_overwritten(tmp_path):
+    path = tmp_path / "run.safetensors"
+    quiet(vae(), some_images(), checkpoint=path)
+    before = path.read_bytes()
+    with pytest.raises(FileExistsError, match="resume=True"):
+        quiet(vae(), some_images(), checkpoint=path)
+    assert path.read_bytes() == before
+
+
+def test_a_checkpoint_of_another_run_or_model_is_refused(tmp_path):
+    path = tmp_path / "run.safetensors"
+    quiet(vae(), some_images(), checkpoint=path)
+    with pytest.raises(checkpoints.CheckpointError, match=r"learning_rate \(there 0.001, here 0.01\)"):
+        quiet(vae(), some_images(), checkpoint=path, resume=True, learning_rate=1e-2)
+    other = mlp_vae((1, 4, 4), 3, (8,), GreyBernoulliLikelihood())
+    before = weights(other)
+    with pytest.raises(checkpoints.CheckpointError, match="another model"):
+        quiet(other, some_images(), checkpoint=path, resume=True)
+    assert torch.equal(weights(other), before)
+    checkpoints.save(tmp_path / "model.safetensors", vae())
+    with pytest.raises(checkpoints.CheckpointError, match="not the state of a training run"):
+        quiet(vae(), some_images(), checkpoint=tmp_path / "model.safetensors", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"steps": 0}, "steps must be a whole number"),
+        ({"steps": 2.5}, "steps must be a whole number"),
+        ({"batch_size": -1}, "batch_size"),
+        ({"learning_rate": 0}, "learning_rate"),
+        ({"learning_rate": float("nan")}, "learning_rate"),
+        ({"validation": torch.zeros(3, 1, 5, 5, dtype=torch.uint8)}, "differ in shape"),
+    ],
+)
+def test_bad_settings_are_named(settings, words):
+    model = vae()
+    with pytest.raises(ValueError, match=words):
+        quiet(model, some_images(), **settings)
+    assert torch.equal(weights(model), weights(vae()))
+
+
+def test_float_images_and_frozen_models_are_refused():
+    with pytest.raises(TypeError, match="to_uint8"):
+        quiet(vae(), some_images().float())
+    with pytest.raises(ValueError, match="nothing to train"):
+        quiet(vae().requires_grad_(False), some_images())
+
+
+def test_data_that_do_not_suit_the_likelihood_stop_the_first_step():
+    model = vae()
+    model.prepare = lambda images: to_float(images) * 2
+    with pytest.raises(ValueError, match="support"):
+        quiet(model, some_images())
+
+
+def test_a_model_in_bfloat16_learns_nearly_the_same():
+    losses = []
+    for precision in (torch.float32, torch.bfloat16):
+        model = vae()
+        record = quiet(model, some_images(), steps=200, precision=precision)
+        assert all(p.dtype == torch.float32 for p in model.parameters())
+        losses.append(record.train["loss"][-1])
+    assert losses[0] != losses[1] and abs(losses[0] - losses[1]) < 0.02 * losses[0]
+
+
+def test_the_progress_bar_shows_live_numbers_and_can_be_off(capfd, monkeypatch):
+    fit(vae(), some_images(), steps=400)
+    assert "loss=" in capfd.readouterr().err
+    monkeypatch.setenv("VAE_HELPERS_STATIC", "1")
+    fit(vae(), some_images(), steps=5)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_modules_without_prepare_get_floats():
+    class Plain(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.shift = nn.Parameter(torch.zeros(()))
+
+        def forward(self, x):
+            assert x.dtype == torch.float32 and x.max() <= 1
+            return self.shift.expand_as(x)
+
+    model = Plain()
+    quiet(model, some_images(), steps=300, objective=squared_error, learning_rate=0.02)
+    assert abs(model.shift.item() - to_float(some_images()).mean().item()) < 0.03
