@@ -1,0 +1,414 @@
+"""The exercises of notebook 01, autoencoders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vae_helpers.lessons.checks import close_to, compares
+from vae_helpers.lessons.definition import Exercise, Misconception, Wrong
+
+# --- 01.1: principal component analysis ------------------------------------------------------------------------------
+
+
+def pca(x, D):
+    """Mean (P,) of the rows of x (N, P), and orthonormal columns U (P, D): the D directions of most variance first."""
+    mean = x.mean(0)
+    _, _, Vh = torch.linalg.svd(x - mean, full_matrices=False)  # rows of Vh are the directions
+    return mean, Vh[:D].T
+
+
+def _pca_probes() -> list[tuple]:
+    draw = torch.Generator().manual_seed(0)
+    probes = []
+    for n, p, D in ((40, 6, 2), (30, 5, 3)):
+        scales = torch.arange(p, 0, -1, dtype=torch.float64)
+        mixed = torch.randn(n, p, generator=draw, dtype=torch.float64) * scales
+        turn = torch.linalg.qr(torch.randn(p, p, generator=draw, dtype=torch.float64))[0]
+        probes.append((mixed @ turn + 3 * torch.rand(p, generator=draw, dtype=torch.float64) + 2, D))
+    return probes
+
+
+def _with_fixed_signs(answer: Callable[..., Any]) -> Callable[..., Any]:
+    """The answer with each direction's largest entry made positive, for v and -v are equally right."""
+
+    def described(x, D):
+        result = answer(x, D)
+        if not (isinstance(result, (tuple, list)) and [isinstance(r, Tensor) for r in result] == [True, True]):
+            raise Misconception("it must return two tensors, the mean of shape (P,) and the directions of shape (P, D)")
+        mean, U = result
+        if U.dim() == 2 and U.numel():
+            along = 0 if U.shape[0] >= U.shape[1] else 1
+            U = U * U.gather(along, U.abs().argmax(along, keepdim=True)).sign()
+        return {"mean": mean, "U": U}
+
+    return described
+
+
+def _top(matrix: Tensor, D: int) -> Tensor:
+    return torch.linalg.svd(matrix, full_matrices=False)[2][:D].T
+
+
+_PCA_WRONG = (
+    Wrong(
+        "the data were not centred before the SVD, so the first direction mostly points at the mean picture",
+        lambda x, D: (x.mean(0), _top(x, D)),
+    ),
+    Wrong(
+        "the directions stand in rows, while the text keeps them as the columns of U, of shape (P, D)",
+        lambda x, D: (x.mean(0), _top(x - x.mean(0), D).T),
+    ),
+    Wrong(
+        "these are columns of the third factor, but torch.linalg.svd returns V already transposed",
+        lambda x, D: (x.mean(0), torch.linalg.svd(x - x.mean(0), full_matrices=False)[2][:, :D]),
+    ),
+    Wrong(
+        "these are left singular vectors, which have one entry per picture; directions have one entry per pixel",
+        lambda x, D: (x.mean(0), torch.linalg.svd(x - x.mean(0), full_matrices=False)[0][:, :D]),
+    ),
+    Wrong(
+        "the directions are scaled by the singular values, so the columns of U do not have length one",
+        lambda x, D: (x.mean(0), _top(x - x.mean(0), D) * torch.linalg.svdvals(x - x.mean(0))[:D]),
+    ),
+    Wrong(
+        "these are the directions of least variance: eigh sorts its eigenvalues upwards",
+        lambda x, D: (x.mean(0), torch.linalg.eigh((x - x.mean(0)).T @ (x - x.mean(0)))[1][:, :D]),
+    ),
+    Wrong(
+        "the right directions stand in the wrong order: the one of most variance comes first",
+        lambda x, D: (x.mean(0), _top(x - x.mean(0), D).flip(1)),
+    ),
+    Wrong(
+        "one average grey is taken off all pixels; each pixel has a mean of its own",
+        lambda x, D: (x.mean().expand(x.shape[1]), _top(x - x.mean(), D)),
+    ),
+    Wrong(
+        "each pixel was divided by its standard deviation, which minimises the error of other, rescaled pictures",
+        lambda x, D: (x.mean(0), _top((x - x.mean(0)) / x.std(0), D)),
+    ),
+)
+
+
+def _check_pca(answer: Callable[..., Any]) -> None:
+    wrong = tuple(Wrong(w.message, _with_fixed_signs(w.answer)) for w in _PCA_WRONG)
+    compares(_with_fixed_signs(pca), _pca_probes, wrong, tolerance=1e-4)(_with_fixed_signs(answer))
+
+
+# --- 01.2: the loss --------------------------------------------------------------------------------------------------
+
+
+def reconstruction_error(x, x_hat):
+    """Squared error summed over the pixels of an image, averaged over images: two (N, ...) -> a scalar tensor."""
+    return (x - x_hat).square().flatten(1).sum(1).mean()
+
+
+def _picture_probes() -> list[tuple]:
+    draw = torch.Generator().manual_seed(1)
+    return [tuple(torch.rand(shape, generator=draw) for _ in range(2)) for shape in ((5, 1, 3, 4), (3, 3, 2, 2))]
+
+
+_ERROR_WRONG = (
+    Wrong(
+        "it is averaged over pixels where the sum is asked for, so it shrinks as pictures grow",
+        lambda x, y: (x - y).square().mean(),
+    ),
+    Wrong(
+        "it is summed over the images too, so it grows with the size of the batch",
+        lambda x, y: (x - y).square().sum(),
+    ),
+    Wrong(
+        "it is one number per image: what is missing is the average over the images",
+        lambda x, y: (x - y).square().flatten(1).sum(1),
+    ),
+    Wrong(
+        "it averages distances, with a square root, where squared distances are asked for",
+        lambda x, y: (x - y).flatten(1).norm(dim=1).mean(),
+    ),
+    Wrong(
+        "it takes absolute differences where squares are asked for", lambda x, y: (x - y).abs().flatten(1).sum(1).mean()
+    ),
+    Wrong(
+        "differences are summed before they are squared, so that too bright and too dark cancel",
+        lambda x, y: (x - y).flatten(1).sum(1).square().mean(),
+    ),
+    Wrong(
+        "there is a one half in front that the definition does not have", lambda x, y: reconstruction_error(x, y) / 2
+    ),
+    Wrong(
+        "the value is right but cut off from the graph, so that nothing can be learned from it",
+        lambda x, y: reconstruction_error(x, y).detach(),
+    ),
+)
+
+
+# --- 01.3: how many numbers are enough -------------------------------------------------------------------------------
+
+
+def components_for_90_percent():
+    """The smallest D whose principal components hold at least 90 % of the variance of the training digits."""
+    from vae_helpers import load, to_float
+
+    x = to_float(load("digits").train.images).flatten(1)  # (N, 64)
+    variances = torch.linalg.svdvals(x - x.mean(0)).square()
+    explained = variances.cumsum(0) / variances.sum()
+    return int((explained < 0.9).sum()) + 1  # as many as fall short, and one more
+
+
+_COUNT_WRONG = (
+    Wrong("that is the position in the list, which starts at 0: D counts the components up to and with it", 20),
+    Wrong("that is the share of the singular values; variance is made of their squares", 37),
+    Wrong("that is what comes out without centring, where the mean picture counts as variance", 9),
+    Wrong("that is 90 % of the number of pixels; count the variance that the components hold", 58),
+    Wrong("that is the number of components left out, not of those kept", 43),
+    Wrong("that is for 95 % of the variance", 28),
+)
+
+
+# --- 01.4: principal angles ------------------------------------------------------------------------------------------
+
+
+def principal_angles(A, B):
+    """Angles between the spans of the columns of A and B: two (P, D) -> (D,), in degrees, smallest first."""
+    Q_A, _ = torch.linalg.qr(A)  # orthonormal columns that span the same plane
+    Q_B, _ = torch.linalg.qr(B)
+    cosines = torch.linalg.svdvals(Q_A.T @ Q_B)  # largest first
+    return torch.rad2deg(torch.acos(cosines.clamp(max=1)))
+
+
+def _plane_probes() -> list[tuple]:
+    draw = torch.Generator().manual_seed(2)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=draw, dtype=torch.float64)
+
+    A, B, C = normal(7, 3), normal(7, 3), normal(9, 2)
+    return [(A, B), (C, C @ normal(2, 2) + 0.1 * normal(9, 2))]
+
+
+def _degrees(cosines: Tensor) -> Tensor:
+    return torch.rad2deg(torch.acos(cosines.clamp(-1, 1)))
+
+
+def _qr(A: Tensor) -> Tensor:
+    return torch.linalg.qr(A)[0]
+
+
+def _unit(A: Tensor) -> Tensor:
+    return A / A.norm(dim=0)
+
+
+_ANGLES_WRONG = (
+    Wrong(
+        "the columns were not orthonormalised, so the singular values are not cosines",
+        lambda A, B: _degrees(torch.linalg.svdvals(A.T @ B)),
+    ),
+    Wrong(
+        "the columns were made of length one but not orthogonal to each other",
+        lambda A, B: _degrees(torch.linalg.svdvals(_unit(A).T @ _unit(B))),
+    ),
+    Wrong("only one of the two bases was orthonormalised", lambda A, B: _degrees(torch.linalg.svdvals(_qr(A).T @ B))),
+    Wrong(
+        "the angles are right but in radians, where degrees are asked for",
+        lambda A, B: torch.deg2rad(principal_angles(A, B)),
+    ),
+    Wrong("these are the cosines of the angles, not the angles", lambda A, B: torch.linalg.svdvals(_qr(A).T @ _qr(B))),
+    Wrong(
+        "it compares the first column with the first, the second with the second: a plane has no preferred columns",
+        lambda A, B: _degrees((_unit(A) * _unit(B)).sum(0).abs()),
+    ),
+    Wrong("the largest angle comes first; the smallest should", lambda A, B: principal_angles(A, B).flip(0)),
+    Wrong(
+        "the arc sine was taken of the singular values, which are cosines",
+        lambda A, B: 90 - principal_angles(A, B),
+    ),
+)
+
+
+# --- 01.5: between two pictures --------------------------------------------------------------------------------------
+
+
+def interpolate(model, x_a, x_b, steps):
+    """Pictures decoded along the straight line of codes from x_a to x_b: (1, C, H, W) twice -> (steps, C, H, W)."""
+    t = torch.linspace(0, 1, steps, device=x_a.device)[:, None]  # (steps, 1)
+    z = (1 - t) * model.encode(x_a) + t * model.encode(x_b)  # (steps, D)
+    return model.decode(z)
+
+
+class _Toy:
+    """A small, curved and imperfect pair of maps between pictures (N, 1, 2, 3) and codes (N, 4)."""
+
+    def __init__(self, seed: int):
+        draw = torch.Generator().manual_seed(seed)
+        self.W, self.V = torch.randn(6, 4, generator=draw), torch.randn(4, 6, generator=draw)
+
+    def encode(self, x: Tensor) -> Tensor:
+        return torch.tanh(x.flatten(1) @ self.W)
+
+    def decode(self, z: Tensor) -> Tensor:
+        return torch.sigmoid(z @ self.V).reshape(-1, 1, 2, 3)
+
+
+def _path_probes() -> list[tuple]:
+    draw = torch.Generator().manual_seed(3)
+    a, b, c, d = torch.rand(4, 1, 1, 2, 3, generator=draw)
+    return [(_Toy(0), a, b, 5), (_Toy(1), c, d, 3)]
+
+
+def _weights(steps: int) -> Tensor:
+    return torch.linspace(0, 1, steps)[:, None]
+
+
+def _line(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    t = t.reshape(-1, *[1] * (a.dim() - 1))
+    return (1 - t) * a + t * b
+
+
+_PATH_WRONG = (
+    Wrong(
+        "it mixes pixels and never uses the codes: that is a cross-fade",
+        lambda m, a, b, k: _line(a, b, _weights(k)),
+    ),
+    Wrong(
+        "it mixes the pictures and then encodes the mixture; the codes themselves are to be mixed",
+        lambda m, a, b, k: m.decode(m.encode(_line(a, b, _weights(k)))),
+    ),
+    Wrong(
+        "it decodes both ends and mixes the two pictures: the straight line must be drawn before the decoder",
+        lambda m, a, b, k: _line(m.decode(m.encode(a)), m.decode(m.encode(b)), _weights(k)),
+    ),
+    Wrong(
+        "it runs from x_b to x_a: at t = 0 all the weight belongs to x_a",
+        lambda m, a, b, k: interpolate(m, b, a, k),
+    ),
+    Wrong(
+        "the last picture does not reach x_b: t must run from 0 to 1 with both ends",
+        lambda m, a, b, k: m.decode(_line(m.encode(a), m.encode(b), torch.arange(k) / k)),
+    ),
+    Wrong(
+        "these are the codes on the line; they still have to be decoded",
+        lambda m, a, b, k: _line(m.encode(a), m.encode(b), _weights(k)),
+    ),
+    Wrong(
+        "it adds a share of x_b's code without taking the same share of x_a's away, so the weights do not sum to one",
+        lambda m, a, b, k: m.decode(m.encode(a) + _weights(k) * m.encode(b)),
+    ),
+)
+
+
+# --- 01.6: there and back again --------------------------------------------------------------------------------------
+
+
+def round_trip(model, z):
+    """The distance |encode(decode(z)) - z| for each code: (N, D) -> (N,)."""
+    return (model.encode(model.decode(z)) - z).norm(dim=1)
+
+
+def _code_probes() -> list[tuple]:
+    draw = torch.Generator().manual_seed(4)
+    return [(_Toy(seed), torch.randn(n, 4, generator=draw)) for seed, n in ((0, 5), (1, 3))]
+
+
+def _gap(model: Any, z: Tensor) -> Tensor:
+    return model.encode(model.decode(z)) - z
+
+
+_TRIP_WRONG = (
+    Wrong(
+        "it measures how far the picture moves on its way; asked for is how far the code moves",
+        lambda m, z: (m.decode(m.encode(m.decode(z))) - m.decode(z)).flatten(1).norm(dim=1),
+    ),
+    Wrong("it is the squared distance: the root is missing", lambda m, z: _gap(m, z).square().sum(1)),
+    Wrong("it is the mean square over the dimensions of the code", lambda m, z: _gap(m, z).square().mean(1)),
+    Wrong("it is one number for all codes; each code has its own distance", lambda m, z: _gap(m, z).norm()),
+    Wrong("it is averaged over the codes; each code has its own distance", lambda m, z: _gap(m, z).norm(dim=1).mean()),
+    Wrong("it adds up absolute differences, which is not the Euclidean distance", lambda m, z: _gap(m, z).abs().sum(1)),
+    Wrong(
+        "it is the difference of two lengths, not the length of the difference",
+        lambda m, z: m.encode(m.decode(z)).norm(dim=1) - z.norm(dim=1),
+    ),
+    Wrong("it is the difference itself; its length is asked for", _gap),
+)
+
+
+EXERCISES = (
+    Exercise(
+        id="01.1",
+        title="PCA by singular value decomposition",
+        reference=pca,
+        hints=(
+            "Which point must the plane go through, and what does that do to the data before the SVD?",
+            "With x - mean = A S V^T, the columns of U are the first D columns of V. Mind that torch.linalg.svd "
+            "returns the transpose of V.",
+            "mean = ...  # over the images\nleft, s, Vh = torch.linalg.svd(... - ..., full_matrices=False)\n"
+            "return mean, the first D rows of Vh, transposed",
+        ),
+        check=_check_pca,
+        wrong=_PCA_WRONG,
+    ),
+    Exercise(
+        id="01.2",
+        title="The reconstruction error",
+        reference=reconstruction_error,
+        hints=(
+            "Two axes of the question, two different operations: which one for pixels, which one for images?",
+            "(1/N) sum over images n of ( sum over pixels p of (x[n, p] - x_hat[n, p])^2 )",
+            "square the difference, flatten all but the first axis, sum over the pixels, then average what is left",
+        ),
+        check=compares(reconstruction_error, _picture_probes, _ERROR_WRONG, gradients=True),
+        wrong=_ERROR_WRONG,
+    ),
+    Exercise(
+        id="01.3",
+        title="How many numbers hold 90 % of the variance",
+        reference=components_for_90_percent,
+        hints=(
+            "The singular values of the centred data know it.",
+            "explained(D) = (s_1^2 + ... + s_D^2) / (s_1^2 + ... + s_64^2); the smallest D with a share of 0.9 or more",
+            "variances = (singular values of the centred data) squared\nshare = variances.cumsum(0) / variances.sum()\n"
+            "count how many shares fall short of 0.9, and think about the next one",
+        ),
+        check=close_to(components_for_90_percent, _COUNT_WRONG, tolerance=1e-6),
+        wrong=_COUNT_WRONG,
+        kind="value",
+    ),
+    Exercise(
+        id="01.4",
+        title="The angles between two planes",
+        reference=principal_angles,
+        hints=(
+            "A plane does not care which vectors span it. Replace the columns by some that are orthonormal first.",
+            "cos(theta_k) = k-th singular value of Q_A^T Q_B, where Q_A and Q_B have orthonormal columns",
+            "torch.linalg.qr gives Q; torch.linalg.svdvals the cosines; keep them at most 1; then acos and rad2deg",
+        ),
+        check=compares(principal_angles, _plane_probes, _ANGLES_WRONG, tolerance=1e-3),
+        wrong=_ANGLES_WRONG,
+    ),
+    Exercise(
+        id="01.5",
+        title="From one picture to another through the codes",
+        reference=interpolate,
+        hints=(
+            "Encode twice, draw a straight line, decode once.",
+            "z_t = (1 - t) z_a + t z_b for t from 0 to 1 in equal steps, both ends included",
+            "t = torch.linspace(..., device=x_a.device) as a column\nz = (1 - t) * code of x_a + t * code of x_b\n"
+            "return the decoder at z",
+        ),
+        check=compares(interpolate, _path_probes, _PATH_WRONG),
+        wrong=_PATH_WRONG,
+    ),
+    Exercise(
+        id="01.6",
+        title="There and back again",
+        reference=round_trip,
+        hints=(
+            "Start from a code, not from a picture. Two calls and you are back among the codes.",
+            "r(z) = sqrt( sum over dimensions of (encode(decode(z)) - z)^2 ), one number for each row of z",
+            "back = the encoder at the decoder's picture of z\nreturn the norm of (back - z) along the last axis",
+        ),
+        check=compares(round_trip, _code_probes, _TRIP_WRONG),
+        wrong=_TRIP_WRONG,
+    ),
+)
