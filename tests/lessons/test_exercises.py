@@ -123,8 +123,7 @@ def test_an_exercise_never_attempted_lets_the_notebook_run_on(task, capsys):
         assert judge(task, answer).status == "open"
         given = exercise(task.id, answer)
         assert capsys.readouterr().out == (
-            f"Exercise {task.id} is not attempted yet: the reference answer is used below."
-            f' A nudge: hint("{task.id}")\n'
+            f'Exercise {task.id} is not attempted yet: the reference answer is used below. A nudge: hint("{task.id}")\n'
         )
         if task.kind == "function":
             assert given is task.reference

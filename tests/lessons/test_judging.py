@@ -169,7 +169,9 @@ def test_endless_recursion():
     assert verdict(answer) == ("wrong", "it calls itself without end (RecursionError)")
 
 
-@pytest.mark.parametrize("leave", [sys.exit, lambda: (_ for _ in ()).throw(GeneratorExit()), lambda: exec("raise BaseException")])
+@pytest.mark.parametrize(
+    "leave", [sys.exit, lambda: (_ for _ in ()).throw(GeneratorExit()), lambda: exec("raise BaseException")]
+)
 def test_leaving_the_program(leave):
     def answer(mu, log_var):
         leave()
@@ -193,7 +195,9 @@ def test_printing_and_warning_is_kept_back_and_said(capsys, recwarn):
         return gaussian_kl(mu, log_var)
 
     exercise("99.1", answer)
-    said = "Exercise 99.1 solved. Your answer is used below. (What your function printed during the check is not shown.)\n"
+    said = (
+        "Exercise 99.1 solved. Your answer is used below. (What your function printed during the check is not shown.)\n"
+    )
     assert capsys.readouterr() == (said, "")
     assert not recwarn.list
 

@@ -181,6 +181,8 @@ def _pattern(given: Sequence[Outcome], right: Sequence[Outcome], tolerance: floa
     pairs = [(g.parts[0][1], r.parts[0][1]) for g, r in zip(given, right, strict=True)]
     if any(kind(x) != kind(y) or kind(x) not in ("tensor", "number") for x, y in pairs):
         return None
+    if any(getattr(x, "device", None) != getattr(y, "device", None) for x, y in pairs):
+        return None
     pairs = [(as_numbers(x), as_numbers(y)) for x, y in pairs]
     if any(x.shape != y.shape or x.is_complex() or y.is_complex() for x, y in pairs):
         return None

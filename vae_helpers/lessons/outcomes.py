@@ -84,6 +84,8 @@ def same(mine: Leaf, other: Leaf, tolerance: float) -> bool:
         return False
     if kind(mine) not in ("tensor", "array", "number"):
         return _equal(mine, other)
+    if kind(mine) == "tensor" and mine.device != other.device:
+        return False
     mine, other = as_numbers(mine), as_numbers(other)
     return mine.shape == other.shape and near(mine, other, tolerance)
 
@@ -114,7 +116,7 @@ def kind(leaf: Leaf) -> str:
 
 def as_numbers(leaf: Leaf) -> torch.Tensor:
     """A tensor, array or number as a tensor of doubles (complex ones as complex doubles) on the CPU."""
-    tensor = torch.as_tensor(leaf).detach().cpu()
+    tensor = torch.as_tensor(leaf).detach().cpu().to_dense()
     return tensor.to(torch.complex128 if tensor.is_complex() else torch.float64)
 
 

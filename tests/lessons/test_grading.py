@@ -1,0 +1,241 @@
+"""A folder of submissions: each costs only its own row, whatever it does."""
+
+import csv
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from tests.lessons import made_up  # noqa: F401 - makes lesson 99 known
+from vae_helpers.lessons import grading
+from vae_helpers.lessons.paste import paste
+
+HERE = Path(__file__).parent
+SET_UP = f"""import sys
+sys.path[:0] = [{str(HERE)!r}, {str(HERE.parents[1])!r}]
+import made_up
+from vae_helpers import exercise"""
+RIGHT = {"99.1": "from made_up import gaussian_kl as kl", "99.2": "mean = 3.5"}
+WRONG = {"99.1": "kl = made_up.WRONG_KL[0].answer", "99.2": "mean = 3"}
+
+
+def lesson(answers=None, after=()):
+    """The made-up lesson as a student hands it in: its exercises, answered, and code after them."""
+    kl = 'def kl(mu, log_var):\n    ...\n\nkl = exercise("99.1", kl)'
+    mean = 'mean = None\nmean = exercise("99.2", mean)'
+    cells = [new_markdown_cell("# 99"), *map(new_code_cell, [SET_UP, kl, mean])]
+    notebook = new_notebook(cells=cells, metadata={"kernelspec": {"name": "my-own", "display_name": "My own"}})
+    notebook = paste(notebook, answers or {})
+    notebook.cells += map(new_code_cell, after)
+    return notebook
+
+
+def write(path, notebook):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(notebook if isinstance(notebook, str) else nbformat.writes(notebook), "utf-8")
+    return path
+
+
+def table_of(path):
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        return {row["student"]: row for row in csv.DictReader(file)}
+
+
+def marks(row):
+    return row["99.1"], row["99.2"], row["total"]
+
+
+def everything_in(folder):
+    return {path: path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    """One run over submissions of every kind (each test below looks at one of them)."""
+    place = tmp_path_factory.mktemp("grading")
+    folder = place / "handed in"
+    write(folder / "good" / "week 1" / "99_made_up.ipynb", lesson(RIGHT))
+    write(folder / "good" / ".ipynb_checkpoints" / "99_made_up-checkpoint.ipynb", "not a notebook")
+    write(folder / "wrong.ipynb", lesson(WRONG, after=["print(kl)", "1 / 0"]))
+    write(folder / "blank.ipynb", lesson(after=["mean + 1"]))
+    endless = ["import subprocess\nsubprocess.Popen(['sleep', '321'], start_new_session=True)", "while True: pass"]
+    write(folder / "endless" / "99.ipynb", lesson(RIGHT, after=endless))
+    write(folder / "broken.ipynb", '{"cells": [')
+    write(folder / "killer.ipynb", lesson(RIGHT, after=["import os\nos._exit(1)", "1 / 0"]))
+    meddler = [
+        "open('made.txt', 'w').write('x')\nopen('notes.txt', 'a').write('more')",
+        "print(open('notes.txt').read())",
+        "import os; assert os.environ['OMP_NUM_THREADS'] == '1' and os.environ['VAE_HELPERS_STATIC'] == '1'",
+        "import matplotlib; assert matplotlib.get_backend().lower() == 'agg'",
+        "assert not os.path.exists('progress.json')",
+        "input('name?')",
+        'mean = exercise("99.2", 3)',
+    ]
+    write(folder / "meddler" / "99.ipynb", lesson(RIGHT, after=meddler))
+    write(folder / "meddler" / "notes.txt", "the notes")
+    (folder / "=absent").mkdir()
+    before = everything_in(folder)
+    output = place / "grades.csv"
+    started = time.monotonic()
+    rows = grading.grade(folder, timeout=25, output=output)
+    seconds = time.monotonic() - started
+    return table_of(output), rows, before, everything_in(folder), seconds
+
+
+def test_the_good_one_has_all_marks(graded):
+    row = graded[0]["good"]
+    assert (*marks(row), row["note"]) == ("1", "1", "2", "")
+
+
+def test_wrong_is_0_and_not_attempted_is_empty(graded):
+    row = graded[0]["wrong"]
+    assert (*marks(row), row["note"]) == ("0", "0", "0", "error in cell 5 of wrong.ipynb")
+    row = graded[0]["blank"]
+    assert (*marks(row), row["note"]) == ("", "", "0", "error in cell 4 of blank.ipynb")
+
+
+def test_the_endless_one_ends_at_the_time_limit_and_keeps_what_it_solved(graded):
+    row = graded[0]["endless"]
+    assert marks(row) == ("1", "1", "2")
+    assert row["note"] == "ended at the time limit of 25 s in cell 5 of 99.ipynb"
+    assert graded[4] < 60
+
+
+def test_nothing_of_it_goes_on_running(graded):
+    commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+    assert ["sleep", "321"] not in commands
+    assert not [command for command in commands if any("grading-" in part for part in command)]
+
+
+def test_the_broken_one_says_so(graded):
+    row = graded[0]["broken"]
+    assert marks(row) == ("", "", "0")
+    assert row["note"].startswith("not a readable notebook: broken.ipynb: ")
+
+
+def test_the_killer_keeps_what_it_solved_before(graded):
+    row = graded[0]["killer"]
+    assert (*marks(row), row["note"]) == ("1", "1", "2", "the kernel died in cell 4 of killer.ipynb")
+
+
+def test_a_submission_sees_its_own_files_and_changes_only_a_copy(graded):
+    row = graded[0]["meddler"]
+    assert row["note"] == "error in cell 9 of 99.ipynb", "input() cannot be answered; all else works"
+    assert graded[2] == graded[3]
+
+
+def test_the_last_result_counts(graded):
+    assert marks(graded[0]["meddler"]) == ("1", "0", "1")
+
+
+def test_who_hands_in_nothing_has_a_row_and_no_name_is_a_formula(graded):
+    row = graded[0]["'=absent"]
+    assert (*marks(row), row["note"]) == ("", "", "0", "no notebook handed in")
+    names = ["=absent", "blank", "broken", "endless", "good", "killer", "meddler", "wrong"]
+    assert [row["student"] for row in graded[1]] == names
+
+
+def test_several_notebooks_make_one_row_and_the_best_result_counts(tmp_path, monkeypatch, capsys):
+    def pretended(folder, path, timeout, stopped):
+        if path.stem == "breaks":
+            raise OSError("the disk is full")
+        return grading.Run({"98.10", "98.9"}, {"98.9": path.stem == "second"}, "late" if path.stem == "second" else "")
+
+    monkeypatch.setattr(grading, "run", pretended)
+    for name in ("ann/first", "ann/second", "bob/first", "eve/breaks"):
+        write(tmp_path / "in" / f"{name}.ipynb", "{}")
+    rows = grading.grade(tmp_path / "in", 60, tmp_path / "out.csv")
+    assert [list(row.values()) for row in rows] == [
+        ["ann", "1", "", "1", "late"],
+        ["bob", "0", "", "0", ""],
+        ["eve", "", "", "0", "could not be run: breaks.ipynb: the disk is full"],
+    ]
+    assert list(rows[0]) == ["student", "98.9", "98.10", "total", "note"]
+    said = capsys.readouterr().out
+    assert "student  98.9  98.10  total  note" in said and "ann      1            1      late" in said
+    assert "3 students, 4 notebooks" in said and "[4/4]" in said
+
+
+def test_links_are_not_followed(tmp_path):
+    secret = write(tmp_path / "elsewhere" / "secret.ipynb", "{}")
+    folder = tmp_path / "in"
+    write(folder / "ann" / "own.ipynb", "{}")
+    try:
+        (folder / "ann" / "linked.ipynb").symlink_to(secret)
+        (folder / "ann" / "folder").symlink_to(secret.parent)
+        (folder / "bob").symlink_to(secret.parent)
+    except OSError:
+        pytest.skip("this system makes no links")
+    assert grading.submissions(folder) == {"ann": [folder / "ann" / "own.ipynb"]}
+    copy = grading._copied(folder, folder / "ann" / "own.ipynb", tmp_path / "copy")
+    assert sorted(path.name for path in copy.parent.iterdir()) == ["own.ipynb"]
+
+
+def test_lines_cut_off_or_odd_are_left_out(tmp_path):
+    path = tmp_path / "results.jsonl"
+    path.write_bytes(b'{"id": "99.1", "solved": true}\n3\n\xff\n{"id": "99.2", "sol')
+    assert grading._lines(path) == [{"id": "99.1", "solved": True}]
+    assert grading._lines(tmp_path / "absent") == []
+
+
+def test_ctrl_c_ends_what_runs_and_still_writes_the_table(tmp_path, monkeypatch, capsys):
+    ended = threading.Event()
+
+    def endless(folder, path, timeout, stopped):
+        while not stopped():
+            time.sleep(0.01)
+        ended.set()
+        return grading.Run()
+
+    def interrupted(waiting):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(grading, "run", endless)
+    monkeypatch.setattr(grading.concurrent.futures, "as_completed", interrupted)
+    for name in ("ann", "bob", "eve"):
+        write(tmp_path / "in" / f"{name}.ipynb", "{}")
+    rows = grading.grade(tmp_path / "in", 60, tmp_path / "out.csv")
+    assert ended.is_set() and [row["note"] for row in rows] == ["not run"] * 3
+    assert len(table_of(tmp_path / "out.csv")) == 3
+
+
+def test_a_folder_with_nothing_to_grade_is_explained(tmp_path):
+    file = write(tmp_path / "file.ipynb", "{}")
+    (tmp_path / "empty" / "ann").mkdir(parents=True)
+    for folder, said in ((tmp_path / "no", "no folder"), (file, "is a file"), (tmp_path / "empty", "no notebook")):
+        with pytest.raises(grading.GradingError, match=said):
+            grading.grade(folder, 60, tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
+def test_a_time_limit_is_positive(timeout, tmp_path):
+    with pytest.raises(grading.GradingError, match="positive"):
+        grading.grade(tmp_path, timeout)
+
+
+def test_a_table_that_cannot_be_written_is_said_before_anything_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(grading, "run", lambda *_: pytest.fail("a notebook was run"))
+    write(tmp_path / "in" / "ann.ipynb", "{}")
+    for output, said in ((tmp_path / "in", "is a folder"), (tmp_path / "no" / "out.csv", "cannot be written")):
+        with pytest.raises(grading.GradingError, match=said):
+            grading.grade(tmp_path / "in", 60, output)
+
+
+def test_the_exercises_of_a_notebook_are_found_without_running_it(tmp_path):
+    path = write(tmp_path / "a.ipynb", lesson())
+    assert grading._exercises_in(path) == {"99.1", "99.2"}
+    for text in ("", "[]", "{}", '{"cells": [{}]}', '{"cells": 3}'):
+        assert grading._exercises_in(write(tmp_path / "b.ipynb", text)) == set()
+
+
+def test_grading_starts_from_a_process_that_needs_no_torch():
+    code = "import sys, vae_helpers.lessons.grading; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=HERE.parents[1], env=os.environ).returncode == 0
