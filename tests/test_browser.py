@@ -1,0 +1,186 @@
+"""The course in a real browser: every notebook run in JupyterLab, its widget moved, an exercise taken to its end.
+
+Part of `make soak`; needs Chromium (or Chrome) and playwright. Screenshots are kept in the folder that the environment
+variable VAE_HELPERS_SCREENSHOTS names, or else in pytest's own.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tools import my_course, notebooks
+from vae_helpers.lessons.registry import exercises_of
+
+NAMES = sorted(path.name for path in notebooks.NOTEBOOKS.glob("*.ipynb"))
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1200)]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """JupyterLab as `make lab` starts it, on a fresh my_course: (address, folder)."""
+    home = tmp_path_factory.mktemp("lab")
+    folder = home / "my_course"
+    my_course.fill(notebooks.NOTEBOOKS, folder)
+    settings = home / "settings" / "@jupyterlab" / "notebook-extension"
+    settings.mkdir(parents=True)
+    (settings / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')  # every cell is on the page
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    arguments = [f"--port={port}", "--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True"]
+    command = my_course.lab_command(folder, arguments, has_screen=False, as_root=os.geteuid() == 0)
+    environment = {name: v for name, v in os.environ.items() if name != "VAE_HELPERS_PROGRESS"}
+    environment |= {"JUPYTERLAB_SETTINGS_DIR": str(home / "settings"), "JUPYTERLAB_WORKSPACES_DIR": str(home / "w")}
+    with open(home / "log", "w") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        address = f"http://127.0.0.1:{port}"
+        try:
+            wait_for(lambda: answer(f"{address}/api/status") is not None, 60, "JupyterLab to answer")
+            yield address, folder
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless browser that is installed on the machine."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if path is None:
+        pytest.skip(f"none of these is on the PATH: {', '.join(BROWSERS)}")
+    with playwright.sync_playwright() as p:
+        running = p.chromium.launch(executable_path=path, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def screenshots(tmp_path):
+    folder = Path(os.environ.get("VAE_HELPERS_SCREENSHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def answer(address):
+    """The JSON at an address, or None while nothing answers."""
+    try:
+        with urllib.request.urlopen(address, timeout=5) as reply:
+            return json.load(reply)
+    except OSError:
+        return None
+
+
+def wait_for(condition, seconds, what):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s in vain for {what}"
+        time.sleep(0.3)
+
+
+def idle(address, name):
+    """Whether the notebook's kernel is idle and connected."""
+    sessions = [s for s in answer(f"{address}/api/sessions") or [] if s["path"] == name]
+    kernel = sessions[0]["kernel"] if sessions else {}
+    return kernel.get("execution_state") == "idle" and kernel.get("connections", 0) > 0
+
+
+def run_all(page, address, name):
+    """Open a notebook, run all its cells, wait until the kernel has been idle for a while."""
+    page.goto(f"{address}/lab/tree/{name}")
+    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+    wait_for(lambda: idle(address, name), 60, "the kernel")
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+    counts = page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt")
+    time.sleep(1)
+    wait_for(lambda: not any("*" in t for t in counts.all_inner_texts()), 300, "the cells")
+    wait_for(lambda: idle(address, name), 60, "the kernel to rest")
+
+
+def save(page, path):
+    """Press Ctrl-S and return the notebook as it is on disk."""
+    before = path.stat().st_mtime_ns
+    page.keyboard.press("Control+s")
+    wait_for(lambda: path.stat().st_mtime_ns != before, 30, "the notebook to be saved")
+    time.sleep(0.5)
+    return nbformat.read(path, as_version=4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_runs_and_its_widgets_move(lab, browser, screenshots, name):
+    address, folder = lab
+    page = browser.new_page(viewport={"width": 1300, "height": 1000})
+    run_all(page, address, name)
+
+    widgets = page.locator(".jp-OutputArea-output .widget-image")
+    assert widgets.count() >= 1
+    handles = page.locator(".jp-OutputArea-output .noUi-handle")
+    assert handles.count() >= 1
+    for i in range(handles.count()):
+        handle = handles.nth(i)
+        handle.scroll_into_view_if_needed()
+        box = handle.locator("xpath=ancestor::*[contains(@class, 'widget-vbox')][1]")
+        picture = box.locator(".widget-image")
+        before = picture.get_attribute("src")
+        handle.focus()
+        page.keyboard.press("ArrowRight")  # the keyboard alone is enough
+        moved = "ArrowRight"
+        try:
+            wait_for(lambda p=picture, b=before: p.get_attribute("src") != b, 5, "the picture to change")
+        except AssertionError:  # the slider may stand at its end
+            moved = "ArrowLeft"
+            page.keyboard.press("ArrowLeft")
+            wait_for(lambda p=picture, b=before: p.get_attribute("src") != b, 5, f"the picture to change ({moved})")
+        assert box.locator("[role=alert]").count() == 0
+        box.screenshot(path=screenshots / f"{Path(name).stem}_widget_{i}.png")
+
+    saved = save(page, folder / name)
+    code = [cell for cell in saved.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    errors = [o.get("ename") for cell in code for o in cell.outputs if o.output_type == "error"]
+    assert errors == []
+    holds, fails = notebooks.claims_of(saved)
+    assert holds and not fails
+    page.screenshot(path=screenshots / f"{Path(name).stem}.png")
+    page.close()
+
+
+def test_an_exercise_is_missed_hinted_and_solved(lab, browser, screenshots):
+    address, folder = lab
+    name = NAMES[0]
+    task = next(e for e in exercises_of(name[:2]) if e.kind == "value")
+    page = browser.new_page(viewport={"width": 1300, "height": 1000})
+    run_all(page, address, name)
+
+    def type_and_run(code):
+        page.locator(".jp-Notebook .jp-Cell").last.click()
+        page.keyboard.press("Escape")
+        page.keyboard.press("b")
+        page.keyboard.press("Enter")
+        page.keyboard.type(code)
+        page.keyboard.press("Shift+Enter")
+        wait_for(lambda: idle(address, name), 30, "the kernel")
+        time.sleep(0.7)
+        cells = page.locator(".jp-Notebook .jp-CodeCell").filter(has_text=code.split("(")[0])
+        return cells.last.inner_text()
+
+    wrong, right = task.wrong[0], task.reference()
+    assert wrong.message in " ".join(type_and_run(f'exercise("{task.id}", {wrong.answer!r})').split())
+    assert task.hints[0][:40] in " ".join(type_and_run(f'hint("{task.id}")').split())
+    assert "solved" in type_and_run(f'exercise("{task.id}", {right!r})')
+    assert task.id in type_and_run("progress()")
+    record = json.loads((folder / "progress.json").read_text("utf-8"))
+    assert task.id in json.dumps(record)
+    page.screenshot(path=screenshots / "exercise.png")
+    page.close()
