@@ -4,7 +4,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch.distributions import Bernoulli, Independent, MultivariateNormal, Normal, kl_divergence
+from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
 
 def gaussian_by_distribution(x, mu, log_var):
@@ -39,9 +39,9 @@ def posterior_by_conditioning(x, W, b, sigma):
 
 def elbo_by_distribution(x, logits, mu, log_var):
     q = Independent(Normal(mu, torch.exp(log_var / 2)), 1)
-    prior = MultivariateNormal(torch.zeros_like(mu), torch.eye(mu.shape[-1], dtype=mu.dtype))
-    kl = -q.entropy() + 0.5 * (mu**2 + log_var.exp() + math.log(2 * math.pi)).sum(-1)
-    assert prior.batch_shape == kl.shape
+    kl = -q.entropy() + 0.5 * (mu**2 + log_var.exp() + math.log(2 * math.pi)).sum(
+        -1
+    )  # minus the entropy, plus E[-log p]
     return Bernoulli(logits=logits).log_prob(x).sum(-1).mean(0) - kl
 
 

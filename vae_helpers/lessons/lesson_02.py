@@ -227,7 +227,7 @@ _POSTERIOR_WRONG = (
 
 
 def elbo_from_draws(x, logits, mu, log_var):
-    """The ELBO of each image: x (N, P) of 0s and 1s, logits (S, N, P) at S draws z ~ q, mu and log_var (N, D) -> (N,)."""
+    """The ELBO of each image: x (N, P) of 0s and 1s, logits (S, N, P) at S draws of z, mu, log_var (N, D) -> (N,)."""
     target = x.expand_as(logits)  # (S, N, P)
     log_px = -F.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(-1)  # (S, N)
     kl = 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum(-1)  # (N,), eq. (2.14)
@@ -405,8 +405,8 @@ EXERCISES = (
         reference=elbo_from_draws,
         hints=(
             "Two terms. Ask of each dimension whether it is summed or averaged: pixels, latents, draws, images.",
-            "Equation (2.13): mean over draws of [sum over pixels of x log p + (1 - x) log(1 - p)], p = sigmoid(logits), "
-            "minus the KL of equation (2.14). One number for each image.",
+            "Equation (2.13): mean over draws of [sum over pixels of x log p + (1 - x) log(1 - p)] with p = "
+            "sigmoid(logits), minus the KL of equation (2.14). One number for each image.",
             "log_px = (x * F.logsigmoid(logits) + (1 - x) * F.logsigmoid(SOMETHING)).sum(-1)  # (S, N)\n"
             "return log_px.SOMETHING(0) - kl_to_standard_normal(mu, log_var)",
         ),
