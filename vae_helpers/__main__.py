@@ -22,7 +22,7 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(run=_check)
 
     progress = commands.add_parser("progress", help="which exercises are solved")
-    progress.add_argument("folder", nargs="?", default=".", help="the folder of your notebooks (default: this one)")
+    progress.add_argument("folder", nargs="?", help="the folder of your notebooks (default: this one, or my_course)")
     progress.set_defaults(run=_progress)
 
     grade = commands.add_parser(
@@ -45,9 +45,12 @@ def _check(chosen: argparse.Namespace) -> int:
 
 
 def _progress(chosen: argparse.Namespace) -> int:
-    if not os.path.isdir(chosen.folder):
-        return _complain(f"There is no folder {chosen.folder}. Give the one that holds your notebooks.")
-    os.chdir(chosen.folder)
+    folder = chosen.folder or (
+        "." if os.path.exists("progress.json") or not os.path.isdir("my_course") else "my_course"
+    )
+    if not os.path.isdir(folder):
+        return _complain(f"There is no folder {folder}. Give the one that holds your notebooks.")
+    os.chdir(folder)
     from vae_helpers.lessons import progress
 
     progress()

@@ -65,7 +65,12 @@ def graded(tmp_path_factory):
     write(folder / "good" / ".ipynb_checkpoints" / "99_made_up-checkpoint.ipynb", "not a notebook")
     write(folder / "wrong.ipynb", lesson(WRONG, after=["print(kl)", "1 / 0"]))
     write(folder / "blank.ipynb", lesson(after=["mean + 1"]))
-    endless = ["import subprocess\nsubprocess.Popen(['sleep', '321'], start_new_session=True)", "while True: pass"]
+    stray = (
+        "import subprocess\n"
+        "subprocess.Popen(['sleep', '321'], start_new_session=True, env={'PATH': '/bin:/usr/bin'})\n"
+        "subprocess.run(['sh', '-c', 'sleep 322 &'], start_new_session=True)"  # outlives its parent
+    )
+    endless = [stray, "while True: pass"]
     write(folder / "endless" / "99.ipynb", lesson(RIGHT, after=endless))
     write(folder / "broken.ipynb", '{"cells": [')
     write(folder / "killer.ipynb", lesson(RIGHT, after=["import os\nos._exit(1)", "1 / 0"]))
@@ -110,7 +115,7 @@ def test_the_endless_one_ends_at_the_time_limit_and_keeps_what_it_solved(graded)
 
 def test_nothing_of_it_goes_on_running(graded):
     commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
-    assert ["sleep", "321"] not in commands
+    assert ["sleep", "321"] not in commands and ["sleep", "322"] not in commands
     assert not [command for command in commands if any("grading-" in part for part in command)]
 
 
@@ -146,15 +151,15 @@ def test_several_notebooks_make_one_row_and_the_best_result_counts(tmp_path, mon
     def pretended(folder, path, timeout, stopped):
         if path.stem == "breaks":
             raise OSError("the disk is full")
-        return grading.Run({"98.10", "98.9"}, {"98.9": path.stem == "second"}, "late" if path.stem == "second" else "")
+        return grading.Run({"98.10", "98.9"}, {"98.9": path.stem == "first"}, "late" if path.stem == "second" else "")
 
     monkeypatch.setattr(grading, "run", pretended)
-    for name in ("ann/first", "ann/second", "bob/first", "eve/breaks"):
+    for name in ("ann/first", "ann/second", "bob/second", "eve/breaks"):
         write(tmp_path / "in" / f"{name}.ipynb", "{}")
     rows = grading.grade(tmp_path / "in", 60, tmp_path / "out.csv")
     assert [list(row.values()) for row in rows] == [
         ["ann", "1", "", "1", "late"],
-        ["bob", "0", "", "0", ""],
+        ["bob", "0", "", "0", "late"],
         ["eve", "", "", "0", "could not be run: breaks.ipynb: the disk is full"],
     ]
     assert list(rows[0]) == ["student", "98.9", "98.10", "total", "note"]

@@ -17,7 +17,7 @@ def isolated() -> Iterator[None]:
     """Restore random states, gradient mode and default dtype afterwards; gradients are on within."""
     python, arrays, dtype = random.getstate(), np.random.get_state(), torch.get_default_dtype()
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    with torch.random.fork_rng(devices), torch.inference_mode(False), torch.enable_grad():
+    with torch.random.fork_rng(devices), torch.inference_mode(False):
         try:
             yield
         finally:

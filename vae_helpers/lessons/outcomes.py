@@ -40,7 +40,6 @@ def outcome(function: Callable[..., Any], args: tuple, names: tuple[str, ...], g
     if gradients:
         args = tuple(a.detach().requires_grad_() if _is_floating(a) else a for a in args)
     before = [a.detach().clone() if isinstance(a, torch.Tensor) else None for a in args]
-    torch.manual_seed(0)  # functions that draw in the same order draw the same
     try:
         parts = tuple(take_apart(function(*args)))
         slopes = _gradients(parts, args, names) if gradients else ()
