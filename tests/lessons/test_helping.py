@@ -60,8 +60,9 @@ def test_in_a_notebook_a_solution_is_a_block_of_code(monkeypatch, capsys):
 
     shown = []
     monkeypatch.setattr(IPython, "get_ipython", Shell)
-    monkeypatch.setattr(IPython.display, "display", shown.append)
+    monkeypatch.setattr(IPython.display, "display", lambda data, raw: shown.append(data))
     solution("99.2")
     (block,) = shown
-    assert "```python\ndef dice_mean():" in block.data and block.data.endswith("\n```")
+    assert "```python\ndef dice_mean():" in block["text/markdown"] and block["text/markdown"].endswith("\n```")
+    assert block["text/plain"].endswith("return sum(range(1, 7)) / 6")
     assert capsys.readouterr().out == ""

@@ -45,12 +45,14 @@ def solution(id: str) -> None:
     task = find(id)
     record.note_solution(id)
     source = source_of(task.reference)
+    plain = f"Exercise {id}, the reference answer:\n\n{source}"
     if _in_notebook():
-        from IPython.display import Markdown, display
+        from IPython.display import display
 
-        display(Markdown(f"**Exercise {id}, the reference answer**\n\n```python\n{source}\n```"))
+        markdown = f"**Exercise {id}, the reference answer**\n\n```python\n{source}\n```"
+        display({"text/markdown": markdown, "text/plain": plain}, raw=True)
     else:
-        print(f"Exercise {id}, the reference answer:\n\n{source}")
+        print(plain)
 
 
 def source_of(function: object) -> str:
