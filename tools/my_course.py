@@ -39,9 +39,7 @@ def fill(source: Path, target: Path) -> list[str]:
 
 def screen(environment: Mapping[str, str], platform: str) -> bool:
     """Whether a browser can be opened here: on Linux that takes a display, elsewhere there is one."""
-    return not platform.startswith("linux") or bool(
-        environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")
-    )
+    return not platform.startswith("linux") or bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
 
 
 def lab_command(folder: Path, arguments: list[str], has_screen: bool, as_root: bool) -> list[str]:

@@ -87,9 +87,7 @@ def problems(notebook) -> list[str]:
 
 def claims_of(notebook) -> tuple[list[str], list[str]]:
     """The printed claims of an executed notebook: those that hold, those that do not."""
-    text = "\n".join(
-        output.text for cell in notebook.cells for output in cell.get("outputs", []) if "text" in output
-    )
+    text = "\n".join(output.text for cell in notebook.cells for output in cell.get("outputs", []) if "text" in output)
     lines = [line.strip() for line in text.splitlines()]
     return (
         [line for line in lines if line.startswith("claim holds:")],
@@ -259,12 +257,8 @@ def render(path: Path, picture: Path, cells: int = 12) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line; see the top of this file."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "command", choices=["execute", "from-draft", "to-draft", "claims", "time", "figures", "render"]
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["execute", "from-draft", "to-draft", "claims", "time", "figures", "render"])
     parser.add_argument("paths", nargs="*", type=Path)
     options = parser.parse_args(arguments)
     command, paths = options.command, options.paths
