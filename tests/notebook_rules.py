@@ -321,6 +321,17 @@ def exercises_are_known(lesson: Lesson) -> Iterator[str]:
 
 
 @rule
+def help_is_at_hand(lesson: Lesson) -> Iterator[str]:
+    """What the printed text tells a learner to call is imported, so that a first hint is no NameError."""
+    pattern = re.compile(r"^from vae_helpers import (.+)$", re.MULTILINE)
+    imported = set(
+        re.findall(r"\w+", " ".join(names for _, cell in lesson.code for names in pattern.findall(cell.source)))
+    )
+    for name in sorted({"hint", "solution", "progress"} - imported):
+        yield f"{name} is not imported from vae_helpers; the set-up cell should do that"
+
+
+@rule
 def figures_are_described(lesson: Lesson) -> Iterator[str]:
     cells = lesson.notebook.cells
     for number, cell in lesson.code:

@@ -97,7 +97,7 @@ def idle(address, name):
 
 def run_all(page, address, name):
     """Open a notebook, run all its cells, wait until the kernel has been idle for a while."""
-    page.goto(f"{address}/lab/tree/{name}")
+    page.goto(f"{address}/lab/tree/{name}?reset")  # no tab of an earlier notebook stays open
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
     wait_for(lambda: idle(address, name), 60, "the kernel")
     page.get_by_role("menuitem", name="Run", exact=True).click()

@@ -47,7 +47,7 @@ def good_notebook():
     claims = "\n".join(f'claim("{number} is less than 7", {number} < 7)' for number in range(6))
     cells = [
         new_markdown_cell(OPENING),
-        code("import math"),
+        code("import math\nfrom vae_helpers import hint, progress, solution"),
         new_markdown_cell("## 1. What is to be seen?\n\n$$ y = x \\tag{7.1} $$\n\nSee [the end](#Summary)."),
         new_markdown_cell(PREDICT),
         code("explore(draw, x=(0, 1))  # eq. (7.1)", picture(), tags=["widget"]),
@@ -175,6 +175,7 @@ SPOILT = [
     ("figures_are_described", drop("The figure shows")),
     ("figures_are_described", replace("The figure shows one straight line that rises from", "From")),
     ("figures_are_described", replace("The figure shows", "## 2. And what is that?\n\nThe figure shows")),
+    ("help_is_at_hand", replace("hint, ", "")),
     ("something_to_explore", replace("explore(draw, x=(0, 1))", "draw(0)")),
     ("something_to_explore", output("explore(")),
     ("something_to_explore", tag("explore(")),
