@@ -82,7 +82,8 @@ def test_whether_there_is_a_screen(environment, platform, expected):
 def test_the_command(tmp_path):
     plain = my_course.lab_command(tmp_path, ["--port", "9"], has_screen=True, as_root=False)
     assert plain == [
-        sys.executable, "-m", "jupyterlab", str(tmp_path / "00_start_here.ipynb"), "--port", "9",
+        sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={tmp_path}",
+        "--LabApp.default_url=/lab/tree/00_start_here.ipynb", "--port", "9",
     ]  # fmt: skip
     headless = my_course.lab_command(tmp_path, [], has_screen=False, as_root=True)
     assert headless[-2:] == ["--no-browser", "--allow-root"]

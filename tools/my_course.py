@@ -44,7 +44,9 @@ def screen(environment: Mapping[str, str], platform: str) -> bool:
 
 def lab_command(folder: Path, arguments: list[str], has_screen: bool, as_root: bool) -> list[str]:
     """The command that opens JupyterLab on the first notebook of `folder`."""
-    command = [sys.executable, "-m", "jupyterlab", str(folder / FIRST)]
+    # The address that is printed leads to the notebook, as the browser that is opened does.
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}"]
+    command += [f"--LabApp.default_url=/lab/tree/{FIRST}"]
     command += [] if has_screen else ["--no-browser"]
     command += ["--allow-root"] if as_root else []
     return command + arguments
