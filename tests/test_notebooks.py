@@ -23,8 +23,7 @@ def first_now_the_rest_in_the_soak(paths):
 
 
 def test_the_notebooks_are_numbered_from_00():
-    if not NOTEBOOKS:
-        pytest.skip("there is no notebook yet")
+    assert NOTEBOOKS, f"there are no notebooks in {notebooks.NOTEBOOKS}"
     assert [path.name[:3] for path in NOTEBOOKS] == [f"{number:02d}_" for number in range(len(NOTEBOOKS))]
 
 

@@ -49,8 +49,6 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
 
 
 def test_a_lesson_runs_from_the_wheel(wheel, tmp_path):
-    if not FIRST.exists():
-        pytest.skip("there is no notebook yet")
     installed, elsewhere = tmp_path / "installed", tmp_path / "elsewhere"
     pip("install", "--no-deps", "--no-index", "--target", installed, wheel)
     notebook = nbformat.read(FIRST, as_version=4)
