@@ -87,7 +87,8 @@ def rows(named: Mapping[str, Tensor], title: str = "", scale: float = 1.0) -> Fi
     """
     most = max(len(batch) for batch in named.values())
     one = scale * min(0.9, 7.0 / most)
-    fig, axes = plt.subplots(len(named), 1, figsize=(one * most + 1.6, one * len(named) + 0.4 * bool(title)))
+    margin = max(1.6, 0.1 * max(map(len, named)))  # inches for the names
+    fig, axes = plt.subplots(len(named), 1, figsize=(one * most + margin, one * len(named) + 0.4 * bool(title)))
     for ax, (name, batch) in zip(np.atleast_1d(axes), named.items(), strict=True):
         if len(batch) < most:  # white places, so that all rows have the same width
             blank = torch.full((most - len(batch), *batch.shape[1:]), 255 if batch.dtype == torch.uint8 else 1.0)
@@ -118,7 +119,10 @@ def history(record: History, parts: Sequence[str] = ("loss",), ylabel: str = "na
             x, y = record.validation_step, record.validation[part]
             ax.plot(x, y, "o--", color=colour, ms=4, label=f"{part}, validation")
     ax.set(xlabel="training step", ylabel=ylabel)
-    ax.legend()
+    if len(parts) == 1:
+        ax.legend()
+    else:  # beside the curves, of which it would hide some
+        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return finish(fig)
 
 

@@ -31,6 +31,7 @@ def explore(draw: Callable[..., Figure], **controls: Any) -> Any:
     import ipywidgets
 
     inputs = {name: _control(name, spec) for name, spec in controls.items()}
+    _line_up(inputs)
     values = {name: widget.value for name, widget in inputs.items()}
     still = draw(**values)  # an error here is the author's and is raised
     if os.environ.get("VAE_HELPERS_STATIC") == "1":
@@ -56,11 +57,7 @@ def _control(name: str, spec: Any) -> Any:
     """The widget that a shorthand stands for."""
     import ipywidgets
 
-    look = {
-        "description": name.replace("_", " "),
-        "style": {"description_width": "initial"},
-        "layout": ipywidgets.Layout(width="28em"),
-    }
+    look = {"description": name.replace("_", " ")}
     if isinstance(spec, ipywidgets.Widget):
         return spec
     if isinstance(spec, bool):
@@ -79,6 +76,16 @@ def _control(name: str, spec: Any) -> Any:
     raise TypeError(
         f"{name} = {spec!r} is no control: give a widget, (low, high[, step]), a list of choices, or True or False."
     )
+
+
+def _line_up(inputs: dict[str, Any]) -> None:
+    """Give every control a name, and all of them the same place for it, so that the sliders stand under each other."""
+    for name, widget in inputs.items():
+        widget.description = widget.description or name.replace("_", " ")
+    longest = max((len(widget.description) for widget in inputs.values()), default=0)
+    for widget in inputs.values():
+        widget.style.description_width = f"{longest + 1}ch"
+        widget.layout.width = widget.layout.width or f"calc({longest + 1}ch + 24em)"
 
 
 def _png(figure: Figure) -> bytes:
