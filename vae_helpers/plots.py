@@ -94,6 +94,7 @@ def rows(named: Mapping[str, Tensor], title: str = "", scale: float = 1.0) -> Fi
             blank = torch.full((most - len(batch), *batch.shape[1:]), 255 if batch.dtype == torch.uint8 else 1.0)
             batch = torch.cat([batch.cpu(), blank.to(batch.dtype)])
         show_picture(ax, grid(batch, most))
+        ax.set_anchor("E")
         ax.text(-0.01, 0.5, name, transform=ax.transAxes, ha="right", va="center")
     if title:
         fig.suptitle(title, x=0.01, ha="left", fontsize="medium")
