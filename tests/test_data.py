@@ -1,5 +1,6 @@
 """Splits that do not share images, and loaders that say what to do when there is nothing to load."""
 
+import dataclasses
 import os
 import re
 from pathlib import Path
@@ -9,8 +10,13 @@ import torch
 import torchvision.datasets
 
 from vae_helpers import load
-from vae_helpers.data import Dataset, Split
+from vae_helpers.data import PHOTOGRAPHS, Dataset, Split, photo_credits, photographs
+from vae_helpers.data import faces as drawn_faces
 from vae_helpers.images import levels_of
+from vae_helpers.rendering import faces
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = ("train", "validation", "test")
 
 
 def test_digits_are_the_digits_of_scikit_learn():
@@ -59,7 +65,7 @@ def test_splits_that_share_an_image_are_refused():
 
 @pytest.mark.parametrize("name", ["mnits", "MNIST", "fashion_mnist", None])
 def test_an_unknown_name_lists_the_known_ones(name):
-    with pytest.raises(ValueError, match="digits, mnist, fashion-mnist") as caught:
+    with pytest.raises(ValueError, match="digits, faces, photos, mnist, fashion-mnist") as caught:
         load(name)
     if name == "fashion_mnist":
         assert "Did you mean 'fashion-mnist'?" in str(caught.value)
@@ -69,6 +75,215 @@ def test_an_unknown_name_lists_the_known_ones(name):
 def test_a_bad_size_is_refused(size):
     with pytest.raises(ValueError, match="size"):
         load("digits", size=size)
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "value", "cure"),
+    [
+        ("digits", "style", "flat", "style is for faces"),
+        ("digits", "n", 10, "n is for faces, photos"),
+        ("faces", "root", "somewhere", "root is for mnist"),
+        ("faces", "colour", False, "colour is for photos"),
+        ("photos", "download", True, "photos takes size, colour, n"),
+        ("mnist", "style", "flat", "mnist takes size, root, download"),
+    ],
+)
+def test_an_argument_that_a_data_set_does_not_use_is_refused(name, argument, value, cure):
+    with pytest.raises(
+        ValueError, match=re.escape(f"{name} does not use {argument}={value!r}: leave it out")
+    ) as caught:
+        load(name, **{argument: value})
+    assert cure in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "values"),
+    [
+        ("faces", "size", [31, 257, 64.0]),
+        ("faces", "style", ["cubist", 3]),
+        ("faces", "n", [0, -1, 2.5, "10"]),
+        ("photos", "size", [7, 257, 64.0]),
+        ("photos", "colour", ["grey", 1]),
+        ("photos", "n", [0, -1, 2.5, "10"]),
+    ],
+)
+def test_a_value_out_of_its_domain_is_refused_by_name(name, argument, values):
+    for value in values:
+        with pytest.raises(ValueError, match=rf"^{argument} must be.* not {re.escape(repr(value))}"):
+            load(name, **{argument: value})
+
+
+def test_more_patches_than_a_photograph_has_are_refused(monkeypatch):
+    few = [photo for photo in PHOTOGRAPHS if photo.name in {"coins", "gravel", "camera"}]
+    monkeypatch.setattr("vae_helpers.data.photos.PHOTOGRAPHS", few)
+    places = (303 - 255) * (384 - 255)
+    with pytest.raises(ValueError, match=f"n={places + 1} is too large: coins has {places} patches of 256 x 256"):
+        load("photos", size=256, colour=False, n=places + 1)
+
+
+def test_a_split_carries_its_factors_along():
+    factors = torch.rand(3, 2)
+    split = Split(torch.zeros(3, 1, 2, 2, dtype=torch.uint8), torch.zeros(3).long(), torch.arange(3), factors)
+    assert torch.equal(split[1:].factors, factors[1:])
+    assert torch.equal(split[torch.tensor([True, False, True])].factors, factors[[0, 2]])
+    assert torch.equal(split.to("cpu").factors, factors)
+    assert Split(split.images, split.labels, split.index)[:2].factors is None
+    with pytest.raises(ValueError, match="3 images and 2 rows of factors do not match"):
+        Split(split.images, split.labels, split.index, factors[:2])
+
+
+@pytest.fixture
+def few_faces(monkeypatch):
+    """Makes `load("faces", n=40)` quick: 20 validation and 30 test portraits."""
+    monkeypatch.setattr(drawn_faces, "SIZES", {"train": 40, "validation": 20, "test": 30})
+
+
+def test_faces_are_as_many_as_promised():
+    data = load("faces", size=32, n=5)
+    assert [len(getattr(data, part)) for part in PARTS] == [5, 1000, 2000]
+    assert drawn_faces.load_faces.__defaults__ == (64, "flat", 10_000)
+    assert data.levels == 256 and data.classes == ("without glasses", "with glasses")
+
+
+def test_the_factors_of_a_face_draw_exactly_its_picture(few_faces):
+    data = load("faces", size=48, style="soft", n=40)
+    assert data.image_shape == (3, 48, 48) and data.factor_names == faces.NAMES
+    for part in PARTS:
+        split = getattr(data, part)
+        assert torch.equal(faces.render(split.factors, 48, "soft"), split.images)
+        assert torch.equal(split.labels, split.factors[:, faces.NAMES.index("glasses")].long())
+        assert set(split.labels.tolist()) == {0, 1}
+
+
+def test_faces_of_two_splits_have_no_factors_in_common(few_faces):
+    data = load("faces", size=32, n=40)
+    rows = torch.cat([getattr(data, part).factors for part in PARTS])
+    assert len(rows) == 90 == len(rows.unique(dim=0))
+    columns = [i for i, name in enumerate(faces.NAMES) if name != "glasses"]
+    for i in columns:
+        assert len(rows[:, i].unique()) == 90, faces.NAMES[i]
+
+
+def test_faces_are_the_same_each_time_in_every_size_and_style_and_leave_the_random_state_alone(few_faces):
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first, again = load("faces", size=32, n=40), load("faces", size=32, n=40)
+    other = load("faces", size=40, style="mosaic", n=40)
+    assert torch.equal(before, torch.get_rng_state())
+    for part in PARTS:
+        a, b, c = (getattr(data, part) for data in (first, again, other))
+        assert torch.equal(a.images, b.images)
+        assert torch.equal(a.factors, c.factors) and torch.equal(a.index, c.index)
+        small = torch.nn.functional.adaptive_avg_pool2d(torch.cat([a.images, a.images.flip(0)]).float(), 4)
+        large = torch.nn.functional.adaptive_avg_pool2d(torch.cat([c.images, c.images]).float(), 4)
+        same, mixed = (small - large).abs().mean((1, 2, 3)).chunk(2)
+        assert same.mean() < mixed.mean() / 2  # the same portraits, drawn otherwise
+
+
+def test_fewer_faces_are_the_first_of_more(few_faces):
+    more, fewer = load("faces", size=32, n=40), load("faces", size=32, n=7)
+    assert torch.equal(fewer.train.images, more.train.images[:7])
+    assert torch.equal(fewer.train.index, more.train.index[:7])
+    assert torch.equal(fewer.test.images, more.test.images)
+
+
+def test_every_photograph_is_there_in_one_split_with_its_credit_and_licence():
+    names = [photo.name for photo in PHOTOGRAPHS]
+    assert len(set(names)) == len({photo.file for photo in PHOTOGRAPHS}) == len(names)
+    found = {part: photographs(part, colour=False) for part in PARTS}
+    assert sorted(name for images in found.values() for name in images) == sorted(names)
+    readme = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    about = load("photos", colour=False, n=1).about
+    for photo in PHOTOGRAPHS:
+        assert photo.credit and re.fullmatch(
+            r"CC0|CC BY 2\.0|public domain|no known copyright restrictions", photo.licence
+        )
+        assert photo.name in found[photo.split]
+        assert str(photo) in photo_credits().splitlines() and str(photo) in about
+        assert str(photo) in readme, f"README.md does not credit {photo}"
+
+
+def test_photographs_are_those_that_the_packages_show():
+    import skimage.data
+    from sklearn.datasets import load_sample_image
+
+    train, test = photographs("train"), photographs("test")
+    assert list(train) == ["astronaut", "china", "hubble", "retina"] and list(test) == ["chelsea", "coffee"]
+    assert torch.equal(train["astronaut"][0].permute(1, 2, 0), torch.from_numpy(skimage.data.astronaut()))
+    assert torch.equal(test["chelsea"][0].permute(1, 2, 0), torch.from_numpy(skimage.data.chelsea()))
+    assert torch.equal(train["china"][0].permute(1, 2, 0), torch.tensor(load_sample_image("china.jpg")))
+    camera = photographs("test", colour=False)["camera"]
+    assert torch.equal(camera[0, 0], torch.from_numpy(skimage.data.camera()))
+
+
+def test_grey_is_the_luma_of_the_stored_colours():
+    colour, grey = photographs("test")["chelsea"].double(), photographs("test", colour=False)["chelsea"]
+    luma = 0.299 * colour[:, 0] + 0.587 * colour[:, 1] + 0.114 * colour[:, 2]
+    assert grey.shape == (1, 1, *colour.shape[2:]) and grey.dtype == torch.uint8
+    assert (grey[:, 0].double() - luma).abs().max() <= 0.5 + 1e-9
+
+
+def test_an_unknown_split_of_photographs_is_refused():
+    with pytest.raises(ValueError, match="split must be one of train, validation, test, not 'tset'"):
+        photographs("tset")
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_a_patch_is_cut_from_its_photograph_at_the_place_that_its_index_names(colour):
+    data = load("photos", size=40, colour=colour, n=70)
+    assert [len(getattr(data, part)) for part in PARTS] == [70, 200, 400]
+    for part in PARTS:
+        split, whole = getattr(data, part), photographs(part, colour)
+        counts = split.labels.bincount(minlength=len(data.classes))
+        assert {data.classes[i] for i in counts.nonzero().flatten()} == set(whole)
+        assert counts[counts > 0].max() - counts[counts > 0].min() <= 1  # spread evenly
+        for image, label, index in zip(split.images, split.labels.tolist(), split.index.tolist(), strict=True):
+            row, top, left = index // 10**8, index // 10**4 % 10**4, index % 10**4
+            name = data.classes[label]
+            assert PHOTOGRAPHS[row].name == name and PHOTOGRAPHS[row].split == part
+            assert torch.equal(image, whole[name][0, :, top : top + 40, left : left + 40])
+
+
+def test_patches_have_contrast_and_are_spread_over_the_photograph():
+    data = load("photos", n=200)
+    for part in PARTS:
+        split = getattr(data, part)
+        luma = torch.einsum("nchw,c->nhw", split.images.double(), torch.tensor([0.299, 0.587, 0.114]).double())
+        assert luma.flatten(1).std(dim=1).min() > 8 - 0.3  # the rounding of grey values
+        for label in split.labels.unique():
+            index = split.index[split.labels == label]
+            height, width = photographs(part)[data.classes[label]].shape[2:]
+            for start, extent in ((index // 10**4 % 10**4, height), (index % 10**4, width)):
+                assert start.min() < 0.25 * extent and start.max() + 64 > 0.75 * extent
+
+
+def test_patches_are_the_same_each_time_fewer_are_the_first_and_the_random_state_is_left_alone():
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    more, fewer = load("photos", n=50), load("photos", n=3)
+    assert torch.equal(before, torch.get_rng_state())
+    assert torch.equal(fewer.train.images, more.train.images[:3])
+    assert torch.equal(fewer.test.images, more.test.images)
+
+
+def test_built_in_data_ask_for_no_network(few_faces, monkeypatch):
+    import socket
+
+    def no_network(*_, **__):
+        raise AssertionError("the network was asked for")
+
+    monkeypatch.setattr(socket.socket, "connect", no_network)
+    monkeypatch.setattr(socket, "getaddrinfo", no_network)
+    monkeypatch.setattr("skimage.data._fetchers._fetch", no_network)  # what downloads, where pooch is installed
+    for name, n in (("digits", None), ("faces", 5), ("photos", 5)):
+        assert load(name, n=n).name == name
+
+
+def test_a_photograph_that_is_not_installed_is_named_with_a_cure(monkeypatch):
+    missing = dataclasses.replace(PHOTOGRAPHS[0], file="skimage/data/absent.png")
+    monkeypatch.setattr("vae_helpers.data.photos.PHOTOGRAPHS", (missing, *PHOTOGRAPHS[1:]))
+    with pytest.raises(FileNotFoundError, match=r"'astronaut'.*skimage/data/absent\.png.*constraints\.txt"):
+        photographs("train")
 
 
 @pytest.mark.parametrize("download", [False, True])

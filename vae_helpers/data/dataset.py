@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -18,11 +19,13 @@ class Split:
         images: `uint8` (N, C, H, W).
         labels: `int64` (N,), the class of each image.
         index: `int64` (N,), the place of each image in its source, by which splits are shown to be disjoint.
+        factors: `float32` (N, F), what each image was drawn from, where that is known; else None.
     """
 
     images: Tensor
     labels: Tensor
     index: Tensor
+    factors: Tensor | None = None
 
     def __post_init__(self) -> None:
         check_images(self.images)
@@ -30,17 +33,23 @@ class Split:
             raise ValueError(
                 f"{len(self.images)} images, {len(self.labels)} labels and {len(self.index)} indices do not match."
             )
+        if self.factors is not None and len(self.factors) != len(self.images):
+            raise ValueError(f"{len(self.images)} images and {len(self.factors)} rows of factors do not match.")
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, which: slice | Tensor) -> Split:
         """A part of the split, chosen by a slice, a boolean mask or indices."""
-        return Split(self.images[which], self.labels[which], self.index[which])
+        return self._each(lambda tensor: tensor[which])
 
     def to(self, device: torch.device | str) -> Split:
         """The same split with its tensors on `device`."""
-        return Split(self.images.to(device), self.labels.to(device), self.index.to(device))
+        return self._each(lambda tensor: tensor.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Split:
+        tensors = (self.images, self.labels, self.index, self.factors)
+        return Split(*(None if tensor is None else change(tensor) for tensor in tensors))
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,7 @@ class Dataset:
         levels: how many grey levels a pixel can take (17 for the 8 x 8 digits, 256 usually).
         classes: the names of the labels.
         about: source, licence and what to keep in mind, in a sentence or two.
+        factor_names: the names of the columns of the splits' `factors`, where these are known.
     """
 
     name: str
@@ -62,6 +72,7 @@ class Dataset:
     levels: int
     classes: tuple[str, ...]
     about: str
+    factor_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         # One source may number its test images afresh, so only splits cut from the same file share numbers;

@@ -16,6 +16,7 @@ PACKAGES = {
     "torchvision": "torchvision",
     "numpy": "numpy",
     "matplotlib": "matplotlib",
+    "scikit-image": "skimage",
     "scikit-learn": "sklearn",
     "safetensors": "safetensors",
     "tqdm": "tqdm",
