@@ -1,4 +1,4 @@
-"""Numbers about trained models, each with its spread."""
+"""Bounds on log p(x) over held-out images, each with its standard error, in nats per image."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def evaluate(
     Returns:
         "elbo", "distortion" (= -E_q[log p(x | z)]) and "kl", nats per image, with the standard error over images.
     """
-    parts = _over_batches(lambda x: torch.stack(elbo(model, x, samples), -1), model, images, batch_size, seed)
+    parts = over_batches(lambda x: torch.stack(elbo(model, x, samples), -1), model, images, batch_size, seed)
     bound, log_likelihood, kl = (mean_and_error(column) for column in parts.unbind(-1))
     return {
         "elbo": bound,
@@ -73,7 +73,7 @@ def log_likelihood(
     Returns:
         nats per image, with the standard error over images.
     """
-    bound = _over_batches(
+    bound = over_batches(
         lambda x: importance_weighted_bound(model, x, samples, chunk)[:, None],
         model,
         images,
@@ -83,7 +83,7 @@ def log_likelihood(
     return mean_and_error(bound[:, 0])
 
 
-def _over_batches(measure: Any, model: Any, images: Tensor, batch_size: int, seed: int) -> Tensor:
+def over_batches(measure: Any, model: Any, images: Tensor, batch_size: int, seed: int) -> Tensor:
     """`measure` of all images, batch by batch, with seeded noise; the random state outside is left alone."""
     check_images(images)
     device = model.device

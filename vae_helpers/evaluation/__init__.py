@@ -1,0 +1,19 @@
+"""Numbers about trained models and about their pictures, each saying what it measures and how sure it is."""
+
+from vae_helpers.evaluation.bounds import Estimate, evaluate, log_likelihood, mean_and_error
+from vae_helpers.evaluation.codes import active_units, aggregate_posterior, kl_decomposition
+from vae_helpers.evaluation.frechet import frechet_distance
+from vae_helpers.evaluation.pictures import psnr, ssim
+
+__all__ = [
+    "Estimate",
+    "active_units",
+    "aggregate_posterior",
+    "evaluate",
+    "frechet_distance",
+    "kl_decomposition",
+    "log_likelihood",
+    "mean_and_error",
+    "psnr",
+    "ssim",
+]
