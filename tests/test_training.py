@@ -280,8 +280,8 @@ def test_an_existing_checkpoint_is_not_overwritten(tmp_path):
 def test_a_checkpoint_of_another_run_or_model_is_refused(tmp_path):
     path = tmp_path / "run.safetensors"
     quiet(vae(), some_images(), checkpoint=path)
-    with pytest.raises(checkpoints.CheckpointError, match=r"learning_rate \(there 0.001, here 0.01\)"):
-        quiet(vae(), some_images(), checkpoint=path, resume=True, learning_rate=1e-2)
+    with pytest.raises(checkpoints.CheckpointError, match=r"learning_rate \(there 0.001, here 0.01\), betas"):
+        quiet(vae(), some_images(), checkpoint=path, resume=True, learning_rate=1e-2, betas=(0.9, 0.98))
     other = mlp_vae((1, 4, 4), 3, (8,), GreyBernoulliLikelihood())
     before = weights(other)
     with pytest.raises(checkpoints.CheckpointError, match="another model"):
@@ -300,6 +300,8 @@ def test_a_checkpoint_of_another_run_or_model_is_refused(tmp_path):
         ({"batch_size": -1}, "batch_size"),
         ({"learning_rate": 0}, "learning_rate"),
         ({"learning_rate": float("nan")}, "learning_rate"),
+        ({"betas": (0.9, 1.0)}, "betas"),
+        ({"betas": (0.9,)}, "betas"),
         ({"validation": torch.zeros(3, 1, 5, 5, dtype=torch.uint8)}, "differ in shape"),
     ],
 )

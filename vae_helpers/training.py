@@ -78,6 +78,7 @@ def fit(
     steps: int,
     batch_size: int = 128,
     learning_rate: float = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
     objective: Objective = negative_elbo,
     weights: Callable[[int], dict[str, float]] | None = None,
     validation: Tensor | None = None,
@@ -105,6 +106,8 @@ def fit(
         steps: optimiser steps in all, >= 1.
         batch_size: images per step; at most N are used.
         learning_rate: its peak, reached after 5 % of the steps (at most 100), then falling to zero.
+        betas: how much Adam's running means of the gradient and of its square remember from step to step. A smaller
+            second one, 0.98, follows gradients whose size changes, as when a likelihood's sigma shrinks.
         objective: called as `objective(model, x, **weights(step))`; returns a dict of (B,) tensors, of which "loss" is
             minimised (its mean over the batch) and all are recorded.
         weights: numbers for the objective that change with the step: `lambda step: {"beta": min(1, step / 500)}`.
@@ -129,13 +132,14 @@ def fit(
         CheckpointError: the checkpoint is damaged, or of another model or run.
         TrainingDiverged: NaN or infinity in loss or gradient; the model keeps its last finite weights.
     """
-    _check_arguments(steps, batch_size, learning_rate, images, validation)
+    _check_arguments(steps, batch_size, learning_rate, betas, images, validation)
     run = _Run(
         model=model,
         images=images,
         steps=steps,
         batch_size=min(batch_size, len(images)),
         learning_rate=learning_rate,
+        betas=betas,
         objective=objective,
         weights=weights or (lambda step: {}),
         validation=validation,
@@ -181,13 +185,20 @@ def fit(
 
 
 def _check_arguments(
-    steps: int, batch_size: int, learning_rate: float, images: Tensor, validation: Tensor | None
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    betas: tuple[float, float],
+    images: Tensor,
+    validation: Tensor | None,
 ) -> None:
     for name, value in (("steps", steps), ("batch_size", batch_size)):
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}.")
     if not (learning_rate > 0 and math.isfinite(learning_rate)):
         raise ValueError(f"learning_rate must be a positive number such as 1e-3, not {learning_rate!r}.")
+    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        raise ValueError(f"betas must be two numbers of at least 0 and below 1, such as (0.9, 0.999), not {betas!r}.")
     check_images(images, "images")
     if validation is not None:
         check_images(validation, "validation")
@@ -209,6 +220,7 @@ class _Run:
         steps: int,
         batch_size: int,
         learning_rate: float,
+        betas: tuple[float, float],
         objective: Objective,
         weights: Callable[[int], dict[str, float]],
         validation: Tensor | None,
@@ -222,14 +234,15 @@ class _Run:
             model.to(memory_format=torch.channels_last)
         self.images = images.to(self.device)
         self.validation = None if validation is None else validation.to(self.device)
-        self.steps, self.batch_size, self.learning_rate = steps, batch_size, learning_rate
+        self.steps, self.batch_size = steps, batch_size
+        self.learning_rate, self.betas = learning_rate, betas
         self.objective, self.weights, self.augment = objective, weights, augment
         self.precision, self.seed = precision, seed
         self.prepare = getattr(model, "prepare", to_float)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         if not self.parameters:
             raise ValueError("the model has no parameter that requires a gradient, so there is nothing to train.")
-        self.optimizer = torch.optim.Adam(self.parameters, lr=learning_rate, fused=True)
+        self.optimizer = torch.optim.Adam(self.parameters, lr=learning_rate, betas=betas, fused=True)
         self.step = 0
         self.history = History()
         self.log_every = max(1, steps // 200)
@@ -384,6 +397,7 @@ class _Run:
             "steps": self.steps,
             "batch_size": self.batch_size,
             "learning_rate": self.learning_rate,
+            "betas": list(self.betas),
             "seed": self.seed,
             "precision": str(self.precision),
             "images": list(self.images.shape),

@@ -4,16 +4,21 @@ from vae_helpers.evaluation.bounds import Estimate, evaluate, log_likelihood, me
 from vae_helpers.evaluation.codes import active_units, aggregate_posterior, kl_decomposition
 from vae_helpers.evaluation.frechet import frechet_distance
 from vae_helpers.evaluation.pictures import psnr, ssim
+from vae_helpers.evaluation.reader import face_distance, factor_features, factor_r2, read_factors
 
 __all__ = [
     "Estimate",
     "active_units",
     "aggregate_posterior",
     "evaluate",
+    "face_distance",
+    "factor_features",
+    "factor_r2",
     "frechet_distance",
     "kl_decomposition",
     "log_likelihood",
     "mean_and_error",
     "psnr",
+    "read_factors",
     "ssim",
 ]

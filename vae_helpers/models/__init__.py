@@ -1,7 +1,18 @@
 """Model families, one file each."""
 
 from vae_helpers.models.autoencoder import Autoencoder
+from vae_helpers.models.convolutional import ConvDecoder, ConvEncoder, PaletteDecoder, conv_vae
 from vae_helpers.models.ppca import LinearGaussianVAE, ProbabilisticPCA
 from vae_helpers.models.vae import VAE, mlp_vae
 
-__all__ = ["VAE", "Autoencoder", "LinearGaussianVAE", "ProbabilisticPCA", "mlp_vae"]
+__all__ = [
+    "VAE",
+    "Autoencoder",
+    "ConvDecoder",
+    "ConvEncoder",
+    "LinearGaussianVAE",
+    "PaletteDecoder",
+    "ProbabilisticPCA",
+    "conv_vae",
+    "mlp_vae",
+]

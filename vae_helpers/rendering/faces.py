@@ -112,7 +112,7 @@ def sample(n: int, seed: int = 0) -> Tensor:
     factors = torch.rand(n, len(FACTORS), generator=torch.Generator().manual_seed(seed), device="cpu")
     glasses = NAMES.index("glasses")
     factors[:, glasses] = (factors[:, glasses] < SHARE_WITH_GLASSES).float()
-    low, high = _ranges(factors)
+    low, high = ranges(factors)
     return low + (high - low) * factors
 
 
@@ -152,7 +152,7 @@ def index(name: str) -> int:
 
 def check_factors(factors: Tensor) -> Tensor:
     """Return the factors if they are (N, 14), floating point, finite and in range; explain what is wrong otherwise."""
-    low, high = _ranges(_check_form(factors))
+    low, high = ranges(_check_form(factors))
     wrong = ~((factors >= low) & (factors <= high))  # NaN too
     if wrong.any():
         row, column = (int(i) for i in wrong.nonzero()[0])
@@ -193,7 +193,8 @@ def masks(factors: Tensor, size: int = 64, style: str = "flat") -> dict[str, Ten
     return dict(zip(PARTS, seen.split(1, dim=1), strict=True))
 
 
-def _ranges(like: Tensor) -> tuple[Tensor, Tensor]:
+def ranges(like: Tensor) -> tuple[Tensor, Tensor]:
+    """The lowest and the highest value of each factor, (14,) each, of the type and on the device of `like`."""
     return tuple(like.new_tensor([getattr(f, end) for f in FACTORS]) for end in ("low", "high"))
 
 
@@ -457,7 +458,7 @@ def _hair_outline(scene: _Scene, at: _View) -> Tensor:
 
 def _hair_in_front(scene: _Scene, at: _View, outline: Tensor) -> Iterator[_Layer]:
     texture, colour = scene["hair_texture"], scene.along("hair_colour", HAIR)
-    hairline, height = -0.46 + 0.27 * scene["fringe"], 0.36
+    hairline, height = -0.46 + 0.22 * scene["fringe"], 0.36
     down = (at.v - hairline - height).clamp(max=0)
     opening = _ellipse(at.u, down, _face_width(scene) * (0.97 - 0.03 * texture), height)
     front = torch.maximum(outline, -(opening + 0.02 * texture * _wave(3.2 * at.u)))
@@ -474,7 +475,7 @@ def _brows_and_glasses(scene: _Scene) -> Iterator[_Layer]:
     at, raised = scene.view(-0.70, 0.70, -0.52, 0.24), scene["brows"]
     across, u = at.u.abs() - EYE, at.u.abs()
     q = across / 0.115
-    middle = -0.188 - 0.045 * raised - 0.02 * scene["eye_size"] + 0.026 * (q.square() - 0.6)
+    middle = -0.200 - 0.055 * raised - 0.02 * scene["eye_size"] + 0.026 * (q.square() - 0.6)
     brows = torch.maximum((at.v - middle).abs() - 0.020 * (1.12 - 0.32 * q), across.abs() - 0.115)
     hair, skin = scene.along("hair_colour", HAIR), scene.along("skin", SKIN)
     yield from scene.shape("brows", at, brows, 0.62 * hair + 0.08 * skin, outlined=False)

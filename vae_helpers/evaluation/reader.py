@@ -1,0 +1,156 @@
+"""A small network that reads the factors of drawn portraits from their pixels.
+
+It judges pictures that have no known factors: reconstructions, samples, composites. What a model's pictures kept of a
+factor is what the reader still finds in them, and the Frechet distance between its features compares sets of pictures.
+
+Its weights are shipped with the package; `tools/train_factor_reader.py` makes them. It learned from flat portraits,
+half of them a little blurred or noisy, so that a soft picture is not read worse than it must be. It is no judge of
+photographs, of other styles, or of whether a picture is pretty.
+"""
+
+from __future__ import annotations
+
+import functools
+from importlib import resources
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vae_helpers import checkpoints
+from vae_helpers.evaluation.frechet import frechet_distance
+from vae_helpers.images import check_floats, check_images, to_float
+from vae_helpers.rendering import faces
+
+SIZE = 32  # pixels of a side that the network sees
+FEATURES = 64
+WEIGHTS = "factor_reader.safetensors"
+
+
+class FactorReader(nn.Module):
+    """Portraits -> 64 features -> 14 factors, each on the scale [-1, 1]."""
+
+    def __init__(self, width: int = 32):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.PixelUnshuffle(2),  # (N, 3, 32, 32) -> (N, 12, 16, 16)
+            _convolution(12, width),
+            _convolution(width, 2 * width, stride=2),  # (N, 64, 8, 8)
+            _convolution(2 * width, 2 * width),
+            _convolution(2 * width, 3 * width, stride=2),  # (N, 96, 4, 4)
+            _convolution(3 * width, 4 * width, stride=2),  # (N, 128, 2, 2)
+            nn.Flatten(),
+            nn.Linear(4 * width * (SIZE // 16) ** 2, FEATURES),
+            nn.SiLU(),
+        )
+        self.head = nn.Linear(FEATURES, len(faces.FACTORS))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, 32, 32) in [0, 1] -> (N, 14), low ... high of each factor as -1 ... 1."""
+        return self.head(self.body(x))
+
+
+def read_factors(images: Tensor, batch_size: int = 500) -> Tensor:
+    """The factors that the network reads from pictures.
+
+    Args:
+        images: (N, 3, S, S), `uint8` or floats in [0, 1]; larger than 32 x 32 pixels they are averaged down to it.
+        batch_size: images at a time.
+    Returns:
+        (N, 14) on the images' device, in the units and the order of `faces.FACTORS`; a little beyond a factor's range
+        now and then.
+    Raises:
+        TypeError, ValueError: not such pictures.
+    """
+    reader = _reader(images.device) if isinstance(images, Tensor) else None
+    factors = torch.cat([reader(x) for x in _seen(images, batch_size)]).clamp(-1.5, 1.5)
+    return from_unit(factors)
+
+
+def factor_features(images: Tensor, batch_size: int = 500) -> Tensor:
+    """The 64 features that the network reads factors from; arguments as for `read_factors`. (N, 64)."""
+    reader = _reader(images.device) if isinstance(images, Tensor) else None
+    return torch.cat([reader.body(x) for x in _seen(images, batch_size)])
+
+
+def face_distance(images: Tensor, others: Tensor) -> float:
+    """The squared Frechet distance between two sets of portraits, in the features of this network. No FID.
+
+    Args:
+        images, others: as for `read_factors`. Compare distances at equal numbers of pictures only, see
+            `frechet_distance`.
+    """
+    return frechet_distance(factor_features(images), factor_features(others))
+
+
+def factor_r2(images: Tensor, factors: Tensor) -> dict[str, float]:
+    """How much of each factor's variance is read back from pictures that should show these factors.
+
+    R2 = 1 - (mean squared error of reading) / (variance of the factor): 1 when a factor is read exactly, 0 when no
+    better than by guessing its mean, negative when worse.
+
+    Args:
+        images: (N, 3, S, S), see `read_factors`.
+        factors: (N, 14), what the pictures should show.
+    Returns:
+        factor -> R2.
+    Raises:
+        ValueError: numbers of pictures and factors differ, or a factor does not vary.
+    """
+    faces.check_factors(factors)
+    read = read_factors(images)
+    if len(read) != len(factors):
+        raise ValueError(f"{len(read)} images and {len(factors)} rows of factors do not match.")
+    variance = factors.var(0, correction=0)
+    if (variance == 0).any():
+        constant = faces.NAMES[int((variance == 0).nonzero()[0])]
+        raise ValueError(f"{constant} is the same in all rows of factors: its R2 is not defined. Give varied portraits.")
+    error = (read - factors.to(read)).square().mean(0)
+    return dict(zip(faces.NAMES, (1 - error / variance.to(error)).tolist(), strict=True))
+
+
+def to_unit(factors: Tensor) -> Tensor:
+    """Factors in their own units -> low ... high as -1 ... 1."""
+    low, high = faces.ranges(factors)
+    return 2 * (factors - low) / (high - low) - 1
+
+
+def from_unit(unit: Tensor) -> Tensor:
+    """The inverse of `to_unit`."""
+    low, high = faces.ranges(unit)
+    return low + (high - low) * (unit + 1) / 2
+
+
+def to_reading_size(x: Tensor) -> Tensor:
+    """(N, 3, S, S) -> (N, 3, 32, 32), averaged."""
+    return x if x.shape[-1] == SIZE else F.interpolate(x, size=(SIZE, SIZE), mode="area")
+
+
+@torch.no_grad()
+def _seen(images: Tensor, batch_size: int):
+    """The pictures as the network sees them, some at a time."""
+    stored = isinstance(images, Tensor) and images.dtype == torch.uint8
+    check_images(images) if stored else check_floats(images, "images")
+    if images.dim() != 4 or images.shape[1] != 3 or images.shape[2] != images.shape[3] or images.shape[2] < SIZE:
+        raise ValueError(
+            f"images must be square colour pictures (N, 3, S, S) of at least {SIZE} pixels, not {tuple(images.shape)}: "
+            "the network reads drawn portraits only."
+        )
+    for batch in images.split(batch_size):
+        yield to_reading_size(to_float(batch) if stored else batch.float())
+
+
+@functools.cache
+def _reader(device: torch.device) -> FactorReader:
+    """The shipped network on a device, for reading only."""
+    reader = FactorReader()
+    with resources.as_file(resources.files(__package__) / WEIGHTS) as path:
+        tensors, _, _ = checkpoints.read(path)
+    reader.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in tensors.items()})
+    return reader.requires_grad_(False).eval().to(device)
+
+
+def _convolution(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, 3, stride, padding=1), nn.BatchNorm2d(channels_out), nn.SiLU()
+    )
