@@ -317,7 +317,7 @@ _SIGMA_WRONG = (
 def active_units(mu, threshold=0.01):
     """How many latents have a variance of the posterior means mu (N, D), over the N images, above the threshold."""
     variances = mu.var(0, correction=0)  # (D,), over the images
-    return int((variances > threshold).sum())  # eq. (4.9)
+    return int((variances > threshold).sum())  # eq. (4.11)
 
 
 def _unit_probes():
