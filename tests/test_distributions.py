@@ -8,6 +8,7 @@ from torch.distributions import ContinuousBernoulli as TorchContinuousBernoulli
 from torch.distributions import Normal, kl_divergence
 
 from vae_helpers import distributions as d
+from vae_helpers.models import mlp_vae
 
 EXTREME_LOGITS = torch.tensor([-1e4, -100.0, -20.0, -0.0501, -0.0499, 0.0, 1e-6, 0.05, 3.0, 100.0, 1e4])
 
@@ -255,3 +256,20 @@ def test_a_dequantised_density_bounds_the_probability_of_the_levels():
         bound = torch.trapezoid(log_density, u) - math.log(levels)
         exact = mass.log_prob(torch.tensor(float(k)))
         assert bound <= exact + 1e-9 and exact - bound < 0.1
+
+
+def test_an_encoder_sees_every_kind_of_data_on_the_same_scale():
+    images = torch.randint(0, 256, (20, 3, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    for likelihood in (d.GaussianLikelihood(0.1), d.DiscretisedGaussianLikelihood(0.1), d.GreyBernoulliLikelihood()):
+        seen = likelihood.for_encoder(likelihood.prepare(images))
+        assert (seen - images / 255).abs().max() < 1 / 255
+
+
+def test_a_vae_of_levels_encodes_the_picture_not_the_levels():
+    images = torch.randint(0, 256, (5, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    of_levels = mlp_vae((1, 4, 4), 2, (8,), d.DiscretisedGaussianLikelihood(0.1))
+    torch.manual_seed(0)
+    of_density = mlp_vae((1, 4, 4), 2, (8,), d.GaussianLikelihood(0.1))
+    codes = [m.encode(m.prepare(images)).mean for m in (of_levels, of_density)]
+    assert (codes[0] - codes[1]).abs().max() < 0.02

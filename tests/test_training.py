@@ -38,15 +38,16 @@ def quiet(model, images, **settings):
     return fit(model, images, **({"steps": 30, "batch_size": 16, "progress": False} | settings))
 
 
-def test_it_learns_what_a_bare_loop_learns():
+@pytest.mark.parametrize("settings", [{}, {"betas": (0.5, 0.98)}])
+def test_it_learns_what_a_bare_loop_learns(settings):
     """The same model, batches and schedule in a dozen lines: the same weights, to rounding."""
     images, steps = some_images(), 40
     torch.manual_seed(0)
     engine, bare = Autoencoder((1, 4, 4), 2, (8,)), Autoencoder((1, 4, 4), 2, (8,))
     bare.load_state_dict(engine.state_dict())
-    quiet(engine, images, steps=steps, objective=squared_error, seed=5)
+    quiet(engine, images, steps=steps, objective=squared_error, seed=5, **settings)
 
-    optimizer = torch.optim.Adam(bare.parameters())
+    optimizer = torch.optim.Adam(bare.parameters(), **settings)
     order = torch.cat(
         [torch.randperm(60, generator=torch.Generator().manual_seed(5 * 1_000_003 + e)) for e in range(12)]
     )
@@ -223,6 +224,22 @@ def test_stop_keeps_what_was_learned_and_resumes_to_the_same_bits(tmp_path, caps
     assert torch.equal(weights(again), weights(whole))
 
 
+@pytest.mark.parametrize("betas", [(0.9, 0.98), (0.5, 0.999)])
+def test_other_betas_give_other_weights_and_resume_to_the_same_bits(tmp_path, betas):
+    path, images = tmp_path / "run.safetensors", some_images()
+    usual, whole, resumed = vae(), vae(), vae()
+    quiet(usual, images)
+    quiet(whole, images, betas=betas)
+    assert not torch.allclose(weights(usual), weights(whole), atol=1e-5)
+    quiet(resumed, images, betas=betas, checkpoint=path, callback=interrupt_at(11), callback_every=11)
+    assert not torch.equal(weights(resumed), weights(whole))
+    fresh = vae(seed=9)
+    quiet(fresh, images, betas=list(betas), checkpoint=path, resume=True)  # a list from a file of settings is as good
+    assert torch.equal(weights(fresh), weights(whole))
+    with pytest.raises(checkpoints.CheckpointError, match=r"betas \(there \[.*\], here \[0.9, 0.999\]\)"):
+        quiet(vae(), images, checkpoint=path, resume=True)
+
+
 def test_without_the_main_thread_it_trains_all_the_same():
     results = []
     thread = threading.Thread(target=lambda: results.append(quiet(vae(), some_images(), steps=3)))
@@ -302,6 +319,7 @@ def test_a_checkpoint_of_another_run_or_model_is_refused(tmp_path):
         ({"learning_rate": float("nan")}, "learning_rate"),
         ({"betas": (0.9, 1.0)}, "betas"),
         ({"betas": (0.9,)}, "betas"),
+        ({"betas": 0.9}, "betas"),
         ({"validation": torch.zeros(3, 1, 5, 5, dtype=torch.uint8)}, "differ in shape"),
     ],
 )

@@ -1,5 +1,6 @@
 """A lesson runs from an installed wheel: everything that the checkout has and a lesson needs is in it."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,14 @@ def wheel(tmp_path_factory):
     return built
 
 
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """The folder that the wheel was installed into."""
+    folder = tmp_path_factory.mktemp("installed")
+    pip("install", "--no-deps", "--no-index", "--target", folder, wheel)
+    return folder
+
+
 def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if not name.endswith("/")}
     package = {
@@ -48,11 +57,27 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     assert {"LICENSE", "LICENSE-prose"} <= {name.rpartition("/")[2] for name in names}
 
 
-def test_a_lesson_runs_from_the_wheel(wheel, tmp_path):
-    installed, elsewhere = tmp_path / "installed", tmp_path / "elsewhere"
-    pip("install", "--no-deps", "--no-index", "--target", installed, wheel)
+def test_a_lesson_runs_from_the_wheel(installed, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
     notebook = nbformat.read(FIRST, as_version=4)
     notebook.cells.append(new_code_cell("import vae_helpers\nprint('package:', vae_helpers.__file__)"))
     done = notebooks.run(notebook, {"PYTHONPATH": str(installed)}, folder=elsewhere)
     assert f"package: {installed}" in done.cells[-1].outputs[0].text
     assert notebooks.problems(done) == []
+
+
+def test_the_wheel_reads_factors_with_the_weights_that_it_carries(wheel, installed, tmp_path):
+    weights = "vae_helpers/evaluation/factor_reader.safetensors"
+    assert zipfile.ZipFile(wheel).read(weights) == (ROOT / weights).read_bytes()
+    script = (
+        "import vae_helpers\n"
+        "from vae_helpers.rendering import faces\n"
+        "factors = faces.sample(300, 4713)\n"
+        "print(vae_helpers.__file__, min(vae_helpers.factor_r2(faces.render(factors, 32), factors).values()))"
+    )
+    surroundings = os.environ | {"PYTHONPATH": str(installed)}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path, env=surroundings)
+    assert done.returncode == 0, done.stderr
+    file, worst = done.stdout.rsplit(maxsplit=1)
+    assert Path(file).is_relative_to(installed) and float(worst) > 0.9

@@ -4,7 +4,8 @@
     python tools/train_factor_reader.py --steps 200 --portraits 2000 --to /tmp/reader.safetensors    a quick try
 
 Portraits of seeds of their own, 32 x 32 and 64 x 64 pixels averaged down; half of each batch is blurred, and some noise
-is added. At the end it prints how well each factor is read from new portraits. Run it again when the drawing changes.
+is added. Having written the shipped file, it prints how well each factor is read from new portraits. Run it again when
+the drawing changes.
 """
 
 from __future__ import annotations

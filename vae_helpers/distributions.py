@@ -264,7 +264,15 @@ class DiscretisedGaussian(Distribution):
 # --- decoder likelihoods -----------------------------------------------------------------------------------------
 
 
-class BernoulliLikelihood(nn.Module):
+class Likelihood(nn.Module):
+    """What turns a decoder's output into a distribution over images; `prepare` makes the data it is defined on."""
+
+    def for_encoder(self, x: Tensor) -> Tensor:
+        """Prepared data on the scale that networks like, about [0, 1]."""
+        return x
+
+
+class BernoulliLikelihood(Likelihood):
     """p(x | z) = Bernoulli for black-and-white images; stored grey images are dynamically binarised."""
 
     def forward(self, logits: Tensor) -> Independent:
@@ -276,7 +284,7 @@ class BernoulliLikelihood(nn.Module):
         return binarise(images)
 
 
-class GreyBernoulliLikelihood(nn.Module):
+class GreyBernoulliLikelihood(Likelihood):
     """Cross-entropy on grey values, named as what it is: see `GreyBernoulli`. Not a density."""
 
     def forward(self, logits: Tensor) -> Independent:
@@ -288,7 +296,7 @@ class GreyBernoulliLikelihood(nn.Module):
         return to_float(images)
 
 
-class ContinuousBernoulliLikelihood(nn.Module):
+class ContinuousBernoulliLikelihood(Likelihood):
     """p(x | z) = continuous Bernoulli, a density on grey values in [0, 1]."""
 
     def forward(self, logits: Tensor) -> Independent:
@@ -300,7 +308,7 @@ class ContinuousBernoulliLikelihood(nn.Module):
         return to_float(images)
 
 
-class _WithSigma(nn.Module):
+class _WithSigma(Likelihood):
     """A likelihood with one standard deviation for all pixels, fixed or learned, never below a floor."""
 
     def __init__(self, sigma: float = 0.1, learn_sigma: bool = False, floor: float = 0.01, levels: int = 256):
@@ -349,6 +357,10 @@ class DiscretisedGaussianLikelihood(_WithSigma):
     def prepare(self, images: Tensor) -> Tensor:
         """`uint8` (N, C, H, W) -> levels 0 .. levels - 1 as `float32`."""
         return levels_of(images, self.levels).float()
+
+    def for_encoder(self, x: Tensor) -> Tensor:
+        """Levels as the centres of their bins, in (0, 1)."""
+        return (x + 0.5) / self.levels
 
 
 def bits_per_dim(nll: Tensor | float, dims: int, levels: int | None = None) -> Tensor | float:

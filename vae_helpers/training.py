@@ -197,7 +197,7 @@ def _check_arguments(
             raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}.")
     if not (learning_rate > 0 and math.isfinite(learning_rate)):
         raise ValueError(f"learning_rate must be a positive number such as 1e-3, not {learning_rate!r}.")
-    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+    if not isinstance(betas, tuple | list) or len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
         raise ValueError(f"betas must be two numbers of at least 0 and below 1, such as (0.9, 0.999), not {betas!r}.")
     check_images(images, "images")
     if validation is not None:

@@ -11,6 +11,7 @@ photographs, of other styles, or of whether a picture is pretty.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from importlib import resources
 
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 from vae_helpers import checkpoints
 from vae_helpers.evaluation.frechet import frechet_distance
-from vae_helpers.images import check_floats, check_images, to_float
+from vae_helpers.images import check_floats, to_float
 from vae_helpers.rendering import faces
 
 SIZE = 32  # pixels of a side that the network sees
@@ -50,6 +51,7 @@ class FactorReader(nn.Module):
         return self.head(self.body(x))
 
 
+@torch.no_grad()
 def read_factors(images: Tensor, batch_size: int = 500) -> Tensor:
     """The factors that the network reads from pictures.
 
@@ -62,24 +64,26 @@ def read_factors(images: Tensor, batch_size: int = 500) -> Tensor:
     Raises:
         TypeError, ValueError: not such pictures.
     """
-    reader = _reader(images.device) if isinstance(images, Tensor) else None
-    factors = torch.cat([reader(x) for x in _seen(images, batch_size)]).clamp(-1.5, 1.5)
-    return from_unit(factors)
+    seen, reader = _seen(images, batch_size), _reader(images.device)
+    return from_unit(torch.cat([reader(x) for x in seen]).clamp(-1.5, 1.5))
 
 
+@torch.no_grad()
 def factor_features(images: Tensor, batch_size: int = 500) -> Tensor:
     """The 64 features that the network reads factors from; arguments as for `read_factors`. (N, 64)."""
-    reader = _reader(images.device) if isinstance(images, Tensor) else None
-    return torch.cat([reader.body(x) for x in _seen(images, batch_size)])
+    seen, reader = _seen(images, batch_size), _reader(images.device)
+    return torch.cat([reader.body(x) for x in seen])
 
 
 def face_distance(images: Tensor, others: Tensor) -> float:
     """The squared Frechet distance between two sets of portraits, in the features of this network. No FID.
 
     Args:
-        images, others: as for `read_factors`. Compare distances at equal numbers of pictures only, see
-            `frechet_distance`.
+        images, others: as for `read_factors`, at least two each. Compare distances at equal numbers of pictures only,
+            see `frechet_distance`.
     """
+    for name, pictures in (("images", images), ("others", others)):
+        _check_portraits(pictures, name, fewest=2)
     return frechet_distance(factor_features(images), factor_features(others))
 
 
@@ -97,16 +101,17 @@ def factor_r2(images: Tensor, factors: Tensor) -> dict[str, float]:
     Raises:
         ValueError: numbers of pictures and factors differ, or a factor does not vary.
     """
+    _check_portraits(images)
     faces.check_factors(factors)
-    read = read_factors(images)
-    if len(read) != len(factors):
-        raise ValueError(f"{len(read)} images and {len(factors)} rows of factors do not match.")
-    variance = factors.var(0, correction=0)
-    if (variance == 0).any():
-        constant = faces.NAMES[int((variance == 0).nonzero()[0])]
-        raise ValueError(f"{constant} is the same in all rows of factors: its R2 is not defined. Give varied portraits.")
-    error = (read - factors.to(read)).square().mean(0)
-    return dict(zip(faces.NAMES, (1 - error / variance.to(error)).tolist(), strict=True))
+    if len(images) != len(factors):
+        raise ValueError(f"{len(images)} images and {len(factors)} rows of factors do not match.")
+    constant = (factors == factors[0]).all(0)  # exact, whatever rounding does to a variance
+    if constant.any():
+        name = faces.NAMES[int(constant.nonzero()[0])]
+        raise ValueError(f"{name} is the same in all rows of factors: its R2 is not defined. Give varied portraits.")
+    error = (read_factors(images) - factors.to(images.device)).square().mean(0)
+    variance = factors.var(0, correction=0).to(error)
+    return dict(zip(faces.NAMES, (1 - error / variance).tolist(), strict=True))
 
 
 def to_unit(factors: Tensor) -> Tensor:
@@ -126,27 +131,42 @@ def to_reading_size(x: Tensor) -> Tensor:
     return x if x.shape[-1] == SIZE else F.interpolate(x, size=(SIZE, SIZE), mode="area")
 
 
-@torch.no_grad()
-def _seen(images: Tensor, batch_size: int):
-    """The pictures as the network sees them, some at a time."""
-    stored = isinstance(images, Tensor) and images.dtype == torch.uint8
-    check_images(images) if stored else check_floats(images, "images")
-    if images.dim() != 4 or images.shape[1] != 3 or images.shape[2] != images.shape[3] or images.shape[2] < SIZE:
-        raise ValueError(
-            f"images must be square colour pictures (N, 3, S, S) of at least {SIZE} pixels, not {tuple(images.shape)}: "
-            "the network reads drawn portraits only."
+def _seen(images: Tensor, batch_size: int) -> Iterator[Tensor]:
+    """The pictures as the network sees them, some at a time; they are checked at once."""
+    _check_portraits(images)
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size must be a whole number of at least 1, not {batch_size!r}.")
+    batches = images.split(batch_size)
+    return (to_reading_size(to_float(x) if x.dtype == torch.uint8 else x.float()) for x in batches)
+
+
+def _check_portraits(images: Tensor, name: str = "images", fewest: int = 1) -> None:
+    if not isinstance(images, Tensor) or not (images.dtype == torch.uint8 or images.is_floating_point()):
+        kind = str(images.dtype).removeprefix("torch.") if isinstance(images, Tensor) else type(images).__name__
+        raise TypeError(
+            f"{name} must be a torch tensor (N, 3, S, S), uint8 or floats in [0, 1], not {kind}. "
+            "torch.from_numpy makes a tensor of an array, faces.render draws portraits."
         )
-    for batch in images.split(batch_size):
-        yield to_reading_size(to_float(batch) if stored else batch.float())
+    n, channels, height, width = images.shape if images.dim() == 4 else (0, 0, 0, 0)
+    if n < fewest or channels != 3 or height != width or height < SIZE:
+        raise ValueError(
+            f"{name} must be at least {fewest} square colour picture{'s' * (fewest > 1)} (N, 3, S, S) of at least "
+            f"{SIZE} pixels a side, not {tuple(images.shape)}: the network reads drawn portraits only. "
+            "A single picture (3, S, S) becomes a batch with image[None]."
+        )
+    if images.dtype != torch.uint8:
+        check_floats(images, name)
 
 
 @functools.cache
 def _reader(device: torch.device) -> FactorReader:
     """The shipped network on a device, for reading only."""
-    reader = FactorReader()
+    with torch.device("meta"):  # no weights are drawn at random only to be replaced
+        reader = FactorReader()
     with resources.as_file(resources.files(__package__) / WEIGHTS) as path:
         tensors, _, _ = checkpoints.read(path)
-    reader.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in tensors.items()})
+    tensors = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+    reader.load_state_dict(tensors, assign=True)
     return reader.requires_grad_(False).eval().to(device)
 
 

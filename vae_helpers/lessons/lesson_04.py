@@ -637,7 +637,7 @@ EXERCISES = (
         reference=active_units,
         hints=(
             "A dimension that is in use tells images apart. What do its posterior means do from image to image?",
-            "Equation (4.9): the number of dimensions d with Var_n[mu_nd] > threshold, the variance over the images.",
+            "Equation (4.11): the number of dimensions d with Var_n[mu_nd] > threshold, the variance over the images.",
             "variances = mu.var(SOMETHING)  # (D,)\nreturn (variances > SOMETHING).SOMETHING()",
         ),
         check=_check_active_units,

@@ -26,6 +26,7 @@ class ConvEncoder(nn.Sequential):
 
     def __init__(self, image_shape: Sequence[int], outputs: int, width: int = 64, hidden: int = 256):
         channels, places, doublings = _check_shape(image_shape)
+        _check_counts(outputs=outputs, width=width, hidden=hidden)
         stages = [width, *[2 * width] * (doublings + 1)]
         layers: list[nn.Module] = [nn.PixelUnshuffle(2)]  # (N, 4 C, S/2, S/2): all pixels, at a quarter of the places
         for c_in, c_out in zip([4 * channels, *stages], stages, strict=False):
@@ -33,6 +34,10 @@ class ConvEncoder(nn.Sequential):
         places = -(-places // 2)
         layers += [nn.Flatten(), nn.Linear(stages[-1] * places**2, hidden), nn.SiLU(), nn.Linear(hidden, outputs)]
         super().__init__(*layers)
+
+    def __getitem__(self, index: int | slice) -> nn.Module:
+        """A layer, or some of them in a row: `encoder[:3]` is the first stage."""
+        return nn.Sequential(*list(self)[index]) if isinstance(index, slice) else super().__getitem__(index)
 
 
 class ConvDecoder(nn.Module):
@@ -45,7 +50,8 @@ class ConvDecoder(nn.Module):
 
     def __init__(self, image_shape: Sequence[int], latent_dim: int, width: int = 64, hidden: int = 256):
         super().__init__()
-        self.body = _grow(image_shape, latent_dim, width, hidden, channels_out=image_shape[0])
+        channels, _, _ = _check_shape(image_shape)
+        self.body = _grow(image_shape, latent_dim, width, hidden, channels_out=channels)
 
     def forward(self, z: Tensor) -> Tensor:
         """(N, D) -> (N, C, S, S)."""
@@ -68,12 +74,15 @@ class PaletteDecoder(nn.Module):
         self, image_shape: Sequence[int], latent_dim: int, width: int = 64, hidden: int = 256, colours: int = 16
     ):
         super().__init__()
-        self.to_colours = nn.Sequential(nn.Linear(latent_dim, image_shape[0] * colours), nn.Unflatten(1, (-1, colours)))
+        channels, _, _ = _check_shape(image_shape)
+        _check_counts(latent_dim=latent_dim, colours=colours)
+        self.to_colours = nn.Sequential(nn.Linear(latent_dim, channels * colours), nn.Unflatten(1, (-1, colours)))
         self.to_shares = _grow(image_shape, latent_dim, width, hidden, channels_out=colours)
 
     def palette(self, z: Tensor) -> Tensor:
         """The K colours: (N, D) -> (N, C, K), about [0, 1] but not bounded."""
-        return 0.5 + self.to_colours(z).float()
+        with torch.autocast(z.device.type, enabled=False):  # colours keep their digits
+            return 0.5 + self.to_colours(z.to(self.to_colours[0].weight)).float()
 
     def shares(self, z: Tensor) -> Tensor:
         """How much of each colour is in each pixel: (N, D) -> (N, K, S, S); over the colours they sum to one."""
@@ -81,9 +90,9 @@ class PaletteDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """(N, D) -> (N, C, S, S)."""
-        shares = self.shares(z)
-        with torch.autocast(z.device.type, enabled=False):  # colours keep their digits
-            picture = torch.bmm(self.palette(z), shares.flatten(2))  # (N, C, K) (N, K, S S) -> (N, C, S S)
+        palette, shares = self.palette(z), self.shares(z)
+        with torch.autocast(z.device.type, enabled=False):
+            picture = torch.bmm(palette, shares.flatten(2))  # (N, C, K) (N, K, S S) -> (N, C, S S)
         return picture.unflatten(2, shares.shape[2:])
 
 
@@ -105,8 +114,9 @@ def conv_vae(
         colours: K of a `PaletteDecoder`; None for a `ConvDecoder`, whose output suits logits too.
         likelihood: by default a Gaussian whose sigma, one number, is learned: 0.05 to begin with, floor 0.01.
     Raises:
-        ValueError: a shape that this does not divide.
+        ValueError: a shape that this does not divide, or a number below one.
     """
+    _check_counts(latent_dim=latent_dim)
     encoder = ConvEncoder(image_shape, 2 * latent_dim, width, hidden)
     if colours is None:
         decoder: nn.Module = ConvDecoder(image_shape, latent_dim, width, hidden)
@@ -118,6 +128,7 @@ def conv_vae(
 def _grow(image_shape: Sequence[int], latent_dim: int, width: int, hidden: int, channels_out: int) -> nn.Sequential:
     """Layers (N, D) -> (N, channels_out, S, S)."""
     _, places, doublings = _check_shape(image_shape)
+    _check_counts(latent_dim=latent_dim, width=width, hidden=hidden)
     layers: list[nn.Module] = [nn.Linear(latent_dim, hidden), nn.SiLU(), nn.Linear(hidden, width * places**2)]
     layers += [nn.Unflatten(1, (width, places, places)), nn.SiLU()]
     for _ in range(doublings):
@@ -129,16 +140,22 @@ def _grow(image_shape: Sequence[int], latent_dim: int, width: int, hidden: int, 
 
 def _check_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
     """C, the places of a side at which the decoder starts, and how often these are doubled before it paints."""
-    shape = tuple(image_shape)
-    if len(shape) != 3 or min(shape) < 1:
-        raise ValueError(f"image_shape must be (C, S, S), not {shape}. The shape of one image is images.shape[1:].")
+    shape = tuple(image_shape) if isinstance(image_shape, Sequence) else image_shape
+    if not isinstance(shape, tuple) or len(shape) != 3 or not all(isinstance(n, int) and n >= 1 for n in shape):
+        raise ValueError(f"image_shape must be (C, S, S), not {shape!r}. The shape of one image is images.shape[1:].")
     channels, height, width = shape
     places, doublings = height // PATCH, 0
     while places > COARSEST and places % 2 == 0:
         places, doublings = places // 2, doublings + 1
     if height != width or height % PATCH or not COARSEST // 2 <= places <= COARSEST:
         raise ValueError(
-            f"image_shape = {shape}: the pictures must be square, of 16, 20, 24, 28 or 32 pixels a side or one of these "
-            "doubled once or more. Load them at such a size: load(name, size=32)."
+            f"image_shape = {shape}: the pictures must be square, of 16, 20, 24, 28 or 32 pixels a side or one of "
+            "these doubled once or more. Load them at such a size: load(name, size=32)."
         )
     return channels, places, doublings
+
+
+def _check_counts(**counts: int) -> None:
+    for name, value in counts.items():
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}.")

@@ -19,7 +19,7 @@ class VAE(nn.Module):
     Args:
         encoder: (N, C, H, W) -> (N, 2 D): the means, then the logs of the variances.
         decoder: (N, D) -> (N, C, H, W): what the likelihood makes a distribution of.
-        likelihood: a module of `vae_helpers.distributions`, such as `BernoulliLikelihood()`.
+        likelihood: a `Likelihood` of `vae_helpers.distributions`, such as `BernoulliLikelihood()`.
         latent_dim: D.
     """
 
@@ -44,7 +44,7 @@ class VAE(nn.Module):
 
     def encode(self, x: Tensor) -> Independent:
         """(N, C, H, W) -> q(z | x), batch shape (N,), event shape (D,)."""
-        mu, raw_log_var = self.encoder(x).float().chunk(2, dim=-1)  # (N, D) each
+        mu, raw_log_var = self.encoder(self.likelihood.for_encoder(x)).float().chunk(2, dim=-1)  # (N, D) each
         return diagonal_gaussian(mu, soft_bound(raw_log_var))
 
     def decode(self, z: Tensor) -> Independent:

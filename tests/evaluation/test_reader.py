@@ -1,0 +1,358 @@
+"""The reader of factors: how well it reads, what its numbers mean, and that reading leaves no trace."""
+
+import itertools
+import math
+import random
+import sys
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.metrics import r2_score
+
+from tools import train_factor_reader
+from vae_helpers import checkpoints
+from vae_helpers.evaluation import face_distance, factor_features, factor_r2, read_factors, reader
+from vae_helpers.images import to_float
+from vae_helpers.rendering import faces
+
+SEED = 4711  # neither the reader nor the data sets of the course have seen portraits of it
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def factors():
+    return faces.sample(1500, SEED)
+
+
+@pytest.fixture(scope="module")
+def small(factors):
+    return faces.render(factors, 32)
+
+
+@pytest.fixture(scope="module")
+def large(factors):
+    return faces.render(factors, 64)
+
+
+def noisy(images, sigma):
+    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
+    return (to_float(images) + sigma * noise).clamp(0, 1)
+
+
+# --- reading -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_every_factor_is_read_from_new_portraits(size, factors, request):
+    scores = factor_r2(request.getfixturevalue(size), factors)
+    assert tuple(scores) == faces.NAMES
+    assert min(scores.values()) >= 0.97, scores
+
+
+def test_what_is_read_is_in_the_units_of_the_factors(factors, small):
+    read = read_factors(small)
+    assert read.shape == factors.shape and read.dtype == torch.float32
+    assert ((read - factors).abs().mean(0) < 0.04 * (faces.ranges(factors)[1] - faces.ranges(factors)[0])).all()
+
+
+@pytest.mark.parametrize("name", faces.NAMES)
+def test_a_change_of_one_factor_is_read_as_that_and_as_little_else(name, factors):
+    factor, column = faces.FACTORS[faces.index(name)], faces.index(name)
+    margin = 0 if name == "glasses" else 0.2  # there are portraits with or without them, nothing in between
+    span = (1 - 2 * margin) * (factor.high - factor.low)
+    low = factor.low + margin * (factor.high - factor.low)
+    before, after = (
+        read_factors(faces.render(faces.changed(factors[:120], **{name: value}), 32)) for value in (low, low + span)
+    )
+    own = (after - before)[:, column]
+    assert own.min() > 0 and math.isclose(own.mean(), span, rel_tol=0.03)
+    others = (reader.to_unit(after) - reader.to_unit(before)).abs().mean(0)
+    others[column] = 0
+    assert others.max() < 0.15  # of the 2 from low to high
+
+
+def test_larger_pictures_are_averaged(factors, large):
+    for size, images in ((64, large[:40]), (96, faces.render(factors[:40], 96))):
+        averaged = F.avg_pool2d(to_float(images), size // 32)
+        assert torch.allclose(read_factors(images), read_factors(averaged), atol=1e-5)
+    odd = faces.render(factors[:40], 50)  # windows of different sizes
+    assert (read_factors(odd) - factors[:40]).abs().mean() < 0.1
+
+
+def test_how_many_pictures_are_read_at_a_time_does_not_matter(small):
+    images = small[:20]
+    for function in (read_factors, factor_features):
+        whole = function(images)
+        for batch_size in (1, 7, 20, 10_000):
+            assert torch.allclose(function(images, batch_size), whole, atol=1e-5)
+
+
+def test_stored_pictures_and_floats_are_read_alike(small):
+    x = to_float(small[:20])
+    assert torch.equal(read_factors(small[:20]), read_factors(x))
+    assert torch.equal(factor_features(small[:20]), factor_features(x))
+    assert torch.allclose(read_factors(x.double()), read_factors(x), atol=1e-5)
+    assert (read_factors(x.half()) - read_factors(x)).abs().max() < 0.05
+
+
+def test_features_are_what_the_factors_are_read_from(small):
+    features = factor_features(small[:20])
+    assert features.shape == (20, reader.FEATURES) and features.std(0).min() > 0
+    read = reader.from_unit(reader._reader(CPU).head(features).clamp(-1.5, 1.5))
+    assert torch.allclose(read, read_factors(small[:20]), atol=1e-6)
+
+
+def test_nonsense_is_read_as_at_most_a_little_out_of_range():
+    generator = torch.Generator().manual_seed(0)
+    for x in (torch.rand(50, 3, 32, 32, generator=generator), torch.zeros(1, 3, 32, 32), torch.ones(1, 3, 32, 32)):
+        assert reader.to_unit(read_factors(x)).abs().max() <= 1.5 + 1e-5
+    checks = (torch.rand(50, 3, 32, 32, generator=generator) > 0.5).float()
+    assert reader.to_unit(read_factors(checks)).abs().max() > 1
+
+
+def test_units_run_from_minus_one_to_one_and_back(factors):
+    ends = torch.tensor([[f.low, f.high, (f.low + f.high) / 2] for f in faces.FACTORS]).T
+    expected = torch.tensor([-1.0, 1.0, 0.0])[:, None].expand(3, 14)
+    assert torch.equal(reader.to_unit(ends), expected) and torch.equal(reader.from_unit(expected), ends)
+    assert torch.allclose(reader.from_unit(reader.to_unit(factors)), factors, atol=1e-6)
+    assert reader.from_unit(reader.to_unit(factors.double())).dtype == torch.float64
+
+
+# --- R2 ------------------------------------------------------------------------------------------------------------
+
+
+def test_r2_is_scikit_learns(factors, small):
+    for images in (small, noisy(small, 0.15), small.roll(1, 0)):
+        expected = r2_score(factors.numpy(), read_factors(images).numpy(), multioutput="raw_values")
+        ours = factor_r2(images, factors)
+        assert np.allclose(list(ours.values()), expected, atol=1e-4)
+        assert all(isinstance(value, float) for value in ours.values())
+    assert max(ours.values()) < -0.5  # of other people's factors: worse than guessing the mean
+    assert np.allclose(list(factor_r2(images, factors.double()).values()), expected, atol=1e-4)
+
+
+def test_blur_takes_the_smile_before_the_skin(factors, small):
+    coarse = F.interpolate(F.avg_pool2d(to_float(small), 2), scale_factor=2, mode="bilinear").clamp(0, 1)
+    sharp, blurred = factor_r2(small, factors), factor_r2(coarse, factors)
+    assert blurred["smile"] < 0.9 < 0.98 < blurred["skin"]
+    assert all(blurred[name] < sharp[name] - 0.05 for name in ("smile", "gaze", "eye_size", "brows", "hair_texture"))
+
+
+def test_a_factor_that_does_not_vary_has_no_r2(factors, small):
+    for n in (5, 7, 10):
+        constant = faces.changed(factors[:n], smile=0.3)
+        with pytest.raises(ValueError, match=r"smile is the same in all rows of factors: its R2 is not defined"):
+            factor_r2(small[:n], constant)
+    with pytest.raises(ValueError, match="skin is the same"):
+        factor_r2(small[:1], factors[:1])
+
+
+def test_pictures_and_factors_that_do_not_match_are_refused(factors, small):
+    with pytest.raises(ValueError, match="9 images and 10 rows of factors do not match"):
+        factor_r2(small[:9], factors[:10])
+    with pytest.raises(ValueError, match=r"factors must have shape \(N, 14\)"):
+        factor_r2(small[:9], factors[:9, :13])
+    with pytest.raises(TypeError, match="images must be a torch tensor"):
+        factor_r2(factors[:9].numpy(), factors[:9])
+
+
+# --- distance ------------------------------------------------------------------------------------------------------
+
+
+def test_a_set_is_at_distance_zero_from_itself_and_near_another_of_its_kind(small):
+    a, b = small[:700], small[700:1400]
+    shuffled = a[torch.randperm(700, generator=torch.Generator().manual_seed(0))]
+    scale = factor_features(a).var(0).sum().item()
+    assert 0 <= face_distance(a, a) < 1e-6 * scale and 0 <= face_distance(a, shuffled) < 1e-6 * scale
+    assert 0 < face_distance(a, b) < 0.05 * scale
+    assert isinstance(face_distance(a, b), float)
+
+
+def test_the_distance_is_the_same_both_ways(small):
+    a, b = small[:300], noisy(small[300:700], 0.1)
+    assert math.isclose(face_distance(a, b), face_distance(b, a), rel_tol=1e-6)
+
+
+def test_the_distance_grows_with_noise(small):
+    a = small[:600]
+    distances = [face_distance(a, noisy(a, sigma)) for sigma in (0, 0.05, 0.1, 0.2, 0.4)]
+    assert all(after > 1.5 * before for before, after in itertools.pairwise(distances))
+
+
+@pytest.mark.parametrize("name", ["skin", "smile", "clothes"])
+def test_the_distance_grows_as_the_people_become_others(name, factors, small):
+    a, others = small[:600], factors[600:1200]
+    value = others[:, faces.index(name)]
+    shifted = (faces.changed(others, **{name: share + (1 - share) * value}) for share in (0, 0.25, 0.5, 1))
+    distances = [face_distance(a, faces.render(f, 32)) for f in shifted]
+    assert all(after > 1.2 * before for before, after in itertools.pairwise(distances))
+
+
+def test_the_distance_says_what_it_is_not():
+    assert "No FID" in face_distance.__doc__ and "equal numbers" in face_distance.__doc__
+    assert "no judge of\nphotographs" in reader.__doc__
+
+
+# --- bad input -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "bad", ["portrait.png", None, [1.0], np.zeros((2, 3, 32, 32)), torch.zeros(2, 3, 32, 32).long()]
+)
+def test_what_is_no_tensor_of_pictures_is_refused_with_a_way_out(bad):
+    kind = "int64" if isinstance(bad, torch.Tensor) else type(bad).__name__
+    words = rf"images must be a torch tensor \(N, 3, S, S\), uint8 or floats in \[0, 1\], not {kind}.*torch.from_numpy"
+    for function in (read_factors, factor_features):
+        with pytest.raises(TypeError, match=words):
+            function(bad)
+    with pytest.raises(TypeError, match=words.replace("images", "others")):
+        face_distance(torch.zeros(2, 3, 32, 32), bad)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(3, 32, 32), (0, 3, 32, 32), (2, 1, 32, 32), (2, 4, 32, 32), (2, 3, 31, 31), (2, 3, 32, 40), (2, 32, 32, 3)],
+)
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_pictures_of_another_shape_are_refused(shape, dtype):
+    with pytest.raises(
+        ValueError, match=r"images must be at least 1 square colour picture \(N, 3, S, S\) .*image\[None\]"
+    ):
+        read_factors(torch.zeros(shape, dtype=dtype))
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(math.nan, "1 values that are NaN"), (math.inf, "NaN or infinite"), (255.0, r"in \[0, 1\]")]
+)
+def test_values_that_are_no_pixels_are_refused(value, words):
+    x = torch.zeros(2, 3, 32, 32)
+    x[1, 2, 3, 4] = value
+    with pytest.raises(ValueError, match=words):
+        read_factors(x)
+    with pytest.raises(ValueError, match=f"others .*{words}"):
+        face_distance(torch.zeros(2, 3, 32, 32), x)
+
+
+def test_other_bad_arguments_are_named(small):
+    for batch_size in (0, -1, 2.5, None):
+        with pytest.raises(ValueError, match="batch_size must be a whole number of at least 1"):
+            read_factors(small[:2], batch_size)
+    with pytest.raises(ValueError, match=r"others must be at least 2 square colour pictures .* not \(1, 3, 32, 32\)"):
+        face_distance(small, small[:1])
+
+
+# --- the network ---------------------------------------------------------------------------------------------------
+
+
+def test_there_is_one_network_and_it_cannot_be_trained(small):
+    network = reader._reader(CPU)
+    before = {name: t.clone() for name, t in network.state_dict().items()}
+    assert reader._reader(CPU) is network and not any(part.training for part in network.modules())
+    assert not any(p.requires_grad for p in network.parameters())
+    read_factors(small[:300])
+    face_distance(small[:200], small[200:400])
+    assert all(torch.equal(t, before[name]) for name, t in reader._reader(CPU).state_dict().items())
+    assert not any(t.is_meta for t in before.values())
+
+
+def test_reading_takes_no_gradient(small):
+    x = to_float(small[:4]).requires_grad_()
+    with torch.enable_grad():
+        assert not read_factors(x).requires_grad and not factor_features(x).requires_grad
+        face_distance(x, x)
+        assert torch.is_grad_enabled()
+    assert x.grad is None
+
+
+def test_reading_draws_no_random_numbers_not_even_the_first_time(small):
+    reader._reader.cache_clear()
+    torch.manual_seed(0)
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
+    first = read_factors(small[:50])
+    face_distance(small[:20], small[20:40])
+    assert torch.equal(torch.get_rng_state(), states[0]) and random.getstate() == states[1]
+    assert (np.random.get_state()[1] == states[2]).all()
+    assert torch.equal(read_factors(small[:50]), first)
+
+
+def test_the_pictures_are_left_as_they_are(small):
+    x = to_float(small[:10])
+    before = x.clone()
+    read_factors(x)
+    assert torch.equal(x, before)
+
+
+def test_the_shipped_file_is_a_small_checkpoint_of_this_network():
+    with reader.resources.as_file(reader.resources.files("vae_helpers.evaluation") / reader.WEIGHTS) as path:
+        tensors, kind, notes = checkpoints.read(path)
+        assert path.stat().st_size < 1e6
+    assert kind == "FactorReader" and set(notes) == {"steps", "portraits"}
+    own = reader.FactorReader().state_dict()
+    assert [name for name in own if "weight" in name] == [
+        *(f"body.{stage}.{layer}.weight" for stage in range(1, 6) for layer in (0, 1)),
+        "body.7.weight",
+        "head.weight",
+    ]  # other names would make the shipped file worthless
+    assert {name: t.shape for name, t in tensors.items()} == {name: t.shape for name, t in own.items()}
+    assert {t.dtype for name, t in tensors.items() if "num_batches" not in name} == {torch.float16}
+    loaded = reader._reader(CPU).state_dict()
+    assert all(torch.equal(loaded[name], t.to(loaded[name].dtype)) for name, t in tensors.items())
+
+
+# --- the tool that trains it ---------------------------------------------------------------------------------------
+
+
+def test_the_tool_trains_a_network_and_writes_a_file_that_loads(tmp_path, monkeypatch, factors, small):
+    shipped = reader.resources.files("vae_helpers.evaluation") / reader.WEIGHTS
+    bytes_before, path = shipped.read_bytes(), tmp_path / "reader.safetensors"
+    monkeypatch.setattr(sys, "argv", ["tool", "--steps", "3", "--portraits", "64", "--to", str(path)])
+    with torch.random.fork_rng(devices=[]):
+        train_factor_reader.main()
+    tensors, kind, notes = checkpoints.read(path)
+    assert kind == "FactorReader" and notes == {"steps": 3, "portraits": 64}
+    assert {t.dtype for t in tensors.values()} == {torch.float16, torch.int64}
+    assert tensors["body.1.1.num_batches_tracked"] == 3
+    network = reader.FactorReader()
+    network.load_state_dict(tensors)
+    read = network.eval()(to_float(small[:5]))
+    assert read.shape == (5, 14) and torch.isfinite(read).all()
+    assert shipped.read_bytes() == bytes_before
+
+
+def test_a_network_in_training_gets_better():
+    with torch.random.fork_rng(devices=[]):
+        few, more = (train_factor_reader.train(steps, 256) for steps in (1, 25))
+    factors, pictures = train_factor_reader.portraits(200, SEED + 1)
+    with torch.no_grad():
+        losses = [
+            (network.cpu().train()(to_float(pictures)) - reader.to_unit(factors)).square().mean().item()
+            for network in (few, more)
+        ]
+    assert losses[1] < 0.8 * losses[0]
+
+
+def test_the_tool_draws_every_second_portrait_larger():
+    factors, pictures = train_factor_reader.portraits(12, SEED)
+    assert torch.equal(factors, faces.sample(12, SEED)) and pictures.dtype == torch.uint8
+    assert torch.equal(pictures[1::2], faces.render(factors, 32)[1::2])
+    averaged = F.avg_pool2d(to_float(faces.render(factors, 64)), 2)[::2]
+    assert (to_float(pictures[::2]) - averaged).abs().max() <= 0.5 / 255 + 1e-6
+    assert SEED not in train_factor_reader.SEEDS.values() and len(set(train_factor_reader.SEEDS.values())) == 2
+
+
+def test_the_tool_blurs_half_of_a_batch_and_adds_a_little_noise(small):
+    x = to_float(small[:40])
+    flat = torch.full((2, 3, 32, 32), 0.4)
+    assert torch.allclose(train_factor_reader.blurred(flat, 0.7), flat, atol=1e-6)
+    assert torch.allclose(train_factor_reader.blurred(x, 0.05), x, atol=1e-6)
+    point = F.pad(torch.ones(1, 3, 1, 1), (15, 16, 15, 16))
+    spread = train_factor_reader.blurred(point, 0.8)[0, 0]
+    assert math.isclose(spread[15, 17] / spread[15, 15], math.exp(-0.5 * (2 / 0.8) ** 2), rel_tol=1e-4)
+    assert math.isclose(spread.sum(), 1, rel_tol=1e-5) and torch.equal(spread, spread.T)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        worse = train_factor_reader.worsened(x)
+    change = (worse - x).square().mean((1, 2, 3)).sqrt()
+    assert change[20:].max() < 0.021 and change[:20].mean() > 2 * change[20:].mean()
