@@ -3,9 +3,9 @@
     python benchmarks/mnist_likelihood.py FOLDER                what docs and notes quote: about a quarter of an hour
     python benchmarks/mnist_likelihood.py FOLDER --minutes 1 --images 500 --samples 50      a quick look
 
-FOLDER holds MNIST as torchvision keeps it. Training takes as many steps as fit into its minutes, with settings that were
-tried on validation images (--validation). Then log p(x) is estimated once, by the importance-weighted bound (Burda et al.
-2016) on the test images, binarised once with a fixed seed. The spread given is the standard error over images.
+FOLDER holds MNIST as torchvision keeps it. Training takes as many steps as fit into its minutes, with settings tried on
+validation images (--validation). Then log p(x) is estimated once, by the importance-weighted bound (Burda et al. 2016)
+on the test images, binarised once with a fixed seed. The spread given is the standard error over images.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def main() -> None:
         **settings["training"],
     )
     model.eval()
-    print(f"{sum(p.numel() for p in model.parameters()):,} weights, {steps} steps in {history.seconds / 60:.1f} minutes")
+    weights = sum(p.numel() for p in model.parameters())
+    print(f"{weights:,} weights, {steps} steps in {history.seconds / 60:.1f} minutes")
     split = data.validation if args.validation else data.test
     images = split.images[: args.images]
     parts = evaluate(model, images, samples=4)
