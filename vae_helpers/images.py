@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 CHANNELS = (1, 3, 4)  # grey, red-green-blue, red-green-blue-alpha
 
 
+def kind_of(value: object) -> str:
+    """What to call a value in a message: a tensor by its dtype ("float32"), anything else by its class."""
+    return str(value.dtype).removeprefix("torch.") if isinstance(value, Tensor) else type(value).__name__
+
+
 def check_images(images: Tensor, name: str = "images") -> Tensor:
     """Return `images` unchanged if it is a batch of stored images, and say what is wrong if it is not.
 
@@ -33,7 +38,7 @@ def check_images(images: Tensor, name: str = "images") -> Tensor:
         raise TypeError(f"{name} must be a torch tensor (N, C, H, W), not {type(images).__name__}.")
     if images.dtype != torch.uint8:
         raise TypeError(
-            f"{name} must hold uint8 values 0..255, not {str(images.dtype).removeprefix('torch.')}. "
+            f"{name} must hold uint8 values 0..255, not {kind_of(images)}. "
             "Floats in [0, 1] become uint8 with vae_helpers.to_uint8."
         )
     if images.dim() != 4 or 0 in images.shape:
@@ -57,8 +62,9 @@ def check_floats(x: Tensor, name: str = "x") -> Tensor:
         ValueError: NaN, infinity, or a value outside [0, 1] (beyond rounding, 1e-6).
     """
     if not isinstance(x, Tensor) or not x.is_floating_point():
-        kind = str(x.dtype).removeprefix("torch.") if isinstance(x, Tensor) else type(x).__name__
-        raise TypeError(f"{name} must be a floating-point tensor in [0, 1], not {kind}. See vae_helpers.to_float.")
+        raise TypeError(
+            f"{name} must be a floating-point tensor in [0, 1], not {kind_of(x)}. See vae_helpers.to_float."
+        )
     if not torch.isfinite(x).all():
         raise ValueError(f"{name} holds {int((~torch.isfinite(x)).sum())} values that are NaN or infinite.")
     low, high = x.min().item(), x.max().item()

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from vae_helpers.images import kind_of
+
 
 def frechet_distance(features_a: Tensor, features_b: Tensor) -> float:
     """The squared Frechet (2-Wasserstein) distance between the Gaussians fitted to two sets of features.
@@ -52,12 +54,8 @@ def _mean_and_root(features: Tensor) -> tuple[Tensor, Tensor]:
 
 def _check_features(features: Tensor, name: str) -> None:
     if not isinstance(features, Tensor) or not features.is_floating_point():
-        raise TypeError(f"{name} must be a floating-point tensor (N, F), not {_kind(features)}.")
+        raise TypeError(f"{name} must be a floating-point tensor (N, F), not {kind_of(features)}.")
     if features.dim() != 2 or len(features) < 2 or features.shape[1] < 1:
         raise ValueError(f"{name} must have shape (N, F) with N >= 2 and F >= 1, not {tuple(features.shape)}.")
     if not torch.isfinite(features).all():
         raise ValueError(f"{name} holds {int((~torch.isfinite(features)).sum())} values that are NaN or infinite.")
-
-
-def _kind(value: object) -> str:
-    return str(value.dtype).removeprefix("torch.") if isinstance(value, Tensor) else type(value).__name__

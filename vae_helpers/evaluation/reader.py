@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from vae_helpers import checkpoints
 from vae_helpers.evaluation.frechet import frechet_distance
-from vae_helpers.images import check_floats, to_float
+from vae_helpers.images import check_floats, kind_of, to_float
 from vae_helpers.rendering import faces
 
 SIZE = 32  # pixels of a side that the network sees
@@ -142,9 +142,8 @@ def _seen(images: Tensor, batch_size: int) -> Iterator[Tensor]:
 
 def _check_portraits(images: Tensor, name: str = "images", fewest: int = 1) -> None:
     if not isinstance(images, Tensor) or not (images.dtype == torch.uint8 or images.is_floating_point()):
-        kind = str(images.dtype).removeprefix("torch.") if isinstance(images, Tensor) else type(images).__name__
         raise TypeError(
-            f"{name} must be a torch tensor (N, 3, S, S), uint8 or floats in [0, 1], not {kind}. "
+            f"{name} must be a torch tensor (N, 3, S, S), uint8 or floats in [0, 1], not {kind_of(images)}. "
             "torch.from_numpy makes a tensor of an array, faces.render draws portraits."
         )
     n, channels, height, width = images.shape if images.dim() == 4 else (0, 0, 0, 0)
