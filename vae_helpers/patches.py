@@ -1,0 +1,104 @@
+"""A whole picture from blocks: what works on squares of one size, applied to pictures of any size.
+
+A picture is cut into square blocks that overlap, each block is treated by itself, and the results are averaged with
+weights that fade towards the border of a block (overlap-add). Where blocks do not overlap their borders show as seams.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vae_helpers.images import kind_of
+
+
+def window(size: int, device: torch.device | str | None = None) -> Tensor:
+    """Weights of a block's pixels that fade smoothly from its middle to its border: a product of two raised cosines.
+
+    w(i) = sin^2(pi (i + 1/2) / size) along each axis. Copies that are shifted by half a block sum to one.
+
+    Args:
+        size: side of the block in pixels, >= 1.
+        device: where the weights are put.
+    Returns:
+        (size, size), > 0.
+    """
+    _check_whole(size=size)
+    line = torch.sin(math.pi * (torch.arange(size, device=device) + 0.5) / size).square()  # (size,)
+    return torch.outer(line, line)
+
+
+@torch.no_grad()
+def blockwise(
+    treat: Callable[[Tensor], Tensor],
+    pictures: Tensor,
+    size: int,
+    stride: int | None = None,
+    batch_size: int = 4096,
+) -> Tensor:
+    """Treat pictures block by block and put them together again.
+
+    The picture is continued beyond its borders by reflection, so that every pixel is covered by as many blocks as any
+    other. Each pixel is the weighted mean of what the blocks over it say, with the weights of `window` where blocks
+    overlap, and a single block's where they do not.
+
+    Args:
+        treat: (B, C, size, size) -> the same shape; called with at most `batch_size` blocks.
+        pictures: floating point (N, C, H, W), H, W >= size.
+        size: side of a block in pixels.
+        stride: pixels from one block to the next, 1 to size; by default half a block. `stride = size` means no overlap.
+        batch_size: blocks at a time.
+    Returns:
+        (N, C, H, W).
+    Raises:
+        TypeError: not floating point.
+        ValueError: another shape, pictures smaller than a block, a stride out of its range, or a `treat` that changes
+            the shape of the blocks.
+    """
+    _check_whole(size=size, batch_size=batch_size)
+    stride = max(1, size // 2) if stride is None else stride
+    _check_whole(stride=stride)
+    if stride > size:
+        raise ValueError(f"stride = {stride} leaves gaps between blocks of {size} pixels: it must be at most {size}.")
+    if not isinstance(pictures, Tensor) or not pictures.is_floating_point():
+        raise TypeError(f"pictures must be a floating-point tensor (N, C, H, W), not {kind_of(pictures)}.")
+    if pictures.dim() != 4 or 0 in pictures.shape or min(pictures.shape[2:]) < size:
+        raise ValueError(
+            f"pictures must have shape (N, C, H, W) with H and W of at least size = {size}, not "
+            f"{tuple(pictures.shape)}."
+        )
+    n, channels, height, width = pictures.shape
+    before = size - stride  # what stands over the border at the top and on the left
+    bottom, right = (_after(extent, size, stride) for extent in (height, width))
+    padded = F.pad(pictures, (before, right, before, bottom), mode="reflect")
+    blocks = F.unfold(padded, size, stride=stride)  # (N, C size^2, L)
+    places = blocks.shape[-1]
+    blocks = blocks.transpose(1, 2).reshape(n * places, channels, size, size)
+    treated = torch.cat([_same_shape(treat(part), part) for part in blocks.split(batch_size)])
+    weights = window(size, pictures.device).to(treated) if stride < size else treated.new_ones(size, size)
+    weighted = (treated * weights).reshape(n, places, -1).transpose(1, 2)  # (N, C size^2, L)
+    total = F.fold(weighted, padded.shape[2:], size, stride=stride)
+    share = F.fold(weights.reshape(1, -1, 1).expand(1, -1, places), padded.shape[2:], size, stride=stride)
+    inside = (..., slice(before, before + height), slice(before, before + width))
+    return total[inside] / share[inside]
+
+
+def _after(extent: int, size: int, stride: int) -> int:
+    """Pixels to add at the end, so that the last pixel is covered by as many blocks as one in the middle."""
+    return (size - stride) + (-extent - (size - stride)) % stride
+
+
+def _same_shape(treated: Tensor, blocks: Tensor) -> Tensor:
+    if treated.shape != blocks.shape:
+        raise ValueError(f"treat made blocks of shape {tuple(treated.shape)} out of {tuple(blocks.shape)}.")
+    return treated
+
+
+def _check_whole(**numbers: int) -> None:
+    for name, value in numbers.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}.")
