@@ -86,8 +86,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=shipped)
     args = parser.parse_args()
     network = train(args.steps, args.portraits)
-    tensors = {name: t.half() if t.is_floating_point() else t for name, t in network.state_dict().items()}
-    checkpoints.write(args.to, tensors, type(network).__name__, {"steps": args.steps, "portraits": args.portraits})
+    checkpoints.save_shipped(args.to, network, steps=args.steps, portraits=args.portraits)
     if args.to != shipped:
         return
     factors = faces.sample(4000, SEEDS["test"])

@@ -11,6 +11,8 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,28 @@ def read(path: str | os.PathLike) -> tuple[dict[str, Tensor], str, dict[str, Any
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: its notes cannot be read. {cure}") from error
     return tensors, header.get("kind", "?"), notes
+
+
+def save_shipped(path: str | os.PathLike, model: nn.Module, **notes: Any) -> Path:
+    """Write a network that a package is to carry: like `save`, with floating-point numbers in half precision."""
+    tensors = {name: t.half() if t.is_floating_point() else t for name, t in model.state_dict().items()}
+    return write(path, tensors, kind=type(model).__name__, notes=notes)
+
+
+def shipped(build: Callable[[], nn.Module], package: str, file: str) -> nn.Module:
+    """A network that a package carries, written by `save_shipped`: in `float32` and eval mode, its weights frozen.
+
+    Args:
+        build: makes the network; called where no weights are drawn at random only to be replaced.
+        package, file: where the weights are; found in an installed wheel too.
+    """
+    with torch.device("meta"):
+        model = build()
+    with resources.as_file(resources.files(package) / file) as path:
+        tensors, _, _ = read(path)
+    tensors = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+    model.load_state_dict(tensors, assign=True)
+    return model.requires_grad_(False).eval()
 
 
 def check_fits(path: str | os.PathLike, tensors: dict[str, Tensor], kind: str, model: nn.Module) -> None:

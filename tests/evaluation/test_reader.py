@@ -4,6 +4,7 @@ import itertools
 import math
 import random
 import sys
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -285,7 +286,7 @@ def test_the_pictures_are_left_as_they_are(small):
 
 
 def test_the_shipped_file_is_a_small_checkpoint_of_this_network():
-    with reader.resources.as_file(reader.resources.files("vae_helpers.evaluation") / reader.WEIGHTS) as path:
+    with resources.as_file(resources.files("vae_helpers.evaluation") / reader.WEIGHTS) as path:
         tensors, kind, notes = checkpoints.read(path)
         assert path.stat().st_size < 1e6
     assert kind == "FactorReader" and set(notes) == {"steps", "portraits"}
@@ -305,7 +306,7 @@ def test_the_shipped_file_is_a_small_checkpoint_of_this_network():
 
 
 def test_the_tool_trains_a_network_and_writes_a_file_that_loads(tmp_path, monkeypatch, factors, small):
-    shipped = reader.resources.files("vae_helpers.evaluation") / reader.WEIGHTS
+    shipped = resources.files("vae_helpers.evaluation") / reader.WEIGHTS
     bytes_before, path = shipped.read_bytes(), tmp_path / "reader.safetensors"
     monkeypatch.setattr(sys, "argv", ["tool", "--steps", "3", "--portraits", "64", "--to", str(path)])
     with torch.random.fork_rng(devices=[]):

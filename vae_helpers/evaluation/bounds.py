@@ -21,6 +21,11 @@ class Estimate(NamedTuple):
     def __str__(self) -> str:
         return f"{self.mean:.2f} ± {self.standard_error:.2f}"
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """A 95 % confidence interval, 1.96 standard errors to each side: for means of some dozens of values or more."""
+        return self.mean - 1.96 * self.standard_error, self.mean + 1.96 * self.standard_error
+
 
 def mean_and_error(values: Tensor) -> Estimate:
     """The mean of independent values and its standard error, the sample deviation over root n.

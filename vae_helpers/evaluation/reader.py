@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from importlib import resources
 
 import torch
 import torch.nn.functional as F
@@ -160,13 +159,7 @@ def _check_portraits(images: Tensor, name: str = "images", fewest: int = 1) -> N
 @functools.cache
 def _reader(device: torch.device) -> FactorReader:
     """The shipped network on a device, for reading only."""
-    with torch.device("meta"):  # no weights are drawn at random only to be replaced
-        reader = FactorReader()
-    with resources.as_file(resources.files(__package__) / WEIGHTS) as path:
-        tensors, _, _ = checkpoints.read(path)
-    tensors = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
-    reader.load_state_dict(tensors, assign=True)
-    return reader.requires_grad_(False).eval().to(device)
+    return checkpoints.shipped(FactorReader, __package__, WEIGHTS).to(device)
 
 
 def _convolution(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential:

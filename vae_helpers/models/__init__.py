@@ -2,6 +2,7 @@
 
 from vae_helpers.models.autoencoder import Autoencoder
 from vae_helpers.models.convolutional import ConvDecoder, ConvEncoder, PaletteDecoder, conv_vae
+from vae_helpers.models.denoiser import ResidualDenoiser, denoising_error, shipped_denoiser
 from vae_helpers.models.ppca import LinearGaussianVAE, ProbabilisticPCA
 from vae_helpers.models.vae import VAE, mlp_vae
 
@@ -13,6 +14,9 @@ __all__ = [
     "LinearGaussianVAE",
     "PaletteDecoder",
     "ProbabilisticPCA",
+    "ResidualDenoiser",
     "conv_vae",
+    "denoising_error",
     "mlp_vae",
+    "shipped_denoiser",
 ]

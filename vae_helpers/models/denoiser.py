@@ -1,0 +1,139 @@
+"""A residual convolutional denoiser: a network that predicts the noise in a picture, given how strong it is.
+
+No autoencoder: nothing forces the picture through a narrow code, and it cannot make pictures. It learns the posterior
+mean E[x | y] of a clean picture x given a noisy one y. To predict the noise instead of the picture is the idea of
+Zhang et al. (2017, DnCNN), to tell the network the noise's level that of Zhang et al. (2018, FFDNet); the coarse levels
+with shortcuts between them are those of a U-net (Ronneberger et al. 2015).
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vae_helpers import checkpoints
+from vae_helpers.images import kind_of
+
+WEIGHTS = "denoiser.safetensors"
+STRONGEST = 55 / 255  # sigma up to which the shipped weights were trained
+
+
+class ResidualDenoiser(nn.Module):
+    """Noisy pictures and the noise's standard deviation -> estimates of the clean pictures.
+
+    Args:
+        channels: C of the pictures.
+        widths: channels of the network at a half, a quarter, an eighth, ... of the pictures' resolution.
+    """
+
+    def __init__(self, channels: int = 1, widths: Sequence[int] = (32, 48, 64)):
+        super().__init__()
+        if not isinstance(channels, int) or channels < 1:
+            raise ValueError(f"channels must be a whole number of at least 1, not {channels!r}.")
+        if not widths or not all(isinstance(width, int) and width >= 1 for width in widths):
+            raise ValueError(f"widths must be whole numbers of at least 1, one for each level, not {widths!r}.")
+        self.channels, self.step = channels, 2 ** len(widths)  # sides are made multiples of `step`
+        steps = list(itertools.pairwise(widths))
+        self.enter = nn.Conv2d(4 * channels + 1, widths[0], 3, padding=1)
+        self.before = nn.ModuleList(_Block(width) for width, _ in steps)
+        self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in steps)
+        self.coarsest = _Block(widths[-1])
+        self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in steps)
+        self.after = nn.ModuleList(_Block(width) for width, _ in steps)
+        self.leave = nn.Conv2d(widths[0], 4 * channels, 3, padding=1)
+
+    def forward(self, y: Tensor, sigma: Tensor | float) -> Tensor:
+        """Estimates of E[x | y] for y = x + sigma * eps.
+
+        Args:
+            y: noisy pictures, not clipped, (N, C, H, W), floating point; H and W are free.
+            sigma: standard deviation of the noise on the scale [0, 1] of the pictures, a number or (N,); 0 returns y.
+        Returns:
+            (N, C, H, W) `float32`, not clipped.
+        Raises:
+            TypeError, ValueError: not such pictures, NaN, or a sigma that is negative or infinite.
+        """
+        sigma = self._checked(y, sigma)
+        height, width = y.shape[2:]
+        padded = F.pad(y.float(), (0, -width % self.step, 0, -height % self.step), mode="replicate")
+        x = F.pixel_unshuffle(padded - 0.5, 2)  # (N, 4 C, H/2, W/2)
+        x = torch.cat([x, sigma.expand(len(x), 1, *x.shape[2:])], 1)
+        eps = F.pixel_shuffle(self._body(x).float(), 2)[..., :height, :width]  # of variance 1, about
+        return y.float() - sigma * eps
+
+    def _body(self, x: Tensor) -> Tensor:
+        x, shortcuts = self.enter(x), []
+        for block, down in zip(self.before, self.down, strict=True):
+            shortcuts.append(block(x))
+            x = down(shortcuts[-1])
+        x = self.coarsest(x)
+        for up, block, shortcut in reversed(list(zip(self.up, self.after, shortcuts, strict=True))):
+            x = block(up(x) + shortcut)
+        return self.leave(x)
+
+    def _checked(self, y: Tensor, sigma: Tensor | float) -> Tensor:
+        """Sigma as (N, 1, 1, 1) or (1, 1, 1, 1) beside y."""
+        if not isinstance(y, Tensor) or not y.is_floating_point():
+            raise TypeError(f"y must be a floating-point tensor (N, C, H, W), not {kind_of(y)}. See to_float.")
+        if y.dim() != 4 or y.shape[1] != self.channels or 0 in y.shape:
+            raise ValueError(
+                f"y must have shape (N, {self.channels}, H, W) for this network, not {tuple(y.shape)}. "
+                "A grey network takes a colour picture as three grey ones: y.flatten(0, 1)[:, None]."
+            )
+        if not torch.isfinite(y).all():
+            raise ValueError(f"y holds {int((~torch.isfinite(y)).sum())} values that are NaN or infinite.")
+        sigma = torch.as_tensor(sigma, device=y.device, dtype=torch.float32)
+        if sigma.dim() > 1 or len(sigma.reshape(-1)) not in (1, len(y)):
+            raise ValueError(f"sigma must be a number or have shape ({len(y)},), not {tuple(sigma.shape)}.")
+        if not ((sigma >= 0) & torch.isfinite(sigma)).all():
+            raise ValueError(f"sigma must be finite and at least 0, not {sigma.tolist()}.")
+        return sigma.reshape(-1, 1, 1, 1)
+
+
+def denoising_error(
+    model: nn.Module, x: Tensor, sigma: float | tuple[float, float] = (0.0, STRONGEST)
+) -> dict[str, Tensor]:
+    """An objective for `fit`: squared error of the estimates for pictures with fresh Gaussian noise.
+
+    Its minimum over all functions is the posterior mean E[x | y].
+
+    Args:
+        model: called as `model(y, sigma)`, a `ResidualDenoiser` for instance.
+        x: clean pictures (B, C, H, W) in [0, 1].
+        sigma: standard deviation of the noise, or the range from which each picture's is drawn uniformly.
+    Returns:
+        "loss": (B,), summed over pixels and channels.
+    """
+    low, high = sigma if isinstance(sigma, tuple) else (sigma, sigma)
+    if not (0 <= low <= high and math.isfinite(high)):
+        raise ValueError(f"sigma must be a number of at least 0, or a range (low, high) of such, not {sigma!r}.")
+    levels = low + (high - low) * torch.rand(len(x), device=x.device)  # (B,)
+    y = x + levels[:, None, None, None] * torch.randn_like(x)
+    return {"loss": (model(y, levels) - x).square().flatten(1).sum(1)}
+
+
+@functools.cache
+def shipped_denoiser(device: torch.device | str = "cpu") -> ResidualDenoiser:
+    """A `ResidualDenoiser` for grey pictures with the weights that the package carries, ready for use.
+
+    Trained by `tools/train_denoiser.py` on the training photographs of `load("photos")` and on drawn pictures, at any
+    sigma up to 55/255. Beyond that, and on noise of other kinds, it is not to be trusted.
+    """
+    return checkpoints.shipped(ResidualDenoiser, __package__, WEIGHTS).to(device)
+
+
+class _Block(nn.Module):
+    """x + two convolutions of x: (N, width, h, w) -> the same shape."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.first, self.second = (nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.relu(self.first(x)))
