@@ -43,8 +43,7 @@ def blockwise(
     """Treat pictures block by block and put them together again.
 
     The picture is continued beyond its borders by reflection, so that every pixel is covered by as many blocks as any
-    other. Each pixel is the weighted mean of what the blocks over it say, with the weights of `window` where blocks
-    overlap, and a single block's where they do not.
+    other. Each pixel is the mean of what the blocks over it say, weighted by `window`.
 
     Args:
         treat: (B, C, size, size) -> the same shape; called with at most `batch_size` blocks.
@@ -79,7 +78,7 @@ def blockwise(
     places = blocks.shape[-1]
     blocks = blocks.transpose(1, 2).reshape(n * places, channels, size, size)
     treated = torch.cat([_same_shape(treat(part), part) for part in blocks.split(batch_size)])
-    weights = window(size, pictures.device).to(treated) if stride < size else treated.new_ones(size, size)
+    weights = window(size, pictures.device).to(treated)
     weighted = (treated * weights).reshape(n, places, -1).transpose(1, 2)  # (N, C size^2, L)
     total = F.fold(weighted, padded.shape[2:], size, stride=stride)
     share = F.fold(weights.reshape(1, -1, 1).expand(1, -1, places), padded.shape[2:], size, stride=stride)
