@@ -55,6 +55,12 @@ def test_unpremultiply_undoes_premultiply_and_is_finite_where_alpha_is_zero():
     assert torch.isfinite(back).all() and (back[:, :, 0] == 0).all()
 
 
+def test_where_alpha_is_zero_unpremultiplying_has_a_finite_gradient():
+    rgba = torch.zeros(1, 4, 2, 2, requires_grad=True)
+    compositing.unpremultiply(rgba).sum().backward()
+    assert torch.isfinite(rgba.grad).all()
+
+
 def test_over_of_an_opaque_and_of_a_clear_layer():
     front, back = layer(1), layer(2)
     opaque, clear = front.clone(), torch.zeros_like(front)
@@ -100,6 +106,13 @@ def test_a_straight_edge_becomes_a_ramp_of_the_given_reach(radius):
     assert (ramp[: 10 - reach] == 0).all() and torch.allclose(ramp[10 + reach :], torch.ones(10 - reach).double())
     assert (ramp[10 - reach : 10 + reach].diff() > 0).all() and ramp[10 - reach] > 0 and ramp[9 + reach] < 1
     assert torch.allclose(ramp[9] + ramp[10], torch.tensor(1.0).double())  # symmetric about the edge
+
+
+def test_the_weights_of_the_window_fall_linearly():
+    spot = torch.zeros(1, 1, 11, 11, dtype=torch.float64)
+    spot[..., 5, 5] = 1
+    line = torch.tensor([1, 2, 3, 2, 1]).double() / 9
+    assert torch.allclose(compositing.feather(spot, 2)[0, 0, 3:8, 3:8], torch.outer(line, line))
 
 
 def test_feathering_keeps_a_constant_a_sum_and_the_mask_itself_at_radius_0():
@@ -372,6 +385,18 @@ def test_the_bound_is_better_than_at_the_start():
         assert (bound(compositing.infer_code(model, sources, masks)) > bound(start) + 1).all()
 
 
+def test_the_start_is_the_sources_pasted_by_their_masks_and_the_rest_filled():
+    (sources, masks) = two_sources()
+    masks[1][..., 1, 2:] = 0
+    start = compositing._pasted(sources, masks)
+    assert torch.equal(start[..., :2], sources[0][..., :2])
+    assert torch.equal(start[..., 0, 2:], sources[1][..., 0, 2:])
+    hole = 1 - masks[0] - masks[1]
+    assert torch.allclose(start, compositing.fill_smoothly(start * (1 - hole), hole))
+    both = compositing._pasted(sources, [torch.ones(1, 1, 3, 4), 3 * torch.ones(1, 1, 3, 4) / 3])
+    assert torch.allclose(both, (sources[0] + sources[1]) / 2)
+
+
 def test_other_likelihoods_work():
     model = linear_vae()
     model.likelihood = BernoulliLikelihood()
@@ -412,6 +437,20 @@ def test_knots_follow_a_bent_path_and_products_a_path_that_depends_on_another_fa
 
     assert error(bent, "linear") > 0.1 and error(bent, "knots") < 0.02
     assert error(tied, "knots") > 0.1 and error(tied, "products") < 0.02
+
+
+def test_the_tents_stand_on_knots_in_equal_steps_and_sum_to_one():
+    place = torch.tensor([0.0, 0.1, 0.2, 0.5, 1.0])
+    factors = faces.changed(faces.sample(5), skin=place)
+    skin = compositing._knots(factors)[:, :6]
+    wanted = [
+        [1, 0, 0, 0, 0, 0],
+        [0.5, 0.5, 0, 0, 0, 0],
+        [0, 1, 0, 0, 0, 0],
+        [0, 0, 0.5, 0.5, 0, 0],
+        [0, 0, 0, 0, 0, 1],
+    ]
+    assert torch.allclose(skin, torch.tensor(wanted).float(), atol=1e-5)
 
 
 def test_a_ridge_shrinks_the_slopes_and_not_the_mean():

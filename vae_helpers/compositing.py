@@ -240,7 +240,7 @@ def infer_code(
     masks: Sequence[Tensor],
     start: Tensor | None = None,
     steps: int = 30,
-    learning_rate: float = 0.1,
+    learning_rate: float = 0.05,
     seed: int = 0,
     batch_size: int = 250,
 ) -> Independent:
