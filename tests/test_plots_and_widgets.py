@@ -108,6 +108,38 @@ def test_draw_must_return_a_figure():
         widgets.explore(lambda n: None, n=(0, 2))
 
 
+def test_the_button_saves_what_is_shown_and_overwrites_nothing(monkeypatch, tmp_path):
+    monkeypatch.delenv("VAE_HELPERS_STATIC", raising=False)
+    monkeypatch.chdir(tmp_path)
+    box = widgets.explore(drawing(), save="shown.png", n=(0, 10))
+    box.button.click()
+    assert (tmp_path / "shown.png").read_bytes() == box.picture.value and "saved as shown.png" in box.message.value
+    box.controls["n"].value = 6
+    assert box.message.value == ""
+    box.button.click()
+    assert (tmp_path / "shown-2.png").read_bytes() == box.picture.value != (tmp_path / "shown.png").read_bytes()
+    assert "saved as shown-2.png" in box.message.value
+    box.button.click()
+    assert (tmp_path / "shown-3.png").exists()
+
+
+def test_what_goes_wrong_in_saving_is_shown_and_the_widget_goes_on(monkeypatch, tmp_path):
+    monkeypatch.delenv("VAE_HELPERS_STATIC", raising=False)
+    monkeypatch.chdir(tmp_path)
+    box = widgets.explore(drawing(), save="nowhere/shown.png", n=(0, 10))
+    box.button.click()
+    assert "FileNotFoundError" in box.message.value
+    box.controls["n"].value = 6
+    assert box.message.value == ""
+    assert widgets.explore(drawing(), n=(0, 10)).button is None
+
+
+@pytest.mark.parametrize("name", ["", "picture", "picture.jpg", ".png", 3])
+def test_a_name_that_is_no_png_is_refused(name):
+    with pytest.raises(ValueError, match="save must be the name of a PNG file"):
+        widgets.explore(drawing(), save=name, n=(0, 10))
+
+
 def test_colours_are_told_apart_in_grey_for_the_first_two():
     first, second = list(plots.COLOURS.values())[:2]
     assert abs(brightness(first) - brightness(second)) > 0.2

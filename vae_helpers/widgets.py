@@ -9,26 +9,36 @@ from __future__ import annotations
 
 import html
 import io
+import itertools
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
 
-def explore(draw: Callable[..., Figure], **controls: Any) -> Any:
+def explore(draw: Callable[..., Figure], *, save: str | None = None, **controls: Any) -> Any:
     """Controls above a picture; show it as the last line of a cell.
 
     Args:
         draw: called as `draw(**values)` with the values of the controls; returns a matplotlib figure.
+        save: a file's name such as "composite.png"; a button then writes the picture that is shown to it, beside the
+            notebook, and says under which name. No file is overwritten: the next is composite-2.png.
         controls: for each argument of `draw` an ipywidgets widget with a `value`, or a shorthand:
             (low, high) or (low, high, step) for a slider (whole numbers make whole steps), a list for a choice, a bool
             for a box to tick. The slider starts in the middle; for another start pass a widget.
     Returns:
-        the widget, with `.controls` (name -> widget), `.picture` and `.message`; or a figure under
-        VAE_HELPERS_STATIC=1. An error in `draw` is shown in `.message`, and the last good picture stays.
+        the widget, with `.controls` (name -> widget), `.picture`, `.message` and `.button` (None without `save`); or a
+        figure under VAE_HELPERS_STATIC=1. An error in `draw` or in saving is shown in `.message`, and the last good
+        picture stays.
+    Raises:
+        ValueError: `save` is no file name ending in .png.
     """
     import ipywidgets
+
+    if save is not None and (not isinstance(save, str) or Path(save).suffix.lower() != ".png" or not Path(save).stem):
+        raise ValueError(f"save must be the name of a PNG file, such as 'picture.png', not {save!r}.")
 
     inputs = {name: _control(name, spec) for name, spec in controls.items()}
     _line_up(inputs)
@@ -44,13 +54,34 @@ def explore(draw: Callable[..., Figure], **controls: Any) -> Any:
             picture.value = _png(draw(**{name: widget.value for name, widget in inputs.items()}))
             message.value = ""
         except Exception as error:
-            message.value = f'<p role="alert"><b>{type(error).__name__}</b>: {html.escape(str(error))}</p>'
+            message.value = _alert(error)
 
+    def write(_: Any) -> None:
+        try:
+            path = _unused(Path(save))
+            path.write_bytes(picture.value)
+            message.value = f'<p role="status">saved as {html.escape(str(path))}</p>'
+        except Exception as error:
+            message.value = _alert(error)
+
+    button = ipywidgets.Button(description="Save as PNG", icon="download") if save else None
+    if button:
+        button.on_click(write)
     for widget in inputs.values():
         widget.observe(redraw, names="value")
-    box = ipywidgets.VBox([*inputs.values(), message, picture])
-    box.controls, box.picture, box.message = inputs, picture, message
+    box = ipywidgets.VBox([*inputs.values(), *([button] if button else []), message, picture])
+    box.controls, box.picture, box.message, box.button = inputs, picture, message, button
     return box
+
+
+def _alert(error: Exception) -> str:
+    return f'<p role="alert"><b>{type(error).__name__}</b>: {html.escape(str(error))}</p>'
+
+
+def _unused(path: Path) -> Path:
+    """The path, or the first of name-2, name-3, ... that does not exist yet."""
+    names = (path.with_stem(f"{path.stem}-{n}") if n > 1 else path for n in itertools.count(1))
+    return next(name for name in names if not name.exists())
 
 
 def _control(name: str, spec: Any) -> Any:
