@@ -1,0 +1,126 @@
+"""Other right answers to the exercises of notebook 06, in other styles."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch.distributions import Normal
+
+
+def over_in_parts(front, back):
+    alpha = front[:, 3:4]
+    colours = front[:, :3] + back[:, :3] - alpha * back[:, :3]
+    return torch.cat([colours, alpha + back[:, 3:4] - alpha * back[:, 3:4]], dim=1)
+
+
+def over_by_unbinding(front, back):
+    shows = 1 - front.unbind(1)[-1]
+    return torch.stack([f + shows * b for f, b in zip(front.unbind(1), back.unbind(1), strict=True)], 1)
+
+
+def over_by_lerp(front, back):
+    return front + torch.lerp(back, torch.zeros_like(back), front[:, -1:])
+
+
+def halve_by_blocks(rgba):
+    n, _, h, w = rgba.shape
+    blocks = rgba.reshape(n, 4, h // 2, 2, w // 2, 2)
+    weight = blocks[:, 3:]
+    total = weight.sum((3, 5))
+    colours = (blocks[:, :3] * weight).sum((3, 5)) / torch.where(total > 0, total, 1.0)
+    return torch.cat([colours, total / 4], 1)
+
+
+def halve_by_slices(rgba):
+    four = [rgba[..., i::2, j::2] for i in (0, 1) for j in (0, 1)]
+    alpha = sum(x[:, 3:] for x in four) / 4
+    colour = sum(x[:, :3] * x[:, 3:] for x in four) / 4
+    return torch.cat([torch.nan_to_num(colour / alpha), alpha], 1)
+
+
+def halve_by_interpolation(rgba):
+    a = rgba[:, 3:]
+    c, a = (F.interpolate(x, scale_factor=0.5, mode="area") for x in (rgba[:, :3] * a, a))
+    return torch.cat([c / (a + (a == 0)), a], 1)
+
+
+def laplacian_by_replicating(x):
+    p = F.pad(x, (1, 1, 1, 1), mode="replicate")  # a pixel's copy of itself adds nothing
+    return 4 * x - p[..., 2:, 1:-1] - p[..., :-2, 1:-1] - p[..., 1:-1, 2:] - p[..., 1:-1, :-2]
+
+
+def laplacian_by_convolution(x):
+    kernel = torch.tensor([[0.0, 1, 0], [1, 0, 1], [0, 1, 0]], dtype=x.dtype).expand(x.shape[1], 1, 3, 3)
+    around, count = (F.conv2d(y, kernel, padding=1, groups=x.shape[1]) for y in (x, torch.ones_like(x)))
+    return count * x - around
+
+
+def laplacian_by_loops(x):
+    out = torch.zeros_like(x)
+    _, _, h, w = x.shape
+    for i in range(h):
+        for j in range(w):
+            for k, m in ((i + 1, j), (i - 1, j), (i, j + 1), (i, j - 1)):
+                if 0 <= k < h and 0 <= m < w:
+                    out[:, :, i, j] += x[:, :, i, j] - x[:, :, k, m]
+    return out
+
+
+def tents_by_relu(u, knots):
+    k = torch.linspace(0, 1, knots)
+    return F.relu(1 - (knots - 1) * (u.unsqueeze(1) - k).abs())
+
+
+def tents_by_two_weights(u, knots):
+    place = u * (knots - 1)
+    below = place.floor().clamp(max=knots - 2).long()
+    share = (place - below)[:, None]
+    return F.one_hot(below, knots) * (1 - share) + F.one_hot(below + 1, knots) * share
+
+
+def tents_by_loop(u, number):
+    columns = [torch.maximum(1 - torch.abs(u * (number - 1) - k), torch.zeros_like(u)) for k in range(number)]
+    return torch.stack(columns, dim=1)
+
+
+def chosen_by_distribution(x, mean, mask, sigma):
+    return (Normal(mean, sigma).log_prob(x) * mask).sum(dim=(1, 2, 3))
+
+
+def chosen_by_einsum(x, mean, mask, sigma):
+    nats = ((x - mean) ** 2 / sigma**2 + math.log(2 * math.pi * sigma**2)) / -2
+    return torch.einsum("nchw,nhw->n", nats, mask[:, 0])
+
+
+def chosen_in_two_sums(x, mean, mask, sigma):
+    error = (mask * (x - mean).square()).sum((1, 2, 3)) / (2 * sigma**2)
+    count = mask.sum((1, 2, 3)) * x.shape[1]
+    return -error - count * (math.log(sigma) + 0.5 * math.log(2 * math.pi))
+
+
+def direction_by_weights(codes, has):
+    weights = has.to(codes)
+    return (weights @ codes) / weights.sum() - ((1 - weights) @ codes) / (1 - weights).sum()
+
+
+def direction_by_regression(codes, has):
+    y = has.to(codes)
+    y = y - y.mean()
+    return y @ (codes - codes.mean(0)) / (y @ y)
+
+
+def direction_by_loop(codes, has):
+    groups = {True: [], False: []}
+    for code, flag in zip(codes, has.tolist(), strict=True):
+        groups[flag].append(code)
+    return torch.stack(groups[True]).mean(dim=0) - torch.stack(groups[False]).mean(dim=0)
+
+
+ACCEPTED = {
+    "06.1": [over_in_parts, over_by_unbinding, over_by_lerp],
+    "06.2": [halve_by_blocks, halve_by_slices, halve_by_interpolation],
+    "06.3": [laplacian_by_replicating, laplacian_by_convolution, laplacian_by_loops],
+    "06.4": [tents_by_relu, tents_by_two_weights, tents_by_loop],
+    "06.5": [chosen_by_distribution, chosen_by_einsum, chosen_in_two_sums],
+    "06.6": [direction_by_weights, direction_by_regression, direction_by_loop],
+}
