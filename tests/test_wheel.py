@@ -66,9 +66,15 @@ def test_a_lesson_runs_from_the_wheel(installed, tmp_path):
     assert notebooks.problems(done) == []
 
 
-def test_the_wheel_reads_factors_with_the_weights_that_it_carries(wheel, installed, tmp_path):
-    weights = "vae_helpers/evaluation/factor_reader.safetensors"
-    assert zipfile.ZipFile(wheel).read(weights) == (ROOT / weights).read_bytes()
+def test_shipped_weights_are_in_the_wheel_and_below_five_megabytes_in_all(wheel):
+    shipped = {path.relative_to(ROOT).as_posix(): path for path in (ROOT / "vae_helpers").rglob("*.safetensors")}
+    assert {Path(name).stem for name in shipped} == {"factor_reader", "denoiser"}
+    assert sum(path.stat().st_size for path in shipped.values()) < 5e6
+    archive = zipfile.ZipFile(wheel)
+    assert all(archive.read(name) == path.read_bytes() for name, path in shipped.items())
+
+
+def test_the_wheel_reads_factors_with_the_weights_that_it_carries(installed, tmp_path):
     script = (
         "import vae_helpers\n"
         "from vae_helpers.rendering import faces\n"
