@@ -2,15 +2,29 @@
 
 import functools
 import math
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from vae_helpers import ResidualDenoiser, denoising_error, fit, psnr, seed_everything, shipped_denoiser, to_float
+from tools import train_denoiser
+from vae_helpers import (
+    ResidualDenoiser,
+    checkpoints,
+    denoising_error,
+    fit,
+    psnr,
+    seed_everything,
+    shipped_denoiser,
+    to_float,
+)
 from vae_helpers.data.photos import photographs
+from vae_helpers.models import denoiser
 
 SIGMA = 25 / 255
+WEIGHTS = Path(denoiser.__file__).with_name(denoiser.WEIGHTS)
 
 
 def noise(*shape, seed=0):
@@ -185,3 +199,31 @@ def test_a_wrong_level_costs_quality():
     y = x + SIGMA * noise(*x.shape)
     right, low, high = (psnr(x, model(y, factor * SIGMA).clamp(0, 1)).item() for factor in (1, 0.5, 2))
     assert right > low + 1 and right > high + 0.5
+
+
+# --- the tool that trains it -----------------------------------------------------------------------------------------
+
+
+def test_the_tool_trains_a_network_and_writes_a_file_that_loads(tmp_path, monkeypatch, capsys):
+    path, before = tmp_path / "denoiser.safetensors", WEIGHTS.read_bytes()
+    monkeypatch.setattr(sys, "argv", ["tool", "--steps", "3", "--patches", "20", "--to", str(path)])
+    train_denoiser.main()
+    tensors, kind, notes = checkpoints.read(path)
+    assert kind == "ResidualDenoiser" and notes == {"steps": 3, "patches": 20}
+    assert {t.dtype for t in tensors.values()} == {torch.float16}
+    assert "flower" in capsys.readouterr().out and WEIGHTS.read_bytes() == before
+
+
+def test_the_shipped_file_is_what_the_tool_writes_unless_told_otherwise():
+    tensors, kind, notes = checkpoints.read(WEIGHTS)
+    assert kind == "ResidualDenoiser" and notes == {"steps": 24_000, "patches": 10_000}
+    own = ResidualDenoiser(widths=denoiser.SHIPPED_WIDTHS).state_dict()
+    assert {name: t.shape for name, t in tensors.items()} == {name: t.shape for name, t in own.items()}
+
+
+def test_the_tool_turns_pictures_into_all_eight_positions_and_nothing_else():
+    picture = torch.arange(16, dtype=torch.uint8).reshape(1, 1, 4, 4)
+    torch.manual_seed(0)
+    seen = {tuple(train_denoiser.turned(picture).flatten().tolist()) for _ in range(200)}
+    allowed = [torch.rot90(p, k, (-2, -1)) for p in (picture, picture.flip(-1)) for k in range(4)]
+    assert seen == {tuple(p.flatten().tolist()) for p in allowed}

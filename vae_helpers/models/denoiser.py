@@ -21,6 +21,7 @@ from vae_helpers import checkpoints
 from vae_helpers.images import kind_of
 
 WEIGHTS = "denoiser.safetensors"
+SHIPPED_WIDTHS = (40, 64, 64, 64)
 STRONGEST = 55 / 255  # sigma up to which the shipped weights were trained
 
 
@@ -122,10 +123,11 @@ def denoising_error(
 def shipped_denoiser(device: torch.device | str = "cpu") -> ResidualDenoiser:
     """A `ResidualDenoiser` for grey pictures with the weights that the package carries, ready for use.
 
-    Trained by `tools/train_denoiser.py` on the training photographs of `load("photos")` and on drawn pictures, at any
-    sigma up to 55/255. Beyond that, and on noise of other kinds, it is not to be trusted.
+    Trained by `tools/train_denoiser.py` on the training photographs of `load("photos")`, at any sigma up to 55/255.
+    Beyond that, and on noise of other kinds, it is not to be trusted.
     """
-    return checkpoints.shipped(ResidualDenoiser, __package__, WEIGHTS).to(device)
+    build = functools.partial(ResidualDenoiser, widths=SHIPPED_WIDTHS)
+    return checkpoints.shipped(build, __package__, WEIGHTS).to(device)
 
 
 class _Block(nn.Module):
