@@ -246,7 +246,7 @@ def test_a_filled_hole_stays_between_the_values_at_its_edge():
 def test_the_constants_of_the_face_are_the_renderers():
     width = torch.tensor([-1.0, 0.0, 0.5, 1.0])
     drawn = faces._face_width({"face_width": width})
-    assert torch.allclose(drawn, compositing.HALF_WIDTH + compositing.WIDENING * width)
+    assert torch.allclose(drawn, faces.HALF_WIDTH + faces.WIDENING * width)
 
 
 def in_pose(factors, pose, *names):

@@ -21,7 +21,6 @@ from vae_helpers.images import kind_of
 from vae_helpers.rendering import faces
 
 UNKNOWNS_AT_A_TIME = 100_000  # pixels solved for in one factorisation, bounds the memory
-HALF_WIDTH, WIDENING = 0.40, 0.055  # of a drawn face, and how much of it a face_width of 1 adds
 KNOTS = 6  # places of each factor at which a fitted attribute may bend: those of the paths of colours, and more
 FEATURES = ("linear", "knots", "products")
 
@@ -228,7 +227,7 @@ def align(pictures: Tensor, factors_from: Tensor, factors_to: Tensor) -> Tensor:
 def _pose(factors: Tensor) -> tuple[Tensor, Tensor]:
     """Tilt in radians and half the width of the face, (N, 1, 1) each."""
     tilt, width = (factors[:, faces.index(name), None, None] for name in ("tilt", "face_width"))
-    return tilt * faces.LARGEST_TILT, HALF_WIDTH + WIDENING * width
+    return tilt * faces.LARGEST_TILT, faces.HALF_WIDTH + faces.WIDENING * width
 
 
 # --- codes -------------------------------------------------------------------------------------------------------

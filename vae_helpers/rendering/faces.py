@@ -92,6 +92,7 @@ TEETH, MOUTH, FRAME = (0.98, 0.96, 0.94), (0.45, 0.14, 0.16), (0.16, 0.15, 0.20)
 NECK = 0.62  # y about which the head turns
 EYES_ABOVE = 0.69  # how far above it the origin of (u, v) is
 LARGEST_TILT = math.radians(14)
+HALF_WIDTH, WIDENING = 0.40, 0.055  # of a face, and how much of it a face_width of 1 adds
 EYE = 0.185  # |u| of the eyes
 PIXELS_AT_A_TIME = {"cpu": 2**18, "cuda": 2**24, "mps": 2**22}  # few calls, little memory; measured
 
@@ -493,7 +494,7 @@ def _brows_and_glasses(scene: _Scene) -> Iterator[_Layer]:
 
 def _face_width(scene: _Scene) -> Tensor:
     """Half the width of the face, (N, 1, 1)."""
-    return 0.40 + 0.055 * scene["face_width"]
+    return HALF_WIDTH + WIDENING * scene["face_width"]
 
 
 def _ellipse(x: Tensor, y: Tensor, a: Tensor | float, b: Tensor | float, scale: Tensor | float | None = None) -> Tensor:
