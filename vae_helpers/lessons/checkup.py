@@ -17,6 +17,7 @@ PACKAGES = {
     "numpy": "numpy",
     "matplotlib": "matplotlib",
     "scikit-image": "skimage",
+    "scipy": "scipy",
     "scikit-learn": "sklearn",
     "safetensors": "safetensors",
     "tqdm": "tqdm",
