@@ -1,5 +1,7 @@
 """Value conventions: what is exact must be exact, and bad input must be named."""
 
+from collections import Counter
+
 import pytest
 import torch
 
@@ -12,6 +14,7 @@ from vae_helpers.images import (
     grid,
     levels_of,
     random_shift,
+    random_turn,
     to_float,
     to_uint8,
 )
@@ -78,6 +81,18 @@ def test_random_shift_moves_whole_pixels_and_repeats_edges():
     for image in moved[:, 0].int():
         assert set((image[1:4, 2] - image[0:3, 2]).tolist()) <= {0, 5}
     assert torch.equal(random_shift(images, 0), images)
+
+
+def test_random_turn_gives_all_eight_positions_to_single_images_and_nothing_else():
+    picture = torch.arange(9, dtype=torch.uint8).reshape(1, 1, 3, 3)
+    torch.manual_seed(0)
+    turned = random_turn(picture.expand(400, 1, 3, 3))
+    seen = Counter(tuple(p.flatten().tolist()) for p in turned)
+    allowed = [torch.rot90(p, k, (-2, -1)) for p in (picture, picture.flip(-1)) for k in range(4)]
+    assert turned.dtype == torch.uint8 and set(seen) == {tuple(p.flatten().tolist()) for p in allowed}
+    assert min(seen.values()) > 25  # 50 are expected, give or take 7
+    with pytest.raises(ValueError, match="2 x 3 pixels"):
+        random_turn(torch.zeros(1, 1, 2, 3))
 
 
 def test_grid_places_images_row_by_row():

@@ -18,6 +18,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "grid",
         "levels_of",
         "random_shift",
+        "random_turn",
         "to_float",
         "to_uint8",
     ),

@@ -112,20 +112,24 @@ def save_shipped(path: str | os.PathLike, model: nn.Module, **notes: Any) -> Pat
     return write(path, tensors, kind=type(model).__name__, notes=notes)
 
 
-def shipped(build: Callable[[], nn.Module], package: str, file: str) -> nn.Module:
-    """A network that a package carries, written by `save_shipped`: in `float32` and eval mode, its weights frozen.
+def load_shipped(path: str | os.PathLike, build: Callable[[], nn.Module]) -> nn.Module:
+    """The network in a file of `save_shipped`: in `float32` and eval mode, its weights frozen.
 
     Args:
         build: makes the network; called where no weights are drawn at random only to be replaced.
-        package, file: where the weights are; found in an installed wheel too.
     """
     with torch.device("meta"):
         model = build()
-    with resources.as_file(resources.files(package) / file) as path:
-        tensors, _, _ = read(path)
+    tensors, _, _ = read(path)
     tensors = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
     model.load_state_dict(tensors, assign=True)
     return model.requires_grad_(False).eval()
+
+
+def shipped(build: Callable[[], nn.Module], package: str, file: str) -> nn.Module:
+    """A network that a package carries, as `load_shipped` reads it; found in an installed wheel too."""
+    with resources.as_file(resources.files(package) / file) as path:
+        return load_shipped(path, build)
 
 
 def check_fits(path: str | os.PathLike, tensors: dict[str, Tensor], kind: str, model: nn.Module) -> None:

@@ -191,6 +191,25 @@ def random_shift(images: Tensor, pixels: int = 1) -> Tensor:
     return images.permute(0, 2, 3, 1)[which, rows, columns].permute(0, 3, 1, 2).contiguous()
 
 
+def random_turn(images: Tensor) -> Tensor:
+    """Each image in its own one of the eight positions of a square, turned and mirrored; an augmentation.
+
+    Args:
+        images: (N, C, S, S), any dtype and device.
+    Returns:
+        same shape and dtype.
+    Raises:
+        ValueError: the images are not square.
+    """
+    n, _, h, w = images.shape
+    if h != w:
+        raise ValueError(f"only square images can be turned in place; these have {h} x {w} pixels.")
+    transposed, mirrored, upended = torch.randint(2, (3, n, 1, 1, 1), device=images.device).bool()
+    images = torch.where(transposed, images.transpose(-2, -1), images)
+    images = torch.where(mirrored, images.flip(-1), images)
+    return torch.where(upended, images.flip(-2), images)
+
+
 def grid(images: Tensor, columns: int | None = None, padding: int = 1, fill: float = 1.0) -> np.ndarray:
     """Many images as one picture, row by row, ready for matplotlib's `imshow`.
 

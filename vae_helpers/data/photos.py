@@ -154,6 +154,20 @@ def _patches(images: dict[str, Tensor], classes: tuple[str, ...], size: int, n: 
     return Split(torch.stack(patches), torch.tensor(labels), torch.tensor(index))
 
 
+def patches_of(image: Tensor, size: int, n: int, seed: int = 0) -> Tensor:
+    """The first n patches of one picture, at random places of contrast. uint8 (1, C, H, W) -> (n, C, size, size).
+
+    Raises:
+        ValueError: there are fewer.
+    """
+    places = list(islice(_places(_grey(image)[0, 0].float(), size, seed), n))
+    if len(places) < n:
+        raise ValueError(
+            f"n={n} is too large: there are {len(places)} patches of {size} x {size} pixels with contrast."
+        )
+    return torch.stack([image[0, :, top : top + size, left : left + size] for top, left in places])
+
+
 def _places(grey: Tensor, size: int, seed: int) -> Iterator[tuple[int, int]]:
     """Top and left of all patches with contrast, in an order that is random but always the same."""
     high, wide = (extent - size + 1 for extent in grey.shape)
