@@ -1,4 +1,4 @@
-"""The course in a real browser: every notebook run in JupyterLab, its widget moved, an exercise taken to its end.
+"""The course in a real browser: each notebook run in JupyterLab, every control of its widgets used, an exercise solved.
 
 Part of `make soak`; needs Chromium (or Chrome) and playwright. Screenshots are kept in the folder that the environment
 variable VAE_HELPERS_SCREENSHOTS names, or else in pytest's own.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from PIL import Image
 
 from tools import my_course, notebooks
 from vae_helpers.lessons.registry import exercises_of
@@ -22,7 +23,10 @@ from vae_helpers.lessons.registry import exercises_of
 NAMES = sorted(path.name for path in notebooks.NOTEBOOKS.glob("*.ipynb"))
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(1200)]
+SLIDER, CHOICE, BOX_TO_TICK, BUTTON = ".noUi-handle", "select", "input[type=checkbox]", "button"
+CONTROLS = f"{SLIDER}, {CHOICE}, {BOX_TO_TICK}, {BUTTON}"
+READOUT = ".widget-readout"  # the number beside a slider, another way to the same value
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(2400)]
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +108,7 @@ def run_all(page, address, name):
     page.get_by_text("Run All Cells", exact=True).click()
     counts = page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt")
     time.sleep(1)
-    wait_for(lambda: not any("*" in t for t in counts.all_inner_texts()), 300, "the cells")
+    wait_for(lambda: not any("*" in t for t in counts.all_inner_texts()), 1200, "the cells")
     wait_for(lambda: idle(address, name), 60, "the kernel to rest")
 
 
@@ -117,33 +121,82 @@ def save(page, path):
     return nbformat.read(path, as_version=4)
 
 
+def shown(box):
+    """The PNG that a widget shows, as it reached the browser."""
+    script = "async image => [...new Uint8Array(await (await fetch(image.src)).arrayBuffer())]"
+    return bytes(box.locator(".widget-image").evaluate(script))
+
+
+def reach(page, control):
+    """Go to a control with the tab key, from the one before it."""
+    for _ in range(3):  # a slider's number is on the way
+        if control.evaluate("element => element === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"the tab key does not reach {control.evaluate('element => element.outerHTML')}")
+
+
+def keys_of(control):
+    """The keys that take a slider one step on, a choice through all of its entries, a box to tick there and back."""
+    if control.evaluate(f"element => element.matches('{SLIDER}')"):
+        at_the_end = float(control.get_attribute("aria-valuenow")) >= float(control.get_attribute("aria-valuemax"))
+        return ["ArrowLeft" if at_the_end else "ArrowRight"]
+    if control.evaluate(f"element => element.matches('{CHOICE}')"):
+        entry, entries = control.evaluate("element => [element.selectedIndex, element.length]")
+        return ["ArrowUp"] * entry + ["ArrowDown"] * (entries - 1)
+    return ["Space", "Space"]
+
+
+def saves(box, folder):
+    """Press the button that has the focus; a picture file appears that holds what is shown."""
+    before = set(folder.glob("*.png"))
+    box.page.keyboard.press("Space")
+    wait_for(lambda: set(folder.glob("*.png")) - before, 30, "a saved picture")
+    (path,) = set(folder.glob("*.png")) - before
+    wait_for(lambda: box.locator("[role=status]").filter(has_text=path.name).count() == 1, 30, "word of what was saved")
+    with Image.open(path) as picture:
+        size = box.locator(".widget-image").evaluate("image => [image.naturalWidth, image.naturalHeight]")
+        assert list(picture.size) == size
+        assert any(low < high for low, high in picture.convert("RGB").getextrema())
+    assert path.read_bytes() == shown(box)
+
+
+def use_every_control(page, box, folder, at_rest, photograph):
+    """By the keyboard alone. Each use changes the picture, or saves it, and shows no error."""
+    controls = box.locator(CONTROLS)
+    fields = box.locator(f":is({CONTROLS}, input, textarea, [tabindex], [contenteditable]):not({READOUT})")
+    assert fields.count() == controls.count() >= 1, "a control that this test does not know how to use"
+    controls.first.focus()
+    for i in range(controls.count()):
+        control = controls.nth(i)
+        reach(page, control)
+        is_button = control.evaluate(f"element => element.matches('{BUTTON}')")
+        for key in [None] if is_button else keys_of(control):
+            before = shown(box)
+            if is_button:
+                saves(box, folder)
+            else:
+                page.keyboard.press(key)
+                wait_for(lambda b=before: shown(box) != b, 60, f"the picture to change (control {i}, {key})")
+            wait_for(at_rest, 60, "the kernel to rest")
+            assert box.locator("[role=alert]").count() == 0
+        photograph(box, i)
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_a_notebook_runs_and_its_widgets_move(lab, browser, screenshots, name):
+def test_a_notebook_runs_and_its_widgets_work(lab, browser, screenshots, name):
     address, folder = lab
     page = browser.new_page(viewport={"width": 1300, "height": 1000})
     run_all(page, address, name)
 
-    widgets = page.locator(".jp-OutputArea-output .widget-image")
-    assert widgets.count() >= 1
-    handles = page.locator(".jp-OutputArea-output .noUi-handle")
-    assert handles.count() >= 1
-    for i in range(handles.count()):
-        handle = handles.nth(i)
-        handle.scroll_into_view_if_needed()
-        box = handle.locator("xpath=ancestor::*[contains(@class, 'widget-vbox')][1]")
-        picture = box.locator(".widget-image")
-        before = picture.get_attribute("src")
-        handle.focus()
-        page.keyboard.press("ArrowRight")  # the keyboard alone is enough
-        moved = "ArrowRight"
-        try:
-            wait_for(lambda p=picture, b=before: p.get_attribute("src") != b, 5, "the picture to change")
-        except AssertionError:  # the slider may stand at its end
-            moved = "ArrowLeft"
-            page.keyboard.press("ArrowLeft")
-            wait_for(lambda p=picture, b=before: p.get_attribute("src") != b, 5, f"the picture to change ({moved})")
-        assert box.locator("[role=alert]").count() == 0
-        box.screenshot(path=screenshots / f"{Path(name).stem}_widget_{i}.png")
+    boxes = page.locator(".jp-OutputArea-output .widget-vbox:has(> .widget-image)")
+    assert boxes.count() == page.locator(".jp-OutputArea-output .widget-image").count() >= 1
+    for n in range(boxes.count()):
+
+        def photograph(box, i, n=n):
+            box.screenshot(path=screenshots / f"{Path(name).stem}_widget_{n}_{i}.png")
+
+        use_every_control(page, boxes.nth(n), folder, lambda: idle(address, name), photograph)
 
     saved = save(page, folder / name)
     code = [cell for cell in saved.cells if cell.cell_type == "code"]
