@@ -120,6 +120,16 @@ def test_claims_are_counted_under_every_setting(folder, capsys):
     )
 
 
+def test_memory_is_the_kernels_peak_not_what_it_holds_at_the_end(folder, capsys):
+    path = folder / "07_small.ipynb"
+    notebooks.write(small("print(1)"), path)
+    notebooks.main(["memory", str(path)])
+    name, number, unit = capsys.readouterr().out.split()
+    assert (name, unit) == ("07_small", "GB") and 0.02 < float(number) < 1
+    peaks = [notebooks.peak_memory(small(source)) for source in ("a = 1", "a = b'x' * 300_000_000\ndel a")]
+    assert 290e6 < peaks[1] - peaks[0] < 330e6
+
+
 def test_figures_are_saved_with_their_cells_number(folder, capsys):
     path = folder / "07_small.ipynb"
     draw = "import matplotlib.pyplot as plt\nfigure, _ = plt.subplots()\nplt.close(figure)\nfigure"

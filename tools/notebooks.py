@@ -5,6 +5,7 @@
     python tools/notebooks.py to-draft NB DRAFT.py     notebook -> py:percent text, to edit it in
     python tools/notebooks.py claims [NOTEBOOK ...]    do the claims hold on every kind of machine?
     python tools/notebooks.py time [NOTEBOOK ...]      measure; write docs/times.json and the Time lines
+    python tools/notebooks.py memory [NOTEBOOK ...]    the most memory that a notebook's kernel held
     python tools/notebooks.py figures NB FOLDER        save the figures of a notebook
     python tools/notebooks.py render NB PICTURE.png    the page as a reader sees it (needs Chromium)
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
+import inspect
 import itertools
 import json
 import os
@@ -35,6 +37,8 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 TIMES = ROOT / "docs" / "times.json"
+OF_ANY_NUMBER = ("execute", "claims", "time", "memory")
+COMMANDS = (*OF_ANY_NUMBER, "from-draft", "to-draft", "figures", "render")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 # Still pictures in place of widgets, no progress kept, one thread.
@@ -214,6 +218,34 @@ def check_claims(paths: list[Path]) -> bool:
     return everything_holds
 
 
+def peak_bytes() -> int:
+    """The most memory that this process has held in RAM so far. Its source runs in a kernel: it imports for itself.
+
+    Linux tells it in VmHWM; getrusage would count what the parent process held before the kernel began.
+    """
+    import re
+    import sys
+    from pathlib import Path
+
+    status = Path("/proc/self/status")
+    if status.exists():
+        return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1])
+    if sys.platform == "win32":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def peak_memory(notebook, timeout: int = 1200) -> int:
+    """Run a notebook and return the most bytes that its kernel held in RAM, read when all its cells have run."""
+    question = nbformat.v4.new_code_cell(f"{inspect.getsource(peak_bytes)}\n\nprint(peak_bytes())")
+    asking = nbformat.from_dict({**notebook, "cells": [*notebook.cells, question]})
+    return int(run(asking, timeout=timeout).cells[-1].outputs[0].text)
+
+
 def save_figures(path: Path, folder: Path) -> None:
     """Save each PNG output as FOLDER/cell_012_0.png, numbered by its cell in the notebook."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -258,15 +290,15 @@ def render(path: Path, picture: Path, cells: int = 12) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """The command line; see the top of this file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["execute", "from-draft", "to-draft", "claims", "time", "figures", "render"])
+    parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("paths", nargs="*", type=Path)
     options = parser.parse_args(arguments)
     command, paths = options.command, options.paths
-    if command in ("from-draft", "to-draft", "figures", "render") and len(paths) != 2:
+    if command not in OF_ANY_NUMBER and len(paths) != 2:
         parser.error(f"{command} takes two paths")
-    if command in ("execute", "claims", "time"):
+    if command in OF_ANY_NUMBER:
         paths = paths or sorted(NOTEBOOKS.glob("*.ipynb"))
-    for path in paths if command in ("execute", "claims", "time") else paths[:1]:
+    for path in paths if command in OF_ANY_NUMBER else paths[:1]:
         if not path.is_file():
             parser.error(f"there is no file {path}")
 
@@ -278,6 +310,10 @@ def main(arguments: list[str] | None = None) -> None:
             measure(path)
     elif command == "claims":
         sys.exit(0 if check_claims(paths) else "Some claims do not hold.")
+    elif command == "memory":
+        for path in paths:
+            peak = peak_memory(nbformat.read(path, as_version=4))
+            print(f"{path.stem:34}{peak / 1e9:6.2f} GB", flush=True)
     elif command == "from-draft":
         import jupytext
 
