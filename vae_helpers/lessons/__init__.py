@@ -7,6 +7,8 @@ resolved when first used (PEP 562), so that grading and the check of the machine
 import importlib
 from typing import Any
 
+from vae_helpers.lessons import missing
+
 _HOMES: dict[str, tuple[str, ...]] = {
     "claiming": ("claim", "claims"),
     "definition": ("Exercise", "Misconception", "NotAttempted", "Wrong"),
@@ -31,3 +33,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return [*globals(), *__all__]
+
+
+missing.install()

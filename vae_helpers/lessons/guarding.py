@@ -12,6 +12,7 @@ from typing import Any
 from vae_helpers.lessons.blanks import has_gap
 from vae_helpers.lessons.definition import Misconception, NotAttempted
 from vae_helpers.lessons.isolation import silenced
+from vae_helpers.lessons.missing import advice
 
 
 class AnswerRaised(Misconception):
@@ -89,7 +90,9 @@ def describe(error: BaseException, file: str | None = None) -> str:
         if file is not None and frame.filename == file:
             line = (frame.line or linecache.getline(frame.filename, frame.lineno or 0)).strip()
             break
-    return f"it raises {type(error).__name__}{what}" + (f" in the line `{line}`" if line else "")
+    where = f" in the line `{line}`" if line else ""
+    cure = advice(error)
+    return f"it raises {type(error).__name__}{what}{where}" + (f". {cure}" if cure else "")
 
 
 def _file_of(answer: Any) -> str | None:

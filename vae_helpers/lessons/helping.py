@@ -6,6 +6,7 @@ import inspect
 import textwrap
 
 from vae_helpers.lessons import record
+from vae_helpers.lessons.missing import notebook_shell
 from vae_helpers.lessons.registry import find
 
 NAMES = ("a nudge", "the formula", "nearly the code")
@@ -46,7 +47,7 @@ def solution(id: str) -> None:
     record.note_solution(id)
     source = source_of(task.reference)
     plain = f"Exercise {id}, the reference answer:\n\n{source}"
-    if _in_notebook():
+    if notebook_shell():
         from IPython.display import display
 
         markdown = f"**Exercise {id}, the reference answer**\n\n```python\n{source}\n```"
@@ -58,11 +59,3 @@ def solution(id: str) -> None:
 def source_of(function: object) -> str:
     """The source of a function, unindented, without a newline at its end."""
     return textwrap.dedent(inspect.getsource(function)).rstrip()
-
-
-def _in_notebook() -> bool:
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return False
-    return getattr(get_ipython(), "kernel", None) is not None
