@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -63,6 +63,8 @@ class Dataset:
         classes: the names of the labels.
         about: source, licence and what to keep in mind, in a sentence or two.
         factor_names: the names of the columns of the splits' `factors`, where these are known.
+        files: of a folder, the names of the pictures' files; that of a picture is `files[its index]`.
+        skipped: of a folder, the names of the files that gave no picture, each with the reason.
     """
 
     name: str
@@ -73,6 +75,8 @@ class Dataset:
     classes: tuple[str, ...]
     about: str
     factor_names: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # One source may number its test images afresh, so only splits cut from the same file share numbers;

@@ -8,55 +8,80 @@ import os
 from vae_helpers.data.dataset import Dataset
 from vae_helpers.data.digits import load_digits
 from vae_helpers.data.faces import load_faces
+from vae_helpers.data.folder import load_folder
 from vae_helpers.data.photos import load_photos
 from vae_helpers.data.torchvision_sets import SOURCES, load_torchvision
 
 BUILT_IN = {"digits": load_digits, "faces": load_faces, "photos": load_photos}
-NAMES = (*BUILT_IN, *SOURCES)
+NAMES = (*BUILT_IN, *SOURCES, "folder")
 ARGUMENTS = {
     "digits": ("size",),
     "faces": ("size", "style", "n"),
     "photos": ("size", "colour", "n"),
     **dict.fromkeys(SOURCES, ("size", "root", "download")),
+    "folder": ("root", "size", "fit", "colour", "background"),
 }
 
 
 def load(
     name: str,
-    size: int | None = None,
     root: str | os.PathLike | None = None,
+    *,
+    size: int | None = None,
     download: bool = False,
     style: str | None = None,
     n: int | None = None,
     colour: bool | None = None,
+    fit: str | None = None,
+    background: int | tuple[int, int, int] | None = None,
 ) -> Dataset:
     """Load a data set by name, with disjoint train, validation and test splits.
 
     Args:
         name: "digits", "faces" or "photos" (they need no files), or one that torchvision reads: "mnist",
-            "fashion-mnist", "kmnist", "cifar10".
+            "fashion-mnist", "kmnist", "cifar10"; or "folder" for pictures of your own, whatever they are:
+            load("folder", "my_pictures"). `vae_helpers.data.folder.load_folder` says how those are treated.
+        root: of "folder", the folder of your pictures. Of the others, the folder that torchvision's files are in
+            or go to; by default the environment variable VAE_HELPERS_DATA, or else ./data.
         size: pixels of a side. Faces are drawn and photos cut at this size (64 unless told; 32 to 256 for faces,
-            8 to 256 for photos); the others are resized to it, or stay as they are with None.
-        root: the folder that torchvision's files are in or go to. By default the environment variable
-            VAE_HELPERS_DATA, or else ./data.
+            8 to 256 for photos); your own pictures are brought to it (64 unless told; 8 to 1024); the others are
+            resized to it, or stay as they are with None.
         download: fetch torchvision's missing files (never done unless asked for).
         style: of the faces, "flat" unless told; `vae_helpers.rendering.faces.STYLES` lists them.
         n: training images of faces (10,000 unless told) or photos (2,000 unless told).
-        colour: False for photos in grey, more of them; True unless told.
+        colour: False for photos in grey, more of them, or for your own pictures in grey; True unless told.
+        fit: of your own pictures: "crop" for their middle square (unless told), "pad" for all of them.
+        background: of your own pictures: grey or (red, green, blue) behind what is transparent or padded; 255, white,
+            unless told.
     Returns:
         a Dataset; images are `uint8` (N, C, H, W).
     Raises:
         ValueError: unknown name (the message lists the names), a value out of its domain, or an argument that
             this data set does not use.
+        TypeError: a root that is no path.
         FileNotFoundError: files missing; the message says what was tried and what to do.
     """
     if name not in NAMES:
         guess = difflib.get_close_matches(str(name).lower().replace("_", "-"), NAMES, n=1)
         hint = f" Did you mean {guess[0]!r}?" if guess else ""
+        if isinstance(name, str) and os.path.isdir(name):
+            hint = f" For the pictures in that folder: load('folder', {name!r})."
         raise ValueError(f"there is no data set {name!r}.{hint} The names are: {', '.join(NAMES)}.")
+    if root is not None and not isinstance(root, (str, os.PathLike)):
+        hint = f" If you mean pixels: size={root!r}." if isinstance(root, int) else ""
+        raise TypeError(f"root must be the path of a folder, not {root!r}.{hint}")
     if size is not None and (not isinstance(size, int) or size < 1):
         raise ValueError(f"size must be a whole number of pixels of at least 1, or None, not {size!r}.")
-    asked = {"size": size, "root": root, "download": download or None, "style": style, "n": n, "colour": colour}
+    asked = {
+        "size": size,
+        "root": root,
+        "download": download or None,
+        "style": style,
+        "n": n,
+        "colour": colour,
+        "fit": fit,
+        "background": background,
+    }
     given = {argument: value for argument, value in asked.items() if value is not None}
     for argument, value in given.items():
         if argument not in ARGUMENTS[name]:
@@ -67,4 +92,6 @@ def load(
             )
     if name in BUILT_IN:
         return BUILT_IN[name](**given)
+    if name == "folder":
+        return load_folder(**given)
     return load_torchvision(name, size, root, download)
