@@ -473,8 +473,8 @@ CODES = torch.zeros(2, 3)
 BAD = {
     "no tensor": (lambda: compositing.feather([[1]], 1), TypeError, "mask must be a floating-point tensor"),
     "uint8": (lambda: compositing.align(X.byte(), F14, F14), TypeError, "pictures must .* uint8"),
-    "one picture": (lambda: compositing.fill_smoothly(X[0], HALF), ValueError, r"picture\[None\]"),
-    "no alpha": (lambda: compositing.over(X, X), ValueError, "front must have 4 channels"),
+    "one picture": (lambda: compositing.fill_smoothly(X[0], HALF), ValueError, r"image\[None\]"),
+    "no alpha": (lambda: compositing.over(X, X), ValueError, r"front must have shape \(N, 4, H, W\).*alpha"),
     "alpha above 1": (lambda: compositing.premultiply(torch.full((1, 4, 2, 2), 2.0)), ValueError, "alpha of rgba"),
     "sizes of layers": (
         lambda: compositing.over(torch.rand(1, 4, 3, 3), torch.rand(1, 4, 4, 4)),
@@ -484,7 +484,7 @@ BAD = {
     "radius": (lambda: compositing.feather(M, -1), ValueError, "radius must .* not -1"),
     "radius NaN": (lambda: compositing.feather(M, math.nan), ValueError, "radius must .* not nan"),
     "radius too large": (lambda: compositing.feather(M, 9), ValueError, "0 to 8"),
-    "mask of three channels": (lambda: compositing.feather(X, 1), ValueError, "mask must have one channel"),
+    "mask of three channels": (lambda: compositing.feather(X, 1), ValueError, r"mask must have shape \(N, 1, H, W\)"),
     "mask above one": (lambda: compositing.feather(3 * M, 1), ValueError, "mask must lie in"),
     "NaN": (lambda: compositing.poisson_blend(NAN, X, HALF), ValueError, "source holds 384 values that are NaN"),
     "sizes": (lambda: compositing.poisson_blend(X[..., :4], X, HALF), ValueError, "source .* and target"),
@@ -511,7 +511,7 @@ BAD = {
     "start": (lambda: compositing.infer_code(None, [X], [M], start=X[:1]), ValueError, "start has shape"),
     "codes": (lambda: compositing.fit_attributes([1], F14), TypeError, "codes must"),
     "codes and factors": (lambda: compositing.fit_attributes(CODES[:1], F14), ValueError, "codes has 1 rows"),
-    "NaN codes": (lambda: compositing.fit_attributes(CODES / 0, F14), ValueError, "codes hold 6 values"),
+    "NaN codes": (lambda: compositing.fit_attributes(CODES / 0, F14), ValueError, "codes holds 6 values"),
     "features": (lambda: compositing.fit_attributes(CODES, F14, "cubic"), ValueError, "features must be one of"),
     "ridge": (lambda: compositing.fit_attributes(CODES, F14, ridge=-1), ValueError, "ridge must"),
     "undetermined": (lambda: compositing.fit_attributes(CODES, F14, ridge=0), ValueError, "undetermined"),

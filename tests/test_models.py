@@ -68,7 +68,7 @@ def test_ppca_by_bayes_rule():
 
 
 def test_ppca_says_what_is_wrong():
-    with pytest.raises(ValueError, match="between 1 and 5"):
+    with pytest.raises(ValueError, match="from 1 to 5, not 6"):
         ProbabilisticPCA.maximum_likelihood(correlated_data(), 6)
     flat = correlated_data() @ torch.diag(torch.tensor([1.0, 1, 0, 0, 0, 0]).double())
     with pytest.raises(ValueError, match="no variance outside"):

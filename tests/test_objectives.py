@@ -150,7 +150,7 @@ def test_squared_error_is_summed_over_pixels():
 
 @pytest.mark.parametrize("function", [elbo, importance_weighted_bound])
 def test_no_samples_are_refused(vae, function):
-    with pytest.raises(ValueError, match="samples must be at least 1"):
+    with pytest.raises(ValueError, match="samples must be a whole number of at least 1"):
         function(vae, torch.rand(1, 1, 4, 4), 0)
 
 

@@ -79,7 +79,7 @@ def test_the_number_of_blocks_at_a_time_does_not_matter():
         ((torch.zeros(1, 1, 8, 8), 0), ValueError, "size must be a whole number of at least 1, not 0"),
         ((torch.zeros(1, 1, 8, 8), 4, 0), ValueError, "stride must be a whole number of at least 1, not 0"),
         ((torch.zeros(1, 1, 8, 8), 4, 5), ValueError, "stride = 5 leaves gaps between blocks of 4"),
-        ((torch.zeros(1, 1, 8, 8), 9), ValueError, r"at least size = 9, not \(1, 1, 8, 8\)"),
+        ((torch.zeros(1, 1, 8, 8), 9), ValueError, r"H and W of at least 9, not \(1, 1, 8, 8\)"),
         ((torch.zeros(1, 8, 8), 4), ValueError, r"not \(1, 8, 8\)"),
         ((torch.zeros(1, 1, 8, 8, dtype=torch.uint8), 4), TypeError, "pictures must be a floating-point .* uint8"),
     ],

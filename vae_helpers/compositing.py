@@ -15,14 +15,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Independent
 
+from vae_helpers.checking import (
+    check_choice,
+    check_number,
+    check_positive,
+    check_seed,
+    check_tensor,
+    check_unit,
+    check_whole,
+    shown,
+)
 from vae_helpers.distributions import diagonal_gaussian, kl_to_standard_normal
 from vae_helpers.evaluation.reader import to_unit
-from vae_helpers.images import kind_of
+from vae_helpers.images import check_pictures
 from vae_helpers.rendering import faces
 
 UNKNOWNS_AT_A_TIME = 100_000  # pixels solved for in one factorisation, bounds the memory
 KNOTS = 6  # places of each factor at which a fitted attribute may bend: those of the paths of colours, and more
 FEATURES = ("linear", "knots", "products")
+GUIDANCE = ("source", "mixed")
 
 
 # --- layers ------------------------------------------------------------------------------------------------------
@@ -76,10 +87,9 @@ def feather(mask: Tensor, radius: float) -> Tensor:
         mask: (N, 1, H, W) in [0, 1].
         radius: pixels, at least 0; 0 leaves the mask as it is. At most the picture's shorter side.
     """
-    _check_mask(mask, "mask")
+    check_pictures(mask, "mask", "(N, 1, H, W)")
     shorter = min(mask.shape[2:])
-    if not _is_number(radius) or not 0 <= radius <= shorter:
-        raise ValueError(f"radius must be a number of pixels from 0 to {shorter}, the shorter side, not {radius!r}.")
+    radius = check_number(radius, "radius", 0, shorter, "It counts pixels, at most those of the shorter side.")
     reach = int(radius)
     steps = torch.arange(-reach, reach + 1, dtype=mask.dtype, device=mask.device)
     weights = radius + 1 - steps.abs()
@@ -112,13 +122,12 @@ def poisson_blend(source: Tensor, target: Tensor, mask: Tensor, guidance: str = 
     Raises:
         ValueError: also where a mask covers a whole picture, so that no target pixel holds the result.
     """
-    _check_pictures(source, "source")
-    _check_pictures(target, "target")
+    check_tensor(source, "source", "(N, C, H, W)")
+    check_tensor(target, "target", "(N, C, H, W)")
     if source.shape[1] != target.shape[1]:
         raise ValueError(f"source has {source.shape[1]} channels and target {target.shape[1]}: give both the same.")
     _check_sizes(source, target, "source", "target")
-    if guidance not in ("source", "mixed"):
-        raise ValueError(f"guidance must be 'source' or 'mixed', not {guidance!r}.")
+    check_choice(guidance, "guidance", GUIDANCE)
     n = max(len(source), len(target))
     inside = _inside(mask, n, target)
     whole = inside.flatten(1).all(1)
@@ -143,7 +152,7 @@ def fill_smoothly(pictures: Tensor, hole: Tensor) -> Tensor:
         pictures: (N, C, H, W).
         hole: (N, 1, H, W) or (1, 1, H, W), bool or in [0, 1]; what is above 1/2 is filled.
     """
-    _check_pictures(pictures, "pictures")
+    check_tensor(pictures, "pictures", "(N, C, H, W)")
     _inside(hole, len(pictures), pictures, name="hole")
     return poisson_blend(torch.zeros_like(pictures), pictures, hole)
 
@@ -205,10 +214,8 @@ def align(pictures: Tensor, factors_from: Tensor, factors_to: Tensor) -> Tensor:
     Returns:
         (N, C, H, W); beyond the old picture's border its outermost pixels are repeated.
     """
-    _check_pictures(pictures, "pictures")
-    height, width = pictures.shape[2:]
-    if height != width:
-        raise ValueError(f"pictures must be square, as drawn portraits are, not {height} x {width}.")
+    check_tensor(pictures, "pictures", "(N, C, S, S)", "Drawn portraits are square.")
+    width = pictures.shape[3]
     for name, factors in (("factors_from", factors_from), ("factors_to", factors_to)):
         faces.check_factors(factors)
         if len(factors) != len(pictures):
@@ -268,14 +275,11 @@ def infer_code(
         ValueError: also where the masks choose no pixel at all for some composite.
     """
     sources, weights = _check_sources(pictures, masks)
-    for name, value in (("steps", steps), ("batch_size", batch_size)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}.")
-    if not _is_number(learning_rate) or not learning_rate > 0:
-        raise ValueError(f"learning_rate must be a positive number, not {learning_rate!r}.")
+    steps, batch_size = check_whole(steps, "steps"), check_whole(batch_size, "batch_size")
+    learning_rate, seed = check_positive(learning_rate, "learning_rate"), check_seed(seed)
     if start is None:
         start = _pasted(sources, weights)
-    _check_pictures(start, "start")
+    check_tensor(start, "start", "(N, C, H, W)")
     if start.shape != sources[0].shape:
         raise ValueError(
             f"start has shape {tuple(start.shape)}, the pictures {tuple(sources[0].shape)}: give equal ones."
@@ -376,21 +380,14 @@ def fit_attributes(codes: Tensor, factors: Tensor, features: str = "products", r
     Raises:
         ValueError: also with fewer than two portraits, or features that a ridge of 0 cannot determine.
     """
-    if not isinstance(codes, Tensor) or not codes.is_floating_point() or codes.dim() != 2:
-        raise TypeError(f"codes must be a floating-point tensor (N, D), not {_described(codes)}.")
-    if not torch.isfinite(codes).all():
-        raise ValueError(
-            f"codes hold {int((~torch.isfinite(codes)).sum())} values that are NaN or infinite: drop them."
-        )
+    check_tensor(codes, "codes", "(N, D)")
     faces.check_factors(factors)
     if len(codes) != len(factors) or len(codes) < 2:
         raise ValueError(
             f"codes has {len(codes)} rows, factors {len(factors)}: give two or more of each, equally many."
         )
-    if features not in FEATURES:
-        raise ValueError(f"features must be one of {', '.join(FEATURES)}, not {features!r}.")
-    if not _is_number(ridge) or not ridge >= 0:
-        raise ValueError(f"ridge must be a number of at least 0, not {ridge!r}.")
+    check_choice(features, "features", FEATURES)
+    ridge = check_number(ridge, "ridge", 0)
     describe = {"linear": _linear, "knots": _knots, "products": _products}[features]
     x, y = describe(factors.detach().cpu().double()), codes.detach().cpu().double()
     x_mean, y_mean = x.mean(0), y.mean(0)
@@ -426,45 +423,9 @@ def _products(factors: Tensor) -> Tensor:
 # --- checks ------------------------------------------------------------------------------------------------------
 
 
-def _described(value: object) -> str:
-    return f"{kind_of(value)} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _check_pictures(x: Tensor, name: str) -> None:
-    if not isinstance(x, Tensor) or not x.is_floating_point():
-        raise TypeError(f"{name} must be a floating-point tensor (N, C, H, W), not {_described(x)}. See to_float.")
-    if x.dim() != 4 or 0 in x.shape:
-        raise ValueError(
-            f"{name} must have shape (N, C, H, W) with no empty axis, not {tuple(x.shape)}. "
-            "A single picture (C, H, W) becomes a batch with picture[None]."
-        )
-    if not torch.isfinite(x).all():
-        count = int((~torch.isfinite(x)).sum())
-        raise ValueError(f"{name} holds {count} values that are NaN or infinite: mask or replace them first.")
-
-
 def _check_rgba(x: Tensor, name: str) -> None:
-    _check_pictures(x, name)
-    if x.shape[1] != 4:
-        raise ValueError(
-            f"{name} must have 4 channels, red, green, blue, alpha, not {x.shape[1]}: torch.cat([picture, alpha], 1)."
-        )
-    low, high = x[:, 3].min().item(), x[:, 3].max().item()
-    if low < -1e-6 or high > 1 + 1e-6:
-        raise ValueError(f"the alpha of {name} must lie in [0, 1], but runs from {low:.3g} to {high:.3g}: clamp it.")
-
-
-def _check_mask(mask: Tensor, name: str) -> None:
-    _check_pictures(mask, name)
-    if mask.shape[1] != 1:
-        raise ValueError(f"{name} must have one channel, (N, 1, H, W), not {tuple(mask.shape)}. Take mask[:, :1].")
-    low, high = mask.min().item(), mask.max().item()
-    if low < -1e-6 or high > 1 + 1e-6:
-        raise ValueError(f"{name} must lie in [0, 1], but runs from {low:.3g} to {high:.3g}. Divide or clip it first.")
+    check_tensor(x, name, "(N, 4, H, W)", "The channels are red, green, blue, alpha: torch.cat([picture, alpha], 1).")
+    check_unit(x[:, 3], f"the alpha of {name}")
 
 
 def _check_sizes(a: Tensor, b: Tensor, name_a: str, name_b: str) -> None:
@@ -479,7 +440,7 @@ def _weights(mask: Tensor, n: int, like: Tensor, name: str) -> Tensor:
     """A mask as weights in [0, 1], (n, 1, H, W), on the device and of the type of `like`."""
     if isinstance(mask, Tensor) and mask.dtype == torch.bool:
         mask = mask.to(like.dtype)
-    _check_mask(mask, name)
+    check_pictures(mask, name, "(N, 1, H, W)")
     if mask.shape[2:] != like.shape[2:] or len(mask) not in (1, n):
         raise ValueError(
             f"{name} has shape {tuple(mask.shape)}, but there are {n} pictures of {like.shape[2]} x {like.shape[3]} "
@@ -497,11 +458,11 @@ def _check_sources(pictures: Sequence[Tensor], masks: Sequence[Tensor]) -> tuple
     """The sources and their masks (N, 1, H, W), all of the same size."""
     for name, value in (("pictures", pictures), ("masks", masks)):
         if isinstance(value, Tensor) or not isinstance(value, Sequence):
-            raise TypeError(f"{name} must be a list with one tensor for each source, not {_described(value)}.")
+            raise TypeError(f"{name} must be a list with one tensor for each source, not {shown(value)}.")
     if len(pictures) != len(masks) or not pictures:
         raise ValueError(f"{len(pictures)} pictures and {len(masks)} masks: give one mask for each, and at least one.")
     for k, x in enumerate(pictures):
-        _check_pictures(x, f"pictures[{k}]")
+        check_tensor(x, f"pictures[{k}]", "(N, C, H, W)")
         if x.shape != pictures[0].shape:
             raise ValueError(
                 f"pictures[{k}] has shape {tuple(x.shape)}, pictures[0] {tuple(pictures[0].shape)}: all sources need "

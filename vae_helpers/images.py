@@ -13,15 +13,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vae_helpers.checking import (
+    check_finite,
+    check_floating,
+    check_number,
+    check_shape,
+    check_unit,
+    check_whole,
+    kind_of,
+)
+
 if TYPE_CHECKING:
     import numpy as np
 
 CHANNELS = (1, 3, 4)  # grey, red-green-blue, red-green-blue-alpha
-
-
-def kind_of(value: object) -> str:
-    """What to call a value in a message: a tensor by its dtype ("float32"), anything else by its class."""
-    return str(value.dtype).removeprefix("torch.") if isinstance(value, Tensor) else type(value).__name__
 
 
 def check_images(images: Tensor, name: str = "images") -> Tensor:
@@ -41,11 +46,11 @@ def check_images(images: Tensor, name: str = "images") -> Tensor:
             f"{name} must hold uint8 values 0..255, not {kind_of(images)}. "
             "Floats in [0, 1] become uint8 with vae_helpers.to_uint8."
         )
-    if images.dim() != 4 or 0 in images.shape:
-        raise ValueError(
-            f"{name} must have shape (N, C, H, W) with no empty axis, not {tuple(images.shape)}. "
-            "A single image (C, H, W) becomes a batch with image[None]."
-        )
+    return check_channels(check_shape(images, name, "(N, C, H, W)"), name)
+
+
+def check_channels(images: Tensor, name: str = "images") -> Tensor:
+    """Return `images` (N, C, H, W) unchanged if C is 1, 3 or 4; raise a ValueError if not."""
     if images.shape[1] not in CHANNELS:
         raise ValueError(
             f"{name} has {images.shape[1]} channels; expected 1 (grey), 3 (RGB) or 4 (RGBA) on axis 1 of "
@@ -57,20 +62,29 @@ def check_images(images: Tensor, name: str = "images") -> Tensor:
 def check_floats(x: Tensor, name: str = "x") -> Tensor:
     """Return `x` unchanged if it is floating point, finite and within [0, 1]; otherwise say what is wrong.
 
+    Args:
+        x: any shape.
+        name: what the caller calls the argument; it stands in the message.
     Raises:
         TypeError: not a floating-point tensor.
         ValueError: NaN, infinity, or a value outside [0, 1] (beyond rounding, 1e-6).
     """
-    if not isinstance(x, Tensor) or not x.is_floating_point():
-        raise TypeError(
-            f"{name} must be a floating-point tensor in [0, 1], not {kind_of(x)}. See vae_helpers.to_float."
-        )
-    if not torch.isfinite(x).all():
-        raise ValueError(f"{name} holds {int((~torch.isfinite(x)).sum())} values that are NaN or infinite.")
-    low, high = x.min().item(), x.max().item()
-    if low < -1e-6 or high > 1 + 1e-6:
-        raise ValueError(f"{name} must lie in [0, 1], but runs from {low:.3g} to {high:.3g}. Divide or clip it first.")
-    return x
+    check_floating(x, name, " in [0, 1]", "See vae_helpers.to_float.")
+    return check_unit(check_finite(x, name), name)
+
+
+def check_pictures(x: Tensor, name: str = "x", shape: str = "(N, C, H, W)", **least: int) -> Tensor:
+    """Return `x` unchanged if it is a batch of float pictures in [0, 1]; otherwise say what is wrong.
+
+    Args:
+        x, name: as for `check_floats`.
+        shape, least: as for `vae_helpers.checking.check_shape`.
+    Raises:
+        TypeError: not floating point.
+        ValueError: NaN, values outside [0, 1], or another shape.
+    """
+    check_floating(x, name, f" in [0, 1] {shape}", "See vae_helpers.to_float.")
+    return check_floats(check_shape(x, name, shape, **least), name)
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -109,8 +123,7 @@ def levels_of(images: Tensor, levels: int = 256) -> Tensor:
         ValueError: `levels` out of range, or the images do not lie on that many levels.
     """
     check_images(images)
-    if not 2 <= levels <= 256:
-        raise ValueError(f"levels must be between 2 and 256, not {levels}.")
+    levels = check_whole(levels, "levels", 2, 256)
     level = torch.round(images.double() * ((levels - 1) / 255)).long()
     if not torch.equal(torch.round(level.double() * (255 / (levels - 1))).to(torch.uint8), images):
         raise ValueError(
@@ -166,8 +179,7 @@ def enlarge(images: Tensor, size: int) -> Tensor:
     Returns:
         `uint8` (N, C, size, size).
     """
-    if size < 1:
-        raise ValueError(f"size must be at least 1 pixel, not {size}.")
+    size = check_whole(size, "size")
     x = F.interpolate(to_float(images), size=(size, size), mode="bilinear", antialias=True, align_corners=False)
     return to_uint8(x.clamp(0, 1))
 
@@ -183,7 +195,8 @@ def random_shift(images: Tensor, pixels: int = 1) -> Tensor:
     Returns:
         same shape and dtype.
     """
-    n, _, h, w = images.shape
+    n, _, h, w = check_shape(images, "images", "(N, C, H, W)").shape
+    pixels = check_whole(pixels, "pixels", 0)
     dy, dx = torch.randint(-pixels, pixels + 1, (2, n, 1, 1), device=images.device)
     rows = (torch.arange(h, device=images.device)[None, :, None] + dy).clamp(0, h - 1)  # (N, H, 1)
     columns = (torch.arange(w, device=images.device)[None, None, :] + dx).clamp(0, w - 1)  # (N, 1, W)
@@ -201,9 +214,7 @@ def random_turn(images: Tensor) -> Tensor:
     Raises:
         ValueError: the images are not square.
     """
-    n, _, h, w = images.shape
-    if h != w:
-        raise ValueError(f"only square images can be turned in place; these have {h} x {w} pixels.")
+    n = len(check_shape(images, "images", "(N, C, S, S)", "Only square images can be turned in place."))
     transposed, mirrored, upended = torch.randint(2, (3, n, 1, 1, 1), device=images.device).bool()
     images = torch.where(transposed, images.transpose(-2, -1), images)
     images = torch.where(mirrored, images.flip(-1), images)
@@ -221,12 +232,14 @@ def grid(images: Tensor, columns: int | None = None, padding: int = 1, fill: flo
     Returns:
         `float32` array (H', W', 3), or (H', W', 4) for RGBA, in [0, 1].
     """
-    if not isinstance(images, Tensor) or images.dim() != 4 or images.shape[1] not in CHANNELS:
-        shape = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
-        raise ValueError(f"images must be a tensor (N, C, H, W) with 1, 3 or 4 channels, not {shape}.")
-    x = to_float(images) if images.dtype == torch.uint8 else images.detach().float().clamp(0, 1)
+    if isinstance(images, Tensor) and images.dtype == torch.uint8:
+        x = to_float(images)
+    else:
+        check_floating(images, "images", " (N, C, H, W) or uint8")
+        x = check_channels(check_shape(images, "images", "(N, C, H, W)"), "images").detach().float().clamp(0, 1)
     n, c, h, w = x.shape
-    columns = min(n, columns or math.isqrt(n - 1) + 1)
+    columns = min(n, math.isqrt(n - 1) + 1 if columns is None else check_whole(columns, "columns"))
+    padding, fill = check_whole(padding, "padding", 0), check_number(fill, "fill", 0, 1)
     rows = -(-n // columns)
     c = max(c, 3)
     canvas = torch.full((c, rows * (h + padding) - padding, columns * (w + padding) - padding), fill)

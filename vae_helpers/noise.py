@@ -23,7 +23,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vae_helpers.images import check_floats, kind_of
+from vae_helpers.checking import (
+    check_choice,
+    check_number,
+    check_positive,
+    check_seed,
+    check_tensor,
+    check_whole,
+)
+from vae_helpers.images import check_pictures
 
 STRONGEST = 2.0  # as a share of white: a larger sigma is taken for one in levels of 255
 DIRECTIONS = ("horizontal", "vertical")
@@ -57,8 +65,7 @@ def poisson(x: Tensor, photons: float, *, seed: int | None = None, clip: bool = 
         photons: how many a white pixel receives on average, > 0.
     """
     check_pictures(x)
-    if not _is_number(photons) or not photons > 0:
-        raise ValueError(f"photons must be a positive number, the photons of a white pixel, not {photons!r}.")
+    photons = check_positive(photons, "photons", "It is how many a white pixel receives.")
     generator, device = _source(x, seed)
     rate = photons * x.to(device, _drawn_in(x)).clamp(min=0)
     return _finished(x, torch.poisson(rate, generator=generator) / photons, clip)
@@ -74,7 +81,7 @@ def salt_and_pepper(x: Tensor, share: float, *, seed: int | None = None, clip: b
         share: probability that a pixel is lost, 0 to 1.
     """
     check_pictures(x)
-    _check_share(share)
+    share = check_number(share, "share", 0, 1)
     u = _uniform(x, (len(x), 1, *x.shape[2:]), seed)  # (N, 1, H, W): below share / 2 black, below share white
     y = torch.where(u < share, (u >= share / 2).to(x), x)
     return _finished(x, y, clip)
@@ -108,11 +115,9 @@ def missing_blocks(
         the pictures, and a mask (N, 1, H, W) that is True in the holes.
     """
     check_pictures(x)
-    _check_share(share)
-    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        raise ValueError(f"size must be a whole number of pixels of at least 1, not {size!r}.")
-    if not _is_number(fill) or not 0 <= fill <= 1:
-        raise ValueError(f"fill must be a grey value from 0 (black) to 1 (white), not {fill!r}.")
+    share = check_number(share, "share", 0, 1)
+    size = check_whole(size, "size")
+    fill = check_number(fill, "fill", 0, 1, "It is a grey value, 0 black and 1 white.")
     n, _, height, width = x.shape
     cells = (n, height // size + 2, width // size + 2)
     u = _uniform(x, (math.prod(cells) + 2 * n,), seed)
@@ -139,8 +144,7 @@ def stripes(
     """
     check_pictures(x)
     sigma = _checked_sigma(sigma, len(x)).to(x.device, _drawn_in(x))
-    if direction not in DIRECTIONS:
-        raise ValueError(f"direction must be one of {', '.join(DIRECTIONS)}, not {direction!r}.")
+    check_choice(direction, "direction", DIRECTIONS)
     n, _, height, width = x.shape
     shape = (n, 1, height, 1) if direction == "horizontal" else (n, 1, 1, width)
     return _finished(x, x + sigma * _normal(x, shape, seed), clip)
@@ -161,40 +165,11 @@ def estimate_sigma(y: Tensor) -> Tensor:
         TypeError: not floating point.
         ValueError: another shape, too small a picture, NaN or infinite values.
     """
-    if not isinstance(y, Tensor) or not y.is_floating_point():
-        raise TypeError(f"y must be a floating-point tensor (N, C, H, W), not {kind_of(y)}.")
-    if y.dim() != 4 or 0 in y.shape or min(y.shape[2:]) < 3:
-        raise ValueError(f"y must have shape (N, C, H, W) with H and W of at least 3, not {tuple(y.shape)}.")
-    if not torch.isfinite(y).all():
-        raise ValueError(f"y holds {int((~torch.isfinite(y)).sum())} values that are NaN or infinite.")
+    check_tensor(y, "y", "(N, C, H, W)", H=3, W=3)
     second = torch.tensor([1.0, -2.0, 1.0], device=y.device)
     mask = torch.outer(second, second)[None, None]  # its squares sum to 36
     response = F.conv2d(y.detach().float().flatten(0, 1)[:, None], mask)  # (N C, 1, H - 2, W - 2)
     return response.abs().reshape(len(y), -1).median(1).values / (6 * NORMAL_QUARTILE)
-
-
-def check_pictures(x: Tensor, name: str = "x") -> Tensor:
-    """Return x unchanged if it is a batch of float pictures in [0, 1]; otherwise say what is wrong.
-
-    Raises:
-        TypeError: not floating point.
-        ValueError: NaN, values outside [0, 1], or not (N, C, H, W) with no empty axis.
-    """
-    if isinstance(x, Tensor) and (x.dim() != 4 or 0 in x.shape):
-        raise ValueError(
-            f"{name} must have shape (N, C, H, W) with no empty axis, not {tuple(x.shape)}. "
-            "A single image (C, H, W) becomes a batch with image[None]."
-        )
-    return check_floats(x, name)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _check_share(share: float) -> None:
-    if not _is_number(share) or not 0 <= share <= 1:
-        raise ValueError(f"share must be a number from 0 to 1, the probability of being lost, not {share!r}.")
 
 
 def _checked_sigma(sigma: float | Tensor, n: int) -> Tensor:
@@ -205,10 +180,8 @@ def _checked_sigma(sigma: float | Tensor, n: int) -> Tensor:
                 f"sigma must be a number or have shape ({n},), one for each picture, not {tuple(sigma.shape)}."
             )
         values = sigma.detach().cpu().double()
-    elif _is_number(sigma):
-        values = torch.tensor(float(sigma), dtype=torch.float64)
     else:
-        raise ValueError(f"sigma must be a finite number of at least 0, not {sigma!r}.")
+        values = torch.tensor(check_number(sigma, "sigma", cure="It is a standard deviation."), dtype=torch.float64)
     low, high = values.min().item(), values.max().item()
     if not low >= 0:
         raise ValueError(f"sigma must be at least 0, but is {low:.3g}: it is a standard deviation.")
@@ -224,8 +197,7 @@ def _source(x: Tensor, seed: int | None) -> tuple[torch.Generator | None, torch.
     """Where random numbers come from: a seeded generator on the CPU, or torch's own on the pictures' device."""
     if seed is None:
         return None, x.device
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
-        raise ValueError(f"seed must be None or a whole number of at least 0, not {seed!r}.")
+    seed = check_seed(seed, "None makes fresh noise at each call.")
     return torch.Generator().manual_seed(seed), torch.device("cpu")
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from vae_helpers.checking import check_whole
 from vae_helpers.distributions import kl_to_standard_normal
 
 
@@ -36,7 +37,7 @@ def elbo(model: Any, x: Tensor, samples: int = 1) -> Elbo:
     Returns:
         Elbo of (N,) tensors.
     """
-    _check_samples(samples)
+    samples = check_whole(samples, "samples")
     q = model.encode(x)
     z = q.rsample((samples,))  # (samples, N, D)
     log_likelihood = model.decode(z).log_prob(x).mean(0)  # (N,)
@@ -58,7 +59,7 @@ def importance_weighted_bound(model: Any, x: Tensor, samples: int = 50, chunk: i
     Returns:
         (N,), nats per image.
     """
-    _check_samples(samples)
+    samples, chunk = check_whole(samples, "samples"), check_whole(chunk, "chunk")
     q, prior = model.encode(x), model.prior
     parts = []
     for start in range(0, samples, chunk):
@@ -94,8 +95,3 @@ def squared_error(model: Any, x: Tensor) -> dict[str, Tensor]:
         "loss" (N,), summed over the pixels of an image.
     """
     return {"loss": (model(x) - x).square().flatten(1).sum(-1)}
-
-
-def _check_samples(samples: int) -> None:
-    if samples < 1:
-        raise ValueError(f"samples must be at least 1, not {samples}.")

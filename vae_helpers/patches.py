@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vae_helpers.images import kind_of
+from vae_helpers.checking import check_floating, check_shape, check_whole
 
 
 def window(size: int, device: torch.device | str | None = None) -> Tensor:
@@ -27,7 +27,7 @@ def window(size: int, device: torch.device | str | None = None) -> Tensor:
     Returns:
         (size, size), > 0.
     """
-    _check_whole(size=size)
+    size = check_whole(size, "size")
     line = torch.sin(math.pi * (torch.arange(size, device=device) + 0.5) / size).square()  # (size,)
     return torch.outer(line, line)
 
@@ -58,18 +58,12 @@ def blockwise(
         ValueError: another shape, pictures smaller than a block, a stride out of its range, or a `treat` that changes
             the shape of the blocks.
     """
-    _check_whole(size=size, batch_size=batch_size)
-    stride = max(1, size // 2) if stride is None else stride
-    _check_whole(stride=stride)
+    size, batch_size = check_whole(size, "size"), check_whole(batch_size, "batch_size")
+    stride = max(1, size // 2) if stride is None else check_whole(stride, "stride")
     if stride > size:
         raise ValueError(f"stride = {stride} leaves gaps between blocks of {size} pixels: it must be at most {size}.")
-    if not isinstance(pictures, Tensor) or not pictures.is_floating_point():
-        raise TypeError(f"pictures must be a floating-point tensor (N, C, H, W), not {kind_of(pictures)}.")
-    if pictures.dim() != 4 or 0 in pictures.shape or min(pictures.shape[2:]) < size:
-        raise ValueError(
-            f"pictures must have shape (N, C, H, W) with H and W of at least size = {size}, not "
-            f"{tuple(pictures.shape)}."
-        )
+    check_floating(pictures, "pictures", " (N, C, H, W)")
+    check_shape(pictures, "pictures", "(N, C, H, W)", "A block must fit in.", H=size, W=size)
     n, channels, height, width = pictures.shape
     before = size - stride  # what stands over the border at the top and on the left
     bottom, right = (_after(extent, size, stride) for extent in (height, width))
@@ -95,9 +89,3 @@ def _same_shape(treated: Tensor, blocks: Tensor) -> Tensor:
     if treated.shape != blocks.shape:
         raise ValueError(f"treat made blocks of shape {tuple(treated.shape)} out of {tuple(blocks.shape)}.")
     return treated
-
-
-def _check_whole(**numbers: int) -> None:
-    for name, value in numbers.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}.")

@@ -275,5 +275,5 @@ def test_bad_input_is_named(measure):
 
 def test_a_single_draw_has_no_error_and_is_refused():
     model = random_table()
-    with pytest.raises(ValueError, match="samples must be at least 2"):
+    with pytest.raises(ValueError, match="samples must be a whole number of at least 2"):
         kl_decomposition(model, model.images, samples=1)

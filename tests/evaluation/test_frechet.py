@@ -121,11 +121,11 @@ def test_the_docstring_says_that_it_is_no_fid():
 
 def test_bad_features_are_named():
     good = draws(5, 3)
-    with pytest.raises(ValueError, match=r"features_a must have shape .* N >= 2"):
+    with pytest.raises(ValueError, match=r"features_a must have shape .* N of at least 2"):
         frechet_distance(good[:1], good)
     with pytest.raises(ValueError, match="features_b must have shape"):
         frechet_distance(good, good[:, 0])
-    with pytest.raises(ValueError, match=r"features_b must have shape .* F >= 1"):
+    with pytest.raises(ValueError, match=r"features_b must have shape .*no empty axis"):
         frechet_distance(good, good[:, :0])
     with pytest.raises(ValueError, match="same F, not 3 and 2"):
         frechet_distance(good, good[:, :2])

@@ -218,10 +218,9 @@ def test_what_is_no_tensor_of_pictures_is_refused_with_a_way_out(bad):
 )
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 def test_pictures_of_another_shape_are_refused(shape, dtype):
-    with pytest.raises(
-        ValueError, match=r"images must be at least 1 square colour picture \(N, 3, S, S\) .*image\[None\]"
-    ):
+    with pytest.raises(ValueError, match=r"images must have shape \(N, 3, S, S\) .* S of at least 32, not") as caught:
         read_factors(torch.zeros(shape, dtype=dtype))
+    assert ("image[None]" in str(caught.value)) == (len(shape) == 3)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +239,7 @@ def test_other_bad_arguments_are_named(small):
     for batch_size in (0, -1, 2.5, None):
         with pytest.raises(ValueError, match="batch_size must be a whole number of at least 1"):
             read_factors(small[:2], batch_size)
-    with pytest.raises(ValueError, match=r"others must be at least 2 square colour pictures .* not \(1, 3, 32, 32\)"):
+    with pytest.raises(ValueError, match=r"others must have shape .* N of at least 2.* not \(1, 3, 32, 32\)"):
         face_distance(small, small[:1])
 
 

@@ -491,11 +491,11 @@ def test_bad_sizes_and_styles_are_refused(draw):
     ("bad", "error", "words"),
     [
         ([0.5] * 14, TypeError, r"factors must .* not list\. faces.sample\(n\) draws some"),
-        (torch.zeros(2, 14, dtype=torch.long), TypeError, r"not torch.int64.*factors.float\(\)"),
-        (torch.zeros(2, 14, dtype=torch.complex64), TypeError, "not torch.complex64"),
-        (torch.zeros(14), ValueError, r"shape \(N, 14\).* not \(14,\)\. One portrait is factors\[:1\]"),
+        (torch.zeros(2, 14, dtype=torch.long), TypeError, r"not int64.*factors.float\(\)"),
+        (torch.zeros(2, 14, dtype=torch.complex64), TypeError, "not complex64"),
+        (torch.zeros(14), ValueError, r"shape \(N, 14\).* not \(14,\).* one portrait is factors\[:1\]"),
         (torch.zeros(2, 13), ValueError, r"shape \(N, 14\).* not \(2, 13\)"),
-        (torch.zeros(0, 14), ValueError, r"N at least 1.* not \(0, 14\)"),
+        (torch.zeros(0, 14), ValueError, r"no empty axis, not \(0, 14\)"),
         (torch.zeros(1, 2, 14), ValueError, r"not \(1, 2, 14\)"),
         (torch.full((1, 14), math.nan), ValueError, "skin = nan in row 0 is outside its range of 0 to 1"),
         (
@@ -524,7 +524,7 @@ def test_the_row_and_factor_out_of_range_are_named():
 @pytest.mark.parametrize(
     ("values", "error", "words"),
     [
-        ({"smiel": 1.0}, ValueError, "no factor 'smiel'. Did you mean 'smile'.*skin, hair_colour"),
+        ({"smiel": 1.0}, ValueError, "a factor must be one of skin, hair_colour.* not 'smiel'. Did you mean 'smile'"),
         ({"smile": 1.5}, ValueError, "smile = 1.5 in row 0 is outside its range of 0 to 1"),
         ({"smile": math.nan}, ValueError, "smile = nan"),
         ({"smile": torch.zeros(2)}, ValueError, r"smile has shape \(2,\), but there are 3 portraits.*shape \(3,\)"),

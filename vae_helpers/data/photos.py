@@ -10,6 +10,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
+from vae_helpers.checking import check_choice, check_flag, check_whole
 from vae_helpers.data.dataset import Dataset, Split
 
 
@@ -74,8 +75,7 @@ def photographs(split: str, colour: bool = True) -> dict[str, Tensor]:
         ValueError: an unknown split, or a colour that is not a truth value.
         FileNotFoundError: the installed scikit-image or scikit-learn lacks a photograph.
     """
-    if split not in SIZES:
-        raise ValueError(f"split must be one of {', '.join(SIZES)}, not {split!r}.")
+    check_choice(split, "split", SIZES)
     return {photo.name: _read(photo, colour) for photo in _chosen(colour) if photo.split == split}
 
 
@@ -93,10 +93,7 @@ def load_photos(size: int = 64, colour: bool = True, n: int = SIZES["train"]) ->
         ValueError: size, colour or n out of its domain, or more patches than there are.
         FileNotFoundError: as for `photographs`.
     """
-    if not isinstance(size, int) or not SMALLEST <= size <= LARGEST:
-        raise ValueError(f"size must be a whole number of pixels from {SMALLEST} to {LARGEST}, not {size!r}.")
-    if not isinstance(n, int) or n < 1:
-        raise ValueError(f"n must be a whole number of patches of at least 1, not {n!r}.")
+    size, n = check_whole(size, "size", SMALLEST, LARGEST), check_whole(n, "n")
     chosen = _chosen(colour)
     classes = tuple(photo.name for photo in chosen)
     splits = {
@@ -106,8 +103,7 @@ def load_photos(size: int = 64, colour: bool = True, n: int = SIZES["train"]) ->
 
 
 def _chosen(colour: bool) -> list[Photograph]:
-    if not isinstance(colour, bool):
-        raise ValueError(f"colour must be True or False (grey), not {colour!r}.")
+    colour = check_flag(colour, "colour", "False is grey.")
     return [photo for photo in PHOTOGRAPHS if photo.colour or not colour]
 
 

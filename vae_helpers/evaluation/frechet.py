@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from vae_helpers.images import kind_of
+from vae_helpers.checking import check_tensor
 
 
 def frechet_distance(features_a: Tensor, features_b: Tensor) -> float:
@@ -30,8 +30,8 @@ def frechet_distance(features_a: Tensor, features_b: Tensor) -> float:
         TypeError: not floating-point tensors.
         ValueError: not two axes, fewer than two rows, different F, NaN or infinity.
     """
-    for name, features in (("features_a", features_a), ("features_b", features_b)):
-        _check_features(features, name)
+    check_tensor(features_a, "features_a", "(N, F)", N=2)
+    check_tensor(features_b, "features_b", "(N, F)", N=2)
     if features_a.shape[1] != features_b.shape[1]:
         raise ValueError(
             f"features_a and features_b must have the same F, not {features_a.shape[1]} and {features_b.shape[1]}."
@@ -50,12 +50,3 @@ def _mean_and_root(features: Tensor) -> tuple[Tensor, Tensor]:
     mean = features.mean(0)
     centred = (features - mean) / math.sqrt(len(features) - 1)  # (N, F)
     return mean, torch.linalg.qr(centred, mode="r").R
-
-
-def _check_features(features: Tensor, name: str) -> None:
-    if not isinstance(features, Tensor) or not features.is_floating_point():
-        raise TypeError(f"{name} must be a floating-point tensor (N, F), not {kind_of(features)}.")
-    if features.dim() != 2 or len(features) < 2 or features.shape[1] < 1:
-        raise ValueError(f"{name} must have shape (N, F) with N >= 2 and F >= 1, not {tuple(features.shape)}.")
-    if not torch.isfinite(features).all():
-        raise ValueError(f"{name} holds {int((~torch.isfinite(features)).sum())} values that are NaN or infinite.")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from vae_helpers.images import check_floats, check_images
+from vae_helpers.images import check_images, check_pictures
 
 WINDOW_SIGMA = 1.5  # of SSIM's Gaussian window, in pixels
 WINDOW_RADIUS = 5  # 3.5 sigma, rounded: the window is 11 x 11
@@ -104,10 +104,8 @@ def _double(x: Tensor) -> Tensor:
 
 def _check_pair(x: Tensor, y: Tensor) -> None:
     for name, value in (("x", x), ("y", y)):
-        if isinstance(value, Tensor) and (value.dim() != 4 or 0 in value.shape):
-            raise ValueError(f"{name} must have shape (N, C, H, W) with no empty axis, not {tuple(value.shape)}.")
         stored = isinstance(value, Tensor) and value.dtype == torch.uint8
-        check_images(value, name) if stored else check_floats(value, name)
+        check_images(value, name) if stored else check_pictures(value, name)
     if x.dtype != y.dtype:
         raise TypeError(f"x and y must have the same type, not {x.dtype} and {y.dtype}. See vae_helpers.to_float.")
     if x.shape != y.shape:

@@ -18,8 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vae_helpers import checkpoints
+from vae_helpers.checking import check_shape, check_whole, kind_of
 from vae_helpers.evaluation.frechet import frechet_distance
-from vae_helpers.images import check_floats, kind_of, to_float
+from vae_helpers.images import check_floats, to_float
 from vae_helpers.rendering import faces
 
 SIZE = 32  # pixels of a side that the network sees
@@ -133,9 +134,7 @@ def to_reading_size(x: Tensor) -> Tensor:
 def _seen(images: Tensor, batch_size: int) -> Iterator[Tensor]:
     """The pictures as the network sees them, some at a time; they are checked at once."""
     _check_portraits(images)
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size must be a whole number of at least 1, not {batch_size!r}.")
-    batches = images.split(batch_size)
+    batches = images.split(check_whole(batch_size, "batch_size"))
     return (to_reading_size(to_float(x) if x.dtype == torch.uint8 else x.float()) for x in batches)
 
 
@@ -145,13 +144,7 @@ def _check_portraits(images: Tensor, name: str = "images", fewest: int = 1) -> N
             f"{name} must be a torch tensor (N, 3, S, S), uint8 or floats in [0, 1], not {kind_of(images)}. "
             "torch.from_numpy makes a tensor of an array, faces.render draws portraits."
         )
-    n, channels, height, width = images.shape if images.dim() == 4 else (0, 0, 0, 0)
-    if n < fewest or channels != 3 or height != width or height < SIZE:
-        raise ValueError(
-            f"{name} must be at least {fewest} square colour picture{'s' * (fewest > 1)} (N, 3, S, S) of at least "
-            f"{SIZE} pixels a side, not {tuple(images.shape)}: the network reads drawn portraits only. "
-            "A single picture (3, S, S) becomes a batch with image[None]."
-        )
+    check_shape(images, name, "(N, 3, S, S)", "The network reads drawn portraits only.", N=fewest, S=SIZE)
     if images.dtype != torch.uint8:
         check_floats(images, name)
 

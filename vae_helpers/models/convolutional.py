@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from vae_helpers.checking import check_whole, check_wholes
 from vae_helpers.distributions import GaussianLikelihood
 from vae_helpers.models.vae import VAE
 
@@ -26,7 +27,7 @@ class ConvEncoder(nn.Sequential):
 
     def __init__(self, image_shape: Sequence[int], outputs: int, width: int = 64, hidden: int = 256):
         channels, places, doublings = _check_shape(image_shape)
-        _check_counts(outputs=outputs, width=width, hidden=hidden)
+        outputs, width, hidden = _counts(outputs=outputs, width=width, hidden=hidden)
         stages = [width, *[2 * width] * (doublings + 1)]
         layers: list[nn.Module] = [nn.PixelUnshuffle(2)]  # (N, 4 C, S/2, S/2): all pixels, at a quarter of the places
         for c_in, c_out in zip([4 * channels, *stages], stages, strict=False):
@@ -75,7 +76,7 @@ class PaletteDecoder(nn.Module):
     ):
         super().__init__()
         channels, _, _ = _check_shape(image_shape)
-        _check_counts(latent_dim=latent_dim, colours=colours)
+        latent_dim, colours = _counts(latent_dim=latent_dim, colours=colours)
         self.to_colours = nn.Sequential(nn.Linear(latent_dim, channels * colours), nn.Unflatten(1, (-1, colours)))
         self.to_shares = _grow(image_shape, latent_dim, width, hidden, channels_out=colours)
 
@@ -116,7 +117,7 @@ def conv_vae(
     Raises:
         ValueError: a shape that this does not divide, or a number below one.
     """
-    _check_counts(latent_dim=latent_dim)
+    latent_dim = check_whole(latent_dim, "latent_dim")
     encoder = ConvEncoder(image_shape, 2 * latent_dim, width, hidden)
     if colours is None:
         decoder: nn.Module = ConvDecoder(image_shape, latent_dim, width, hidden)
@@ -128,7 +129,7 @@ def conv_vae(
 def _grow(image_shape: Sequence[int], latent_dim: int, width: int, hidden: int, channels_out: int) -> nn.Sequential:
     """Layers (N, D) -> (N, channels_out, S, S)."""
     _, places, doublings = _check_shape(image_shape)
-    _check_counts(latent_dim=latent_dim, width=width, hidden=hidden)
+    latent_dim, width, hidden = _counts(latent_dim=latent_dim, width=width, hidden=hidden)
     layers: list[nn.Module] = [nn.Linear(latent_dim, hidden), nn.SiLU(), nn.Linear(hidden, width * places**2)]
     layers += [nn.Unflatten(1, (width, places, places)), nn.SiLU()]
     for _ in range(doublings):
@@ -140,10 +141,8 @@ def _grow(image_shape: Sequence[int], latent_dim: int, width: int, hidden: int, 
 
 def _check_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
     """C, the places of a side at which the decoder starts, and how often these are doubled before it paints."""
-    shape = tuple(image_shape) if isinstance(image_shape, Sequence) else image_shape
-    if not isinstance(shape, tuple) or len(shape) != 3 or not all(isinstance(n, int) and n >= 1 for n in shape):
-        raise ValueError(f"image_shape must be (C, S, S), not {shape!r}. The shape of one image is images.shape[1:].")
-    channels, height, width = shape
+    cure = "The shape of one image is images.shape[1:]."
+    shape = channels, height, width = check_wholes(image_shape, "image_shape", "(C, S, S)", cure=cure)
     places, doublings = height // PATCH, 0
     while places > COARSEST and places % 2 == 0:
         places, doublings = places // 2, doublings + 1
@@ -155,7 +154,5 @@ def _check_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
     return channels, places, doublings
 
 
-def _check_counts(**counts: int) -> None:
-    for name, value in counts.items():
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}.")
+def _counts(**counts: int) -> Iterator[int]:
+    return (check_whole(value, name) for name, value in counts.items())

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import math
 from collections.abc import Sequence
 
 import torch
@@ -18,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vae_helpers import checkpoints
-from vae_helpers.images import kind_of
+from vae_helpers.checking import check_tensor, check_whole, check_wholes, is_number, shown
 
 WEIGHTS = "denoiser.safetensors"
 SHIPPED_WIDTHS = (40, 64, 64, 64)
@@ -35,10 +34,7 @@ class ResidualDenoiser(nn.Module):
 
     def __init__(self, channels: int = 1, widths: Sequence[int] = (32, 48, 64)):
         super().__init__()
-        if not isinstance(channels, int) or channels < 1:
-            raise ValueError(f"channels must be a whole number of at least 1, not {channels!r}.")
-        if not widths or not all(isinstance(width, int) and width >= 1 for width in widths):
-            raise ValueError(f"widths must be whole numbers of at least 1, one for each level, not {widths!r}.")
+        channels, widths = check_whole(channels, "channels"), check_wholes(widths, "widths")
         self.channels, self.step = channels, 2 ** len(widths)  # sides are made multiples of `step`
         steps = list(itertools.pairwise(widths))
         self.enter = nn.Conv2d(4 * channels + 1, widths[0], 3, padding=1)
@@ -80,15 +76,8 @@ class ResidualDenoiser(nn.Module):
 
     def _checked(self, y: Tensor, sigma: Tensor | float) -> Tensor:
         """Sigma as (N, 1, 1, 1) or (1, 1, 1, 1) beside y."""
-        if not isinstance(y, Tensor) or not y.is_floating_point():
-            raise TypeError(f"y must be a floating-point tensor (N, C, H, W), not {kind_of(y)}. See to_float.")
-        if y.dim() != 4 or y.shape[1] != self.channels or 0 in y.shape:
-            raise ValueError(
-                f"y must have shape (N, {self.channels}, H, W) for this network, not {tuple(y.shape)}. "
-                "A grey network takes a colour picture as three grey ones: y.flatten(0, 1)[:, None]."
-            )
-        if not torch.isfinite(y).all():
-            raise ValueError(f"y holds {int((~torch.isfinite(y)).sum())} values that are NaN or infinite.")
+        grey = "A grey network takes a colour picture as three grey ones: y.flatten(0, 1)[:, None]."
+        check_tensor(y, "y", f"(N, {self.channels}, H, W)", grey if self.channels == 1 else "")
         sigma = torch.as_tensor(sigma, device=y.device, dtype=torch.float32)
         if sigma.dim() > 1 or len(sigma.reshape(-1)) not in (1, len(y)):
             raise ValueError(f"sigma must be a number or have shape ({len(y)},), not {tuple(sigma.shape)}.")
@@ -111,9 +100,9 @@ def denoising_error(
     Returns:
         "loss": (B,), summed over pixels and channels.
     """
-    low, high = sigma if isinstance(sigma, tuple) else (sigma, sigma)
-    if not (0 <= low <= high and math.isfinite(high)):
-        raise ValueError(f"sigma must be a number of at least 0, or a range (low, high) of such, not {sigma!r}.")
+    low, high = sigma if isinstance(sigma, tuple) and len(sigma) == 2 else (sigma, sigma)
+    if not (is_number(low) and is_number(high) and 0 <= low <= high):
+        raise ValueError(f"sigma must be a number of at least 0, or a range (low, high) of such, not {shown(sigma)}.")
     levels = low + (high - low) * torch.rand(len(x), device=x.device)  # (B,)
     y = x + levels[:, None, None, None] * torch.randn_like(x)
     return {"loss": (model(y, levels) - x).square().flatten(1).sum(1)}

@@ -7,6 +7,8 @@ from itertools import pairwise
 
 from torch import nn
 
+from vae_helpers.checking import check_wholes
+
 
 def mlp(sizes: Sequence[int]) -> nn.Sequential:
     """Linear layers of these sizes with SiLU between them: `mlp([64, 256, 2])` maps (N, 64) to (N, 2).
@@ -14,9 +16,7 @@ def mlp(sizes: Sequence[int]) -> nn.Sequential:
     Raises:
         ValueError: fewer than two sizes, or one below 1.
     """
-    if len(sizes) < 2 or min(sizes) < 1:
-        raise ValueError(f"sizes must be at least two whole numbers of at least 1, not {list(sizes)}.")
     layers: list[nn.Module] = []
-    for n_in, n_out in pairwise(sizes):
+    for n_in, n_out in pairwise(check_wholes(sizes, "sizes", fewest=2)):
         layers += [nn.Linear(n_in, n_out), nn.SiLU()]
     return nn.Sequential(*layers[:-1])  # no activation after the last

@@ -15,7 +15,6 @@ the neck, with the origin between the eyes. Everything works on a batch at a tim
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from vae_helpers.checking import check_choice, check_floating, check_seed, check_shape, check_whole
 
 
 class Factor(NamedTuple):
@@ -108,8 +109,7 @@ def sample(n: int, seed: int = 0) -> Tensor:
     Raises:
         ValueError: n or seed is no whole number, or out of its range.
     """
-    _check_whole("n", n, 1)
-    _check_whole("seed", seed, 0, 2**63 - 1)
+    n, seed = check_whole(n, "n"), check_seed(seed)
     factors = torch.rand(n, len(FACTORS), generator=torch.Generator().manual_seed(seed), device="cpu")
     glasses = NAMES.index("glasses")
     factors[:, glasses] = (factors[:, glasses] < SHARE_WITH_GLASSES).float()
@@ -144,11 +144,7 @@ def changed(factors: Tensor, **values: float | Tensor) -> Tensor:
 
 def index(name: str) -> int:
     """The column of a factor."""
-    if name not in NAMES:
-        guess = difflib.get_close_matches(str(name), NAMES, n=1)
-        hint = f" Did you mean {guess[0]!r}?" if guess else ""
-        raise ValueError(f"there is no factor {name!r}.{hint} The factors are: {', '.join(NAMES)}.")
-    return NAMES.index(name)
+    return NAMES.index(check_choice(name, "a factor", NAMES))
 
 
 def check_factors(factors: Tensor) -> Tensor:
@@ -200,33 +196,15 @@ def ranges(like: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _check_form(factors: Tensor) -> Tensor:
-    if not isinstance(factors, Tensor) or not factors.is_floating_point():
-        kind = factors.dtype if isinstance(factors, Tensor) else type(factors).__name__
-        raise TypeError(
-            f"factors must be a tensor of floating-point numbers, not {kind}. faces.sample(n) draws some; "
-            "factors.float() converts whole numbers."
-        )
-    if factors.dim() != 2 or factors.shape[1] != len(FACTORS) or len(factors) == 0:
-        raise ValueError(
-            f"factors must have shape (N, {len(FACTORS)}), N at least 1, a column for each of {', '.join(NAMES)}; "
-            f"not {tuple(factors.shape)}. One portrait is factors[:1]."
-        )
-    return factors
-
-
-def _check_whole(name: str, value: int, low: int, high: int | None = None) -> None:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or value < low or (high is not None and value > high):
-        span = f"from {low} to {high}" if high is not None else f"of at least {low}"
-        raise ValueError(f"{name} must be a whole number {span}, not {value!r}.")
+    check_floating(factors, "factors", cure="faces.sample(n) draws some; factors.float() converts whole numbers.")
+    columns = f"There is a column for each of {', '.join(NAMES)}; one portrait is factors[:1]."
+    return check_shape(factors, "factors", f"(N, {len(FACTORS)})", columns)
 
 
 def _in_chunks(draw: Callable[[Tensor, int, str], Tensor], factors: Tensor, size: int, style: str) -> list[Tensor]:
     """`draw` of some portraits at a time, which bounds the memory, on as many threads as torch may use."""
     check_factors(factors)
-    _check_whole("size", size, SMALLEST, LARGEST)
-    if not isinstance(style, str) or style not in STYLES:
-        raise ValueError(f"style must be one of {', '.join(STYLES)}, not {style!r}.")
+    size, style = check_whole(size, "size", SMALLEST, LARGEST), check_choice(style, "style", STYLES)
     chunks = factors.detach().float().split(max(1, PIXELS_AT_A_TIME.get(factors.device.type, 2**18) // size**2))
     threads = torch.get_num_threads() if factors.device.type == "cpu" else 1
     if threads == 1 or len(chunks) == 1:
