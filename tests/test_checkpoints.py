@@ -1,6 +1,8 @@
 """Model files: what is written is read back, and nothing else is ever let in."""
 
+import errno
 import json
+import math
 import os
 import pickle
 import random
@@ -14,6 +16,7 @@ from torch import nn
 
 from vae_helpers import checkpoints
 from vae_helpers.checkpoints import CheckpointError
+from vae_helpers.training import History
 
 
 def model(width=3, seed=0):
@@ -112,6 +115,42 @@ def test_mutated_files_are_refused_or_say_the_same(tmp_path, n):
             refusals += 1
         assert same(weights(target), good)
     assert refusals > 0.9 * n  # a changed letter of the notes is harmless; of anything else it is not
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path):
+    refused(tmp_path, "is a folder, not a file")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, "/dev/zero"):  # a pipe would be waited for; zeros never end
+        refused(path, f"{path} is a device or a pipe")
+    with pytest.raises(IsADirectoryError, match=str(tmp_path)):
+        checkpoints.save(tmp_path, model())
+
+
+def test_a_file_in_a_folders_place_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match=r"file/m\.safetensors"):
+        checkpoints.save(tmp_path / "file" / "m.safetensors", model())
+    with pytest.raises(FileNotFoundError, match="there is no checkpoint"):
+        checkpoints.load(tmp_path / "file" / "m.safetensors", model())
+
+
+def test_a_file_that_may_not_be_read_says_so(tmp_path, monkeypatch):
+    path = checkpoints.save(tmp_path / "m.safetensors", model())
+
+    def forbidden(self, *_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(type(path), "open", forbidden)  # root may read everything
+    with pytest.raises(PermissionError, match=r"m\.safetensors"):
+        checkpoints.load(path, model())
+
+
+def test_notes_that_are_not_finite_come_back(tmp_path):
+    record = History(step=[1], train={"loss": [math.nan]}, validation_step=[1], validation={"loss": [-math.inf]})
+    path = checkpoints.save(tmp_path / "m.safetensors", model(), history=record.to_dict())
+    back = History.from_dict(checkpoints.load(path, model())["history"])
+    assert math.isnan(back.train["loss"][0]) and back.validation == {"loss": [-math.inf]}
 
 
 def test_a_note_that_is_not_plain_leaves_the_old_file(tmp_path):

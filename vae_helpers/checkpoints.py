@@ -1,16 +1,16 @@
 """Model files: safetensors, never pickle, so that opening one cannot run code.
 
 A file carries, besides the tensors, a header: format, the model's class, notes (plain JSON) and a SHA-256 digest of
-the tensors. It is written to a temporary file first and then moved into place, so a file is never half written; it
-is read and checked whole before a model is touched.
+the tensors. It is never half written (`vae_helpers.writing`), and it is read and checked whole before a model is
+touched.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -18,6 +18,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from vae_helpers.writing import write_whole
 
 FORMAT = "vae_helpers/1"
 
@@ -37,6 +39,7 @@ def save(path: str | os.PathLike, model: nn.Module, **notes: Any) -> Path:
         the path.
     Raises:
         TypeError: a note that JSON cannot hold.
+        OSError: the file cannot be written; one that was there is as it was.
     """
     return write(path, model.state_dict(), kind=type(model).__name__, notes=notes)
 
@@ -48,6 +51,7 @@ def load(path: str | os.PathLike, model: nn.Module) -> dict[str, Any]:
         the notes.
     Raises:
         FileNotFoundError: no such file.
+        OSError: the file cannot be read.
         CheckpointError: not a checkpoint, damaged, or of another model; the model is as it was.
     """
     tensors, kind, notes = read(path)
@@ -60,25 +64,14 @@ def write(path: str | os.PathLike, tensors: dict[str, Tensor], kind: str, notes:
     """Write named tensors and notes to `path`, atomically. See `save`."""
     from safetensors.torch import save as to_bytes
 
-    path = Path(path)
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     try:
         header = {"format": FORMAT, "kind": kind, "notes": json.dumps(notes), "digest": digest(tensors)}
     except TypeError as error:
         raise TypeError(f"notes must be plain values that JSON can hold: {error}.") from error
-    content = to_bytes(tensors, metadata=header)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return path
+    with contextlib.suppress(FileExistsError):  # a file in a folder's place: the writing says so
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    return write_whole(path, to_bytes(tensors, metadata=header))
 
 
 def read(path: str | os.PathLike) -> tuple[dict[str, Tensor], str, dict[str, Any]]:
@@ -86,9 +79,13 @@ def read(path: str | os.PathLike) -> tuple[dict[str, Tensor], str, dict[str, Any
     from safetensors import safe_open
 
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no checkpoint {path}. Check the name, or train and save the model first.")
     cure = "Use a file written by vae_helpers.checkpoints.save, or save the model again."
+    if not path.exists():
+        raise FileNotFoundError(f"there is no checkpoint {path}. Check the name, or train and save the model first.")
+    if not path.is_file():  # a pipe would be waited for, /dev/zero never ends
+        raise CheckpointError(f"{path} is {'a folder' if path.is_dir() else 'a device or a pipe'}, not a file. {cure}")
+    with path.open("rb"):  # without permission to read it, this is the error that says so
+        pass
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}

@@ -17,6 +17,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from vae_helpers.writing import write_whole
+
 
 def explore(draw: Callable[..., Figure], *, save: str | None = None, **controls: Any) -> Any:
     """Controls above a picture; show it as the last line of a cell.
@@ -59,7 +61,7 @@ def explore(draw: Callable[..., Figure], *, save: str | None = None, **controls:
     def write(_: Any) -> None:
         try:
             path = _unused(Path(save))
-            path.write_bytes(picture.value)
+            write_whole(path, picture.value)
             message.value = f'<p role="status">saved as {html.escape(str(path))}</p>'
         except Exception as error:
             message.value = _alert(error)

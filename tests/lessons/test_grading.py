@@ -244,3 +244,15 @@ def test_the_exercises_of_a_notebook_are_found_without_running_it(tmp_path):
 def test_grading_starts_from_a_process_that_needs_no_torch():
     code = "import sys, vae_helpers.lessons.grading; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=HERE.parents[1], env=os.environ).returncode == 0
+
+
+def test_a_table_that_cannot_be_written_was_printed_before(tmp_path, monkeypatch, capsys):
+    def full(path, content):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(grading, "write_whole", full)
+    monkeypatch.setattr(grading, "_run_all", lambda folder, jobs, timeout: {path: grading.Run() for _, path in jobs})
+    (tmp_path / "ada.ipynb").touch()
+    with pytest.raises(grading.GradingError, match=r"stands above; it cannot be written .* No space left on device"):
+        grading.grade(tmp_path, output=tmp_path / "grades.csv")
+    assert "ada" in capsys.readouterr().out

@@ -11,6 +11,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import csv
+import io
 import json
 import os
 import re
@@ -24,6 +25,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from vae_helpers.writing import write_whole
 
 RUNNER = Path(__file__).with_name("run_submission.py")
 TIMEOUT = 600.0  # seconds per notebook
@@ -72,8 +75,9 @@ def grade(folder: str | Path, timeout: float = TIMEOUT, output: str | Path = "gr
     print(f"{len(handed_in)} students, {len(jobs)} notebooks, at most {timeout:g} s each, {AT_ONCE} at a time.")
     runs = _run_all(folder, jobs, timeout)
     rows = _table(handed_in, runs)
+    print(f"\n{_readable(rows)}\n")
     _write(output, rows)
-    print(f"\n{_readable(rows)}\n\nWritten to {output}.")
+    print(f"Written to {output}.")
     return rows
 
 
@@ -327,13 +331,15 @@ def _check_writable(output: Path) -> None:
 
 def _write(output: Path, rows: list[dict[str, str]]) -> None:
     """Write the table; a cell that a spreadsheet would take for a formula is marked as text."""
-    with output.open("w", newline="", encoding="utf-8-sig") as file:  # the signature tells Excel that it is UTF-8
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        for row in rows:
-            writer.writerow(
-                {key: f"'{text}" if text[:1] in ("=", "+", "-", "@") else text for key, text in row.items()}
-            )
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, fieldnames=list(rows[0]))
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: f"'{text}" if text[:1] in ("=", "+", "-", "@") else text for key, text in row.items()})
+    try:
+        write_whole(output, table.getvalue().encode("utf-8-sig"))  # the signature tells Excel that it is UTF-8
+    except OSError as error:
+        raise GradingError(f"The table stands above; it cannot be written to {output}: {error.strerror}.") from error
 
 
 def _readable(rows: list[dict[str, str]]) -> str:

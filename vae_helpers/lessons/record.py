@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from vae_helpers.lessons.definition import ID
 from vae_helpers.lessons.registry import exercises_of, lesson_numbers
+from vae_helpers.writing import write_whole
 
 NAME = "progress.json"
 EMPTY = {"solved": False, "attempts": 0, "hints": 0, "solution": False}
@@ -98,9 +98,13 @@ def _keep(id: str, entry: dict[str, Any]) -> None:
         return
     entries = _merged(_memory, _read(path))  # read again: another notebook may have written since
     try:
-        _write(path, entries)
+        write_whole(path, _text(entries))
     except OSError as error:
         _say_once(f"Your progress cannot be written to {path} ({error.strerror}): it is kept while this kernel runs.")
+
+
+def _text(entries: dict[str, dict[str, Any]]) -> bytes:
+    return (json.dumps({"version": 1, "exercises": entries}, indent=1) + "\n").encode()
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
@@ -131,19 +135,6 @@ def _set_aside(path: Path) -> None:
         _say_once(f"{path} is not a record of progress: it was renamed to {aside.name} and a new one is begun.")
     except OSError:
         _say_once(f"{path} is not a record of progress and cannot be renamed: progress is kept in memory.")
-
-
-def _write(path: Path, entries: dict[str, dict[str, Any]]) -> None:
-    """Write all or nothing: a reader never sees half a file, and a full disk leaves the old one."""
-    text = json.dumps({"version": 1, "exercises": entries}, indent=1) + "\n"
-    handle, temporary = tempfile.mkstemp(prefix=path.name, suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _say_once(message: str) -> None:
