@@ -1,4 +1,4 @@
-"""Arguments checked at the door, so that a mistake is named where it was made.
+"""Arguments checked at the door, so that a mistake is named where it was made: `size = checking.whole(size, "size")`.
 
 Each check returns its argument (numbers as Python's own) if that will do. If not, the error names the argument, says
 what it must be and what it is, and ends in a cure where the caller knows one.
@@ -20,32 +20,31 @@ from torch import Tensor
 LARGEST_SEED = 2**63 - 1
 
 
-def check_whole(value: Any, name: str, low: int = 1, high: int | None = None, cure: str = "") -> int:
+def whole(value: Any, name: str, low: int = 1, high: int | None = None, cure: str = "") -> int:
     """A whole number from `low` to `high`; NumPy's will do, True and 2.0 will not."""
-    whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not whole or value < low or (high is not None and value > high):
+    if not _is_whole(value) or value < low or (high is not None and value > high):
         span = f"of at least {low}" if high is None else f"from {low} to {high}"
         raise ValueError(_sentences(f"{name} must be a whole number {span}, not {shown(value)}.", cure))
     return int(value)
 
 
-def check_wholes(values: Any, name: str, shape: str = "", fewest: int = 1, cure: str = "") -> tuple[int, ...]:
-    """Whole numbers of at least 1: as many as `shape` has letters, such as "(C, H, W)", or `fewest` and more."""
-    count = len(re.findall(r"\w+", shape))
-    numbers = tuple(values) if isinstance(values, Sequence) else ()
-    whole = all(isinstance(n, Integral) and not isinstance(n, bool) and n >= 1 for n in numbers)
-    if not (isinstance(values, Sequence) and whole and (len(numbers) == count if shape else len(numbers) >= fewest)):
-        form = shape or f"a sequence of at least {fewest}"
-        raise ValueError(_sentences(f"{name} must be {form}, whole numbers of at least 1, not {shown(values)}.", cure))
-    return tuple(map(int, numbers))
+def wholes(values: Any, name: str, form: str = "", fewest: int = 1, cure: str = "") -> tuple[int, ...]:
+    """Whole numbers of at least 1: as many as `form` has letters, such as "(C, H, W)", or `fewest` and more."""
+    fits = isinstance(values, Sequence) and all(_is_whole(n) and n >= 1 for n in values)
+    if not fits or (len(values) != len(re.findall(r"\w+", form)) if form else len(values) < fewest):
+        wanted = form or f"a sequence of at least {fewest}"
+        raise ValueError(
+            _sentences(f"{name} must be {wanted}, whole numbers of at least 1, not {shown(values)}.", cure)
+        )
+    return tuple(map(int, values))
 
 
-def check_seed(seed: Any, cure: str = "") -> int:
+def seed(value: Any, cure: str = "") -> int:
     """What torch's generators take as a seed."""
-    return check_whole(seed, "seed", 0, LARGEST_SEED, cure)
+    return whole(value, "seed", 0, LARGEST_SEED, cure)
 
 
-def check_number(value: Any, name: str, low: float = -math.inf, high: float = math.inf, cure: str = "") -> float:
+def number(value: Any, name: str, low: float = -math.inf, high: float = math.inf, cure: str = "") -> float:
     """A finite number from `low` to `high`."""
     if not is_number(value) or not low <= value <= high:
         least = "" if math.isinf(low) else f" of at least {low}"
@@ -54,7 +53,7 @@ def check_number(value: Any, name: str, low: float = -math.inf, high: float = ma
     return float(value)
 
 
-def check_positive(value: Any, name: str, cure: str = "") -> float:
+def positive(value: Any, name: str, cure: str = "") -> float:
     """A finite number above 0."""
     if not is_number(value) or not value > 0:
         raise ValueError(_sentences(f"{name} must be a positive number, not {shown(value)}.", cure))
@@ -69,45 +68,45 @@ def is_number(value: Any) -> bool:
         return False
 
 
-def check_flag(value: Any, name: str, cure: str = "") -> bool:
+def flag(value: Any, name: str, cure: str = "") -> bool:
     """True or False; not 1, "yes" or None."""
     if not isinstance(value, bool | np.bool_):
         raise ValueError(_sentences(f"{name} must be True or False, not {shown(value)}.", cure))
     return bool(value)
 
 
-def check_choice(value: Any, name: str, choices: Collection[str]) -> str:
-    """One of some names; a misspelt one is guessed."""
+def choice(value: Any, name: str, choices: Collection[str]) -> str:
+    """One of some names; what a misspelt one may have meant is guessed."""
     if not isinstance(value, str) or value not in choices:
-        guess = difflib.get_close_matches(str(value), choices, n=1) if isinstance(value, str) else []
+        guess = difflib.get_close_matches(value, choices, n=1) if isinstance(value, str) else []
         hint = f"Did you mean {guess[0]!r}?" if guess else ""
         raise ValueError(_sentences(f"{name} must be one of {', '.join(choices)}, not {shown(value)}.", hint))
     return value
 
 
-def check_tensor(x: Any, name: str, shape: str, cure: str = "", **least: int) -> Tensor:
-    """A tensor of finite floating-point numbers; `shape` and `least` as for `check_shape`."""
-    check_floating(x, name, f" {shape}", cure)
-    check_shape(x, name, shape, cure, **least)
-    return check_finite(x, name)
+def tensor(x: Any, name: str, form: str, cure: str = "", **least: int) -> Tensor:
+    """A tensor of finite floating-point numbers; `form` and `least` as for `shape`."""
+    floating(x, name, form, cure)
+    return finite(shape(x, name, form, cure, **least), name)
 
 
-def check_floating(x: Any, name: str, form: str = "", cure: str = "") -> Tensor:
+def floating(x: Any, name: str, form: str = "", cure: str = "") -> Tensor:
     """A tensor of floating-point numbers; `form` says in the message what else it must be."""
     if not isinstance(x, Tensor) or not x.is_floating_point():
-        raise TypeError(_sentences(f"{name} must be a floating-point tensor{form}, not {kind_of(x)}.", cure))
+        wanted = f"a floating-point tensor {form}".rstrip()
+        raise TypeError(_sentences(f"{name} must be {wanted}, not {kind_of(x)}.", cure))
     return x
 
 
-def check_shape(x: Tensor, name: str, shape: str, cure: str = "", **least: int) -> Tensor:
+def shape(x: Any, name: str, form: str, cure: str = "", **least: int) -> Tensor:
     """A tensor of a shape such as "(N, 3, S, S)": a letter is the same number wherever it stands, and never 0.
 
     Args:
         least: the smallest number that a letter may be, such as S=32.
     """
     if not isinstance(x, Tensor):
-        raise TypeError(_sentences(f"{name} must be a torch tensor {shape}, not {kind_of(x)}.", cure))
-    axes = re.findall(r"\w+", shape)
+        raise TypeError(_sentences(f"{name} must be a torch tensor {form}, not {kind_of(x)}.", cure))
+    axes = re.findall(r"\w+", form)
     extents = dict(zip(axes, x.shape, strict=False))
     if x.dim() != len(axes) or any(
         n != (int(axis) if axis.isdigit() else extents[axis]) or n < least.get(axis, 1)
@@ -117,28 +116,25 @@ def check_shape(x: Tensor, name: str, shape: str, cure: str = "", **least: int) 
             f", {' and '.join(axis for axis in least if least[axis] == limit)} of at least {limit}"
             for limit in dict.fromkeys(least.values())
         )
-        text = f"{name} must have shape {shape} with no empty axis{limits}, not {tuple(x.shape)}."
+        text = f"{name} must have shape {form} with no empty axis{limits}, not {tuple(x.shape)}."
         batch = "A single image (C, H, W) becomes a batch with image[None]." if (x.dim(), len(axes)) == (3, 4) else ""
         raise ValueError(_sentences(text, batch, cure))
     return x
 
 
-def check_finite(x: Tensor, name: str) -> Tensor:
+def finite(x: Tensor, name: str) -> Tensor:
     """A tensor without NaN and infinity."""
-    finite = torch.isfinite(x)
-    if not finite.all():
-        raise ValueError(f"{name} holds {int((~finite).sum())} values that are NaN or infinite.")
+    fine = torch.isfinite(x)
+    if not fine.all():
+        raise ValueError(f"{name} holds {int((~fine).sum())} values that are NaN or infinite.")
     return x
 
 
-def check_unit(x: Tensor, name: str) -> Tensor:
+def unit(x: Tensor, name: str) -> Tensor:
     """A tensor of numbers within [0, 1], but for rounding (1e-6)."""
-    if x.numel():
-        low, high = x.min().item(), x.max().item()
-        if not -1e-6 <= low <= high <= 1 + 1e-6:
-            raise ValueError(
-                f"{name} must lie in [0, 1], but runs from {low:.3g} to {high:.3g}. Divide or clip it first."
-            )
+    low, high = (x.min().item(), x.max().item()) if x.numel() else (0, 1)
+    if not -1e-6 <= low <= high <= 1 + 1e-6:
+        raise ValueError(f"{name} must lie in [0, 1], but runs from {low:.3g} to {high:.3g}. Divide or clip it first.")
     return x
 
 
@@ -156,6 +152,10 @@ def shown(value: object) -> str:
     except Exception:  # such as a whole number of more digits than Python writes out
         return f"a {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _sentences(*sentences: str) -> str:

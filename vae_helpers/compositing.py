@@ -15,16 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Independent
 
-from vae_helpers.checking import (
-    check_choice,
-    check_number,
-    check_positive,
-    check_seed,
-    check_tensor,
-    check_unit,
-    check_whole,
-    shown,
-)
+from vae_helpers import checking
 from vae_helpers.distributions import diagonal_gaussian, kl_to_standard_normal
 from vae_helpers.evaluation.reader import to_unit
 from vae_helpers.images import check_pictures
@@ -89,7 +80,7 @@ def feather(mask: Tensor, radius: float) -> Tensor:
     """
     check_pictures(mask, "mask", "(N, 1, H, W)")
     shorter = min(mask.shape[2:])
-    radius = check_number(radius, "radius", 0, shorter, "It counts pixels, at most those of the shorter side.")
+    radius = checking.number(radius, "radius", 0, shorter, "It counts pixels, at most those of the shorter side.")
     reach = int(radius)
     steps = torch.arange(-reach, reach + 1, dtype=mask.dtype, device=mask.device)
     weights = radius + 1 - steps.abs()
@@ -122,12 +113,12 @@ def poisson_blend(source: Tensor, target: Tensor, mask: Tensor, guidance: str = 
     Raises:
         ValueError: also where a mask covers a whole picture, so that no target pixel holds the result.
     """
-    check_tensor(source, "source", "(N, C, H, W)")
-    check_tensor(target, "target", "(N, C, H, W)")
+    checking.tensor(source, "source", "(N, C, H, W)")
+    checking.tensor(target, "target", "(N, C, H, W)")
     if source.shape[1] != target.shape[1]:
         raise ValueError(f"source has {source.shape[1]} channels and target {target.shape[1]}: give both the same.")
     _check_sizes(source, target, "source", "target")
-    check_choice(guidance, "guidance", GUIDANCE)
+    checking.choice(guidance, "guidance", GUIDANCE)
     n = max(len(source), len(target))
     inside = _inside(mask, n, target)
     whole = inside.flatten(1).all(1)
@@ -152,7 +143,7 @@ def fill_smoothly(pictures: Tensor, hole: Tensor) -> Tensor:
         pictures: (N, C, H, W).
         hole: (N, 1, H, W) or (1, 1, H, W), bool or in [0, 1]; what is above 1/2 is filled.
     """
-    check_tensor(pictures, "pictures", "(N, C, H, W)")
+    checking.tensor(pictures, "pictures", "(N, C, H, W)")
     _inside(hole, len(pictures), pictures, name="hole")
     return poisson_blend(torch.zeros_like(pictures), pictures, hole)
 
@@ -214,7 +205,7 @@ def align(pictures: Tensor, factors_from: Tensor, factors_to: Tensor) -> Tensor:
     Returns:
         (N, C, H, W); beyond the old picture's border its outermost pixels are repeated.
     """
-    check_tensor(pictures, "pictures", "(N, C, S, S)", "Drawn portraits are square.")
+    checking.tensor(pictures, "pictures", "(N, C, S, S)", "Drawn portraits are square.")
     width = pictures.shape[3]
     for name, factors in (("factors_from", factors_from), ("factors_to", factors_to)):
         faces.check_factors(factors)
@@ -275,11 +266,11 @@ def infer_code(
         ValueError: also where the masks choose no pixel at all for some composite.
     """
     sources, weights = _check_sources(pictures, masks)
-    steps, batch_size = check_whole(steps, "steps"), check_whole(batch_size, "batch_size")
-    learning_rate, seed = check_positive(learning_rate, "learning_rate"), check_seed(seed)
+    steps, batch_size = checking.whole(steps, "steps"), checking.whole(batch_size, "batch_size")
+    learning_rate, seed = checking.positive(learning_rate, "learning_rate"), checking.seed(seed)
     if start is None:
         start = _pasted(sources, weights)
-    check_tensor(start, "start", "(N, C, H, W)")
+    checking.tensor(start, "start", "(N, C, H, W)")
     if start.shape != sources[0].shape:
         raise ValueError(
             f"start has shape {tuple(start.shape)}, the pictures {tuple(sources[0].shape)}: give equal ones."
@@ -380,14 +371,14 @@ def fit_attributes(codes: Tensor, factors: Tensor, features: str = "products", r
     Raises:
         ValueError: also with fewer than two portraits, or features that a ridge of 0 cannot determine.
     """
-    check_tensor(codes, "codes", "(N, D)")
+    checking.tensor(codes, "codes", "(N, D)")
     faces.check_factors(factors)
     if len(codes) != len(factors) or len(codes) < 2:
         raise ValueError(
             f"codes has {len(codes)} rows, factors {len(factors)}: give two or more of each, equally many."
         )
-    check_choice(features, "features", FEATURES)
-    ridge = check_number(ridge, "ridge", 0)
+    checking.choice(features, "features", FEATURES)
+    ridge = checking.number(ridge, "ridge", 0)
     describe = {"linear": _linear, "knots": _knots, "products": _products}[features]
     x, y = describe(factors.detach().cpu().double()), codes.detach().cpu().double()
     x_mean, y_mean = x.mean(0), y.mean(0)
@@ -424,8 +415,10 @@ def _products(factors: Tensor) -> Tensor:
 
 
 def _check_rgba(x: Tensor, name: str) -> None:
-    check_tensor(x, name, "(N, 4, H, W)", "The channels are red, green, blue, alpha: torch.cat([picture, alpha], 1).")
-    check_unit(x[:, 3], f"the alpha of {name}")
+    checking.tensor(
+        x, name, "(N, 4, H, W)", "The channels are red, green, blue, alpha: torch.cat([picture, alpha], 1)."
+    )
+    checking.unit(x[:, 3], f"the alpha of {name}")
 
 
 def _check_sizes(a: Tensor, b: Tensor, name_a: str, name_b: str) -> None:
@@ -458,11 +451,11 @@ def _check_sources(pictures: Sequence[Tensor], masks: Sequence[Tensor]) -> tuple
     """The sources and their masks (N, 1, H, W), all of the same size."""
     for name, value in (("pictures", pictures), ("masks", masks)):
         if isinstance(value, Tensor) or not isinstance(value, Sequence):
-            raise TypeError(f"{name} must be a list with one tensor for each source, not {shown(value)}.")
+            raise TypeError(f"{name} must be a list with one tensor for each source, not {checking.shown(value)}.")
     if len(pictures) != len(masks) or not pictures:
         raise ValueError(f"{len(pictures)} pictures and {len(masks)} masks: give one mask for each, and at least one.")
     for k, x in enumerate(pictures):
-        check_tensor(x, f"pictures[{k}]", "(N, C, H, W)")
+        checking.tensor(x, f"pictures[{k}]", "(N, C, H, W)")
         if x.shape != pictures[0].shape:
             raise ValueError(
                 f"pictures[{k}] has shape {tuple(x.shape)}, pictures[0] {tuple(pictures[0].shape)}: all sources need "

@@ -13,15 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vae_helpers.checking import (
-    check_finite,
-    check_floating,
-    check_number,
-    check_shape,
-    check_unit,
-    check_whole,
-    kind_of,
-)
+from vae_helpers import checking
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,10 +35,10 @@ def check_images(images: Tensor, name: str = "images") -> Tensor:
         raise TypeError(f"{name} must be a torch tensor (N, C, H, W), not {type(images).__name__}.")
     if images.dtype != torch.uint8:
         raise TypeError(
-            f"{name} must hold uint8 values 0..255, not {kind_of(images)}. "
+            f"{name} must hold uint8 values 0..255, not {checking.kind_of(images)}. "
             "Floats in [0, 1] become uint8 with vae_helpers.to_uint8."
         )
-    return check_channels(check_shape(images, name, "(N, C, H, W)"), name)
+    return check_channels(checking.shape(images, name, "(N, C, H, W)"), name)
 
 
 def check_channels(images: Tensor, name: str = "images") -> Tensor:
@@ -69,8 +61,8 @@ def check_floats(x: Tensor, name: str = "x") -> Tensor:
         TypeError: not a floating-point tensor.
         ValueError: NaN, infinity, or a value outside [0, 1] (beyond rounding, 1e-6).
     """
-    check_floating(x, name, " in [0, 1]", "See vae_helpers.to_float.")
-    return check_unit(check_finite(x, name), name)
+    checking.floating(x, name, "in [0, 1]", "See vae_helpers.to_float.")
+    return checking.unit(checking.finite(x, name), name)
 
 
 def check_pictures(x: Tensor, name: str = "x", shape: str = "(N, C, H, W)", **least: int) -> Tensor:
@@ -83,8 +75,8 @@ def check_pictures(x: Tensor, name: str = "x", shape: str = "(N, C, H, W)", **le
         TypeError: not floating point.
         ValueError: NaN, values outside [0, 1], or another shape.
     """
-    check_floating(x, name, f" in [0, 1] {shape}", "See vae_helpers.to_float.")
-    return check_floats(check_shape(x, name, shape, **least), name)
+    checking.floating(x, name, f"in [0, 1] {shape}", "See vae_helpers.to_float.")
+    return check_floats(checking.shape(x, name, shape, **least), name)
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -123,7 +115,7 @@ def levels_of(images: Tensor, levels: int = 256) -> Tensor:
         ValueError: `levels` out of range, or the images do not lie on that many levels.
     """
     check_images(images)
-    levels = check_whole(levels, "levels", 2, 256)
+    levels = checking.whole(levels, "levels", 2, 256)
     level = torch.round(images.double() * ((levels - 1) / 255)).long()
     if not torch.equal(torch.round(level.double() * (255 / (levels - 1))).to(torch.uint8), images):
         raise ValueError(
@@ -179,7 +171,7 @@ def enlarge(images: Tensor, size: int) -> Tensor:
     Returns:
         `uint8` (N, C, size, size).
     """
-    size = check_whole(size, "size")
+    size = checking.whole(size, "size")
     x = F.interpolate(to_float(images), size=(size, size), mode="bilinear", antialias=True, align_corners=False)
     return to_uint8(x.clamp(0, 1))
 
@@ -195,8 +187,8 @@ def random_shift(images: Tensor, pixels: int = 1) -> Tensor:
     Returns:
         same shape and dtype.
     """
-    n, _, h, w = check_shape(images, "images", "(N, C, H, W)").shape
-    pixels = check_whole(pixels, "pixels", 0)
+    n, _, h, w = checking.shape(images, "images", "(N, C, H, W)").shape
+    pixels = checking.whole(pixels, "pixels", 0)
     dy, dx = torch.randint(-pixels, pixels + 1, (2, n, 1, 1), device=images.device)
     rows = (torch.arange(h, device=images.device)[None, :, None] + dy).clamp(0, h - 1)  # (N, H, 1)
     columns = (torch.arange(w, device=images.device)[None, None, :] + dx).clamp(0, w - 1)  # (N, 1, W)
@@ -214,7 +206,7 @@ def random_turn(images: Tensor) -> Tensor:
     Raises:
         ValueError: the images are not square.
     """
-    n = len(check_shape(images, "images", "(N, C, S, S)", "Only square images can be turned in place."))
+    n = len(checking.shape(images, "images", "(N, C, S, S)", "Only square images can be turned in place."))
     transposed, mirrored, upended = torch.randint(2, (3, n, 1, 1, 1), device=images.device).bool()
     images = torch.where(transposed, images.transpose(-2, -1), images)
     images = torch.where(mirrored, images.flip(-1), images)
@@ -235,11 +227,11 @@ def grid(images: Tensor, columns: int | None = None, padding: int = 1, fill: flo
     if isinstance(images, Tensor) and images.dtype == torch.uint8:
         x = to_float(images)
     else:
-        check_floating(images, "images", " (N, C, H, W) or uint8")
-        x = check_channels(check_shape(images, "images", "(N, C, H, W)"), "images").detach().float().clamp(0, 1)
+        checking.floating(images, "images", "(N, C, H, W) or uint8")
+        x = check_channels(checking.shape(images, "images", "(N, C, H, W)"), "images").detach().float().clamp(0, 1)
     n, c, h, w = x.shape
-    columns = min(n, math.isqrt(n - 1) + 1 if columns is None else check_whole(columns, "columns"))
-    padding, fill = check_whole(padding, "padding", 0), check_number(fill, "fill", 0, 1)
+    columns = min(n, math.isqrt(n - 1) + 1 if columns is None else checking.whole(columns, "columns"))
+    padding, fill = checking.whole(padding, "padding", 0), checking.number(fill, "fill", 0, 1)
     rows = -(-n // columns)
     c = max(c, 3)
     canvas = torch.full((c, rows * (h + padding) - padding, columns * (w + padding) - padding), fill)

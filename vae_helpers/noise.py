@@ -23,14 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vae_helpers.checking import (
-    check_choice,
-    check_number,
-    check_positive,
-    check_seed,
-    check_tensor,
-    check_whole,
-)
+from vae_helpers import checking
 from vae_helpers.images import check_pictures
 
 STRONGEST = 2.0  # as a share of white: a larger sigma is taken for one in levels of 255
@@ -65,7 +58,7 @@ def poisson(x: Tensor, photons: float, *, seed: int | None = None, clip: bool = 
         photons: how many a white pixel receives on average, > 0.
     """
     check_pictures(x)
-    photons = check_positive(photons, "photons", "It is how many a white pixel receives.")
+    photons = checking.positive(photons, "photons", "It is how many a white pixel receives.")
     generator, device = _source(x, seed)
     rate = photons * x.to(device, _drawn_in(x)).clamp(min=0)
     return _finished(x, torch.poisson(rate, generator=generator) / photons, clip)
@@ -81,7 +74,7 @@ def salt_and_pepper(x: Tensor, share: float, *, seed: int | None = None, clip: b
         share: probability that a pixel is lost, 0 to 1.
     """
     check_pictures(x)
-    share = check_number(share, "share", 0, 1)
+    share = checking.number(share, "share", 0, 1)
     u = _uniform(x, (len(x), 1, *x.shape[2:]), seed)  # (N, 1, H, W): below share / 2 black, below share white
     y = torch.where(u < share, (u >= share / 2).to(x), x)
     return _finished(x, y, clip)
@@ -115,9 +108,9 @@ def missing_blocks(
         the pictures, and a mask (N, 1, H, W) that is True in the holes.
     """
     check_pictures(x)
-    share = check_number(share, "share", 0, 1)
-    size = check_whole(size, "size")
-    fill = check_number(fill, "fill", 0, 1, "It is a grey value, 0 black and 1 white.")
+    share = checking.number(share, "share", 0, 1)
+    size = checking.whole(size, "size")
+    fill = checking.number(fill, "fill", 0, 1, "It is a grey value, 0 black and 1 white.")
     n, _, height, width = x.shape
     cells = (n, height // size + 2, width // size + 2)
     u = _uniform(x, (math.prod(cells) + 2 * n,), seed)
@@ -144,7 +137,7 @@ def stripes(
     """
     check_pictures(x)
     sigma = _checked_sigma(sigma, len(x)).to(x.device, _drawn_in(x))
-    check_choice(direction, "direction", DIRECTIONS)
+    checking.choice(direction, "direction", DIRECTIONS)
     n, _, height, width = x.shape
     shape = (n, 1, height, 1) if direction == "horizontal" else (n, 1, 1, width)
     return _finished(x, x + sigma * _normal(x, shape, seed), clip)
@@ -165,7 +158,7 @@ def estimate_sigma(y: Tensor) -> Tensor:
         TypeError: not floating point.
         ValueError: another shape, too small a picture, NaN or infinite values.
     """
-    check_tensor(y, "y", "(N, C, H, W)", H=3, W=3)
+    checking.tensor(y, "y", "(N, C, H, W)", H=3, W=3)
     second = torch.tensor([1.0, -2.0, 1.0], device=y.device)
     mask = torch.outer(second, second)[None, None]  # its squares sum to 36
     response = F.conv2d(y.detach().float().flatten(0, 1)[:, None], mask)  # (N C, 1, H - 2, W - 2)
@@ -181,7 +174,7 @@ def _checked_sigma(sigma: float | Tensor, n: int) -> Tensor:
             )
         values = sigma.detach().cpu().double()
     else:
-        values = torch.tensor(check_number(sigma, "sigma", cure="It is a standard deviation."), dtype=torch.float64)
+        values = torch.tensor(checking.number(sigma, "sigma", cure="It is a standard deviation."), dtype=torch.float64)
     low, high = values.min().item(), values.max().item()
     if not low >= 0:
         raise ValueError(f"sigma must be at least 0, but is {low:.3g}: it is a standard deviation.")
@@ -197,7 +190,7 @@ def _source(x: Tensor, seed: int | None) -> tuple[torch.Generator | None, torch.
     """Where random numbers come from: a seeded generator on the CPU, or torch's own on the pictures' device."""
     if seed is None:
         return None, x.device
-    seed = check_seed(seed, "None makes fresh noise at each call.")
+    seed = checking.seed(seed, "None makes fresh noise at each call.")
     return torch.Generator().manual_seed(seed), torch.device("cpu")
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from vae_helpers.checking import check_whole
+from vae_helpers import checking
 from vae_helpers.distributions import kl_to_standard_normal
 
 
@@ -37,7 +37,7 @@ def elbo(model: Any, x: Tensor, samples: int = 1) -> Elbo:
     Returns:
         Elbo of (N,) tensors.
     """
-    samples = check_whole(samples, "samples")
+    samples = checking.whole(samples, "samples")
     q = model.encode(x)
     z = q.rsample((samples,))  # (samples, N, D)
     log_likelihood = model.decode(z).log_prob(x).mean(0)  # (N,)
@@ -59,7 +59,7 @@ def importance_weighted_bound(model: Any, x: Tensor, samples: int = 50, chunk: i
     Returns:
         (N,), nats per image.
     """
-    samples, chunk = check_whole(samples, "samples"), check_whole(chunk, "chunk")
+    samples, chunk = checking.whole(samples, "samples"), checking.whole(chunk, "chunk")
     q, prior = model.encode(x), model.prior
     parts = []
     for start in range(0, samples, chunk):

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vae_helpers.checking import check_floating, check_shape, check_whole
+from vae_helpers import checking
 
 
 def window(size: int, device: torch.device | str | None = None) -> Tensor:
@@ -27,7 +27,7 @@ def window(size: int, device: torch.device | str | None = None) -> Tensor:
     Returns:
         (size, size), > 0.
     """
-    size = check_whole(size, "size")
+    size = checking.whole(size, "size")
     line = torch.sin(math.pi * (torch.arange(size, device=device) + 0.5) / size).square()  # (size,)
     return torch.outer(line, line)
 
@@ -58,12 +58,12 @@ def blockwise(
         ValueError: another shape, pictures smaller than a block, a stride out of its range, or a `treat` that changes
             the shape of the blocks.
     """
-    size, batch_size = check_whole(size, "size"), check_whole(batch_size, "batch_size")
-    stride = max(1, size // 2) if stride is None else check_whole(stride, "stride")
+    size, batch_size = checking.whole(size, "size"), checking.whole(batch_size, "batch_size")
+    stride = max(1, size // 2) if stride is None else checking.whole(stride, "stride")
     if stride > size:
         raise ValueError(f"stride = {stride} leaves gaps between blocks of {size} pixels: it must be at most {size}.")
-    check_floating(pictures, "pictures", " (N, C, H, W)")
-    check_shape(pictures, "pictures", "(N, C, H, W)", "A block must fit in.", H=size, W=size)
+    checking.floating(pictures, "pictures", "(N, C, H, W)")
+    checking.shape(pictures, "pictures", "(N, C, H, W)", "A block must fit in.", H=size, W=size)
     n, channels, height, width = pictures.shape
     before = size - stride  # what stands over the border at the top and on the left
     bottom, right = (_after(extent, size, stride) for extent in (height, width))

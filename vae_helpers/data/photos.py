@@ -10,7 +10,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from vae_helpers.checking import check_choice, check_flag, check_whole
+from vae_helpers import checking
 from vae_helpers.data.dataset import Dataset, Split
 
 
@@ -75,7 +75,7 @@ def photographs(split: str, colour: bool = True) -> dict[str, Tensor]:
         ValueError: an unknown split, or a colour that is not a truth value.
         FileNotFoundError: the installed scikit-image or scikit-learn lacks a photograph.
     """
-    check_choice(split, "split", SIZES)
+    checking.choice(split, "split", SIZES)
     return {photo.name: _read(photo, colour) for photo in _chosen(colour) if photo.split == split}
 
 
@@ -93,7 +93,7 @@ def load_photos(size: int = 64, colour: bool = True, n: int = SIZES["train"]) ->
         ValueError: size, colour or n out of its domain, or more patches than there are.
         FileNotFoundError: as for `photographs`.
     """
-    size, n = check_whole(size, "size", SMALLEST, LARGEST), check_whole(n, "n")
+    size, n = checking.whole(size, "size", SMALLEST, LARGEST), checking.whole(n, "n")
     chosen = _chosen(colour)
     classes = tuple(photo.name for photo in chosen)
     splits = {
@@ -103,7 +103,7 @@ def load_photos(size: int = 64, colour: bool = True, n: int = SIZES["train"]) ->
 
 
 def _chosen(colour: bool) -> list[Photograph]:
-    colour = check_flag(colour, "colour", "False is grey.")
+    colour = checking.flag(colour, "colour", "False is grey.")
     return [photo for photo in PHOTOGRAPHS if photo.colour or not colour]
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from vae_helpers.checking import check_seed, check_shape, check_whole
+from vae_helpers import checking
 from vae_helpers.images import check_images
 from vae_helpers.objectives import elbo, importance_weighted_bound
 
@@ -34,7 +34,7 @@ def mean_and_error(values: Tensor) -> Estimate:
     Args:
         values: (N,), N >= 2, finite.
     """
-    values = check_shape(values, "values", "(N,)", N=2).detach().double()
+    values = checking.shape(values, "values", "(N,)", N=2).detach().double()
     return Estimate(values.mean().item(), (values.std() / math.sqrt(len(values))).item())
 
 
@@ -90,7 +90,7 @@ def log_likelihood(
 def over_batches(measure: Any, model: Any, images: Tensor, batch_size: int, seed: int) -> Tensor:
     """`measure` of all images, batch by batch, with seeded noise; the random state outside is left alone."""
     check_images(images)
-    batch_size, seed = check_whole(batch_size, "batch_size"), check_seed(seed)
+    batch_size, seed = checking.whole(batch_size, "batch_size"), checking.seed(seed)
     device = model.device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)

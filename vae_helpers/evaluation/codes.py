@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Independent, Normal
 
-from vae_helpers.checking import check_number, check_whole
+from vae_helpers import checking
 from vae_helpers.distributions import kl_to_standard_normal
 from vae_helpers.evaluation.bounds import Estimate, over_batches
 
@@ -85,7 +85,7 @@ def active_units(
     q = _posteriors(model, images, batch_size, seed)
     if len(images) < 2:
         raise ValueError("images must be at least two, for the variance over them; there is only one.")
-    return ActiveUnits(q.mean.var(0, correction=0), check_number(threshold, "threshold", 0))
+    return ActiveUnits(q.mean.var(0, correction=0), checking.number(threshold, "threshold", 0))
 
 
 @torch.no_grad()
@@ -132,7 +132,7 @@ def kl_decomposition(
         TypeError: images are not `uint8`, or q(z | x) is not a diagonal Gaussian.
         ValueError: samples < 2.
     """
-    samples = check_whole(samples, "samples", 2, cure="Their spread gives the standard error.")
+    samples = checking.whole(samples, "samples", 2, cure="Their spread gives the standard error.")
     q = _posteriors(model, images, batch_size, seed)
     excess = _log_excess(q, samples, torch.Generator().manual_seed(seed))  # (S, N)
     information = excess.mean().item()

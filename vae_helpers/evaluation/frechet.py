@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from vae_helpers.checking import check_tensor
+from vae_helpers import checking
 
 
 def frechet_distance(features_a: Tensor, features_b: Tensor) -> float:
@@ -30,8 +30,8 @@ def frechet_distance(features_a: Tensor, features_b: Tensor) -> float:
         TypeError: not floating-point tensors.
         ValueError: not two axes, fewer than two rows, different F, NaN or infinity.
     """
-    check_tensor(features_a, "features_a", "(N, F)", N=2)
-    check_tensor(features_b, "features_b", "(N, F)", N=2)
+    checking.tensor(features_a, "features_a", "(N, F)", N=2)
+    checking.tensor(features_b, "features_b", "(N, F)", N=2)
     if features_a.shape[1] != features_b.shape[1]:
         raise ValueError(
             f"features_a and features_b must have the same F, not {features_a.shape[1]} and {features_b.shape[1]}."

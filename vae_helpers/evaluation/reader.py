@@ -17,8 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae_helpers import checkpoints
-from vae_helpers.checking import check_shape, check_whole, kind_of
+from vae_helpers import checking, checkpoints
 from vae_helpers.evaluation.frechet import frechet_distance
 from vae_helpers.images import check_floats, to_float
 from vae_helpers.rendering import faces
@@ -134,17 +133,17 @@ def to_reading_size(x: Tensor) -> Tensor:
 def _seen(images: Tensor, batch_size: int) -> Iterator[Tensor]:
     """The pictures as the network sees them, some at a time; they are checked at once."""
     _check_portraits(images)
-    batches = images.split(check_whole(batch_size, "batch_size"))
+    batches = images.split(checking.whole(batch_size, "batch_size"))
     return (to_reading_size(to_float(x) if x.dtype == torch.uint8 else x.float()) for x in batches)
 
 
 def _check_portraits(images: Tensor, name: str = "images", fewest: int = 1) -> None:
     if not isinstance(images, Tensor) or not (images.dtype == torch.uint8 or images.is_floating_point()):
         raise TypeError(
-            f"{name} must be a torch tensor (N, 3, S, S), uint8 or floats in [0, 1], not {kind_of(images)}. "
+            f"{name} must be a torch tensor (N, 3, S, S), uint8 or floats in [0, 1], not {checking.kind_of(images)}. "
             "torch.from_numpy makes a tensor of an array, faces.render draws portraits."
         )
-    check_shape(images, name, "(N, 3, S, S)", "The network reads drawn portraits only.", N=fewest, S=SIZE)
+    checking.shape(images, name, "(N, 3, S, S)", "The network reads drawn portraits only.", N=fewest, S=SIZE)
     if images.dtype != torch.uint8:
         check_floats(images, name)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from vae_helpers.checking import check_whole, check_wholes
+from vae_helpers import checking
 from vae_helpers.images import to_float
 from vae_helpers.models.layers import mlp
 
@@ -26,10 +26,10 @@ class Autoencoder(nn.Module):
 
     def __init__(self, image_shape: Sequence[int], latent_dim: int, hidden: Sequence[int] = (256, 128)):
         super().__init__()
-        image_shape = check_wholes(image_shape, "image_shape", "(C, H, W)")
-        hidden = check_wholes(hidden, "hidden", fewest=0)
+        image_shape = checking.wholes(image_shape, "image_shape", "(C, H, W)")
+        hidden = checking.wholes(hidden, "hidden", fewest=0)
         dims = math.prod(image_shape)
-        self.latent_dim = latent_dim = check_whole(latent_dim, "latent_dim")
+        self.latent_dim = latent_dim = checking.whole(latent_dim, "latent_dim")
         self.encoder = nn.Sequential(nn.Flatten(), mlp([dims, *hidden, latent_dim]))
         squash = [nn.Sigmoid()] if hidden else []
         self.decoder = nn.Sequential(mlp([latent_dim, *reversed(hidden), dims]), *squash, nn.Unflatten(-1, image_shape))

@@ -16,8 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae_helpers import checkpoints
-from vae_helpers.checking import check_tensor, check_whole, check_wholes, is_number, shown
+from vae_helpers import checking, checkpoints
 
 WEIGHTS = "denoiser.safetensors"
 SHIPPED_WIDTHS = (40, 64, 64, 64)
@@ -34,7 +33,7 @@ class ResidualDenoiser(nn.Module):
 
     def __init__(self, channels: int = 1, widths: Sequence[int] = (32, 48, 64)):
         super().__init__()
-        channels, widths = check_whole(channels, "channels"), check_wholes(widths, "widths")
+        channels, widths = checking.whole(channels, "channels"), checking.wholes(widths, "widths")
         self.channels, self.step = channels, 2 ** len(widths)  # sides are made multiples of `step`
         steps = list(itertools.pairwise(widths))
         self.enter = nn.Conv2d(4 * channels + 1, widths[0], 3, padding=1)
@@ -77,7 +76,7 @@ class ResidualDenoiser(nn.Module):
     def _checked(self, y: Tensor, sigma: Tensor | float) -> Tensor:
         """Sigma as (N, 1, 1, 1) or (1, 1, 1, 1) beside y."""
         grey = "A grey network takes a colour picture as three grey ones: y.flatten(0, 1)[:, None]."
-        check_tensor(y, "y", f"(N, {self.channels}, H, W)", grey if self.channels == 1 else "")
+        checking.tensor(y, "y", f"(N, {self.channels}, H, W)", grey if self.channels == 1 else "")
         sigma = torch.as_tensor(sigma, device=y.device, dtype=torch.float32)
         if sigma.dim() > 1 or len(sigma.reshape(-1)) not in (1, len(y)):
             raise ValueError(f"sigma must be a number or have shape ({len(y)},), not {tuple(sigma.shape)}.")
@@ -101,8 +100,10 @@ def denoising_error(
         "loss": (B,), summed over pixels and channels.
     """
     low, high = sigma if isinstance(sigma, tuple) and len(sigma) == 2 else (sigma, sigma)
-    if not (is_number(low) and is_number(high) and 0 <= low <= high):
-        raise ValueError(f"sigma must be a number of at least 0, or a range (low, high) of such, not {shown(sigma)}.")
+    if not (checking.is_number(low) and checking.is_number(high) and 0 <= low <= high):
+        raise ValueError(
+            f"sigma must be a number of at least 0, or a range (low, high) of such, not {checking.shown(sigma)}."
+        )
     levels = low + (high - low) * torch.rand(len(x), device=x.device)  # (B,)
     y = x + levels[:, None, None, None] * torch.randn_like(x)
     return {"loss": (model(y, levels) - x).square().flatten(1).sum(1)}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent, LowRankMultivariateNormal, MultivariateNormal, Normal
 
-from vae_helpers.checking import check_tensor, check_whole
+from vae_helpers import checking
 from vae_helpers.distributions import diagonal_gaussian, kl_to_standard_normal, standard_normal
 
 
@@ -42,8 +42,8 @@ class ProbabilisticPCA:
         Raises:
             ValueError: D out of range, or no variance left for sigma: the density would be degenerate.
         """
-        n, p = check_tensor(x, "x", "(N, P)", P=2).shape
-        latent_dim = check_whole(latent_dim, "latent_dim", 1, p - 1)
+        n, p = checking.tensor(x, "x", "(N, P)", P=2).shape
+        latent_dim = checking.whole(latent_dim, "latent_dim", 1, p - 1)
         b = x.mean(0)
         variances, directions = torch.linalg.eigh((x - b).T @ (x - b) / n)  # ascending
         variances, directions = variances.flip(0), directions.flip(1)
@@ -86,7 +86,7 @@ class LinearGaussianVAE(nn.Module):
 
     def __init__(self, data_dim: int, latent_dim: int):
         super().__init__()
-        data_dim, latent_dim = check_whole(data_dim, "data_dim"), check_whole(latent_dim, "latent_dim")
+        data_dim, latent_dim = checking.whole(data_dim, "data_dim"), checking.whole(latent_dim, "latent_dim")
         self.latent_dim = latent_dim
         self.decoder = nn.Linear(latent_dim, data_dim)  # W, b
         self.encoder = nn.Linear(data_dim, latent_dim)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent
 
-from vae_helpers.checking import check_whole, check_wholes
+from vae_helpers import checking
 from vae_helpers.distributions import BernoulliLikelihood, diagonal_gaussian, soft_bound, standard_normal
 from vae_helpers.models.layers import mlp
 
@@ -27,7 +27,7 @@ class VAE(nn.Module):
     def __init__(self, encoder: nn.Module, decoder: nn.Module, likelihood: nn.Module, latent_dim: int):
         super().__init__()
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
-        self.latent_dim = check_whole(latent_dim, "latent_dim")
+        self.latent_dim = checking.whole(latent_dim, "latent_dim")
 
     @property
     def device(self) -> torch.device:
@@ -83,9 +83,9 @@ def mlp_vae(
         hidden: sizes of the encoder's hidden layers; the decoder mirrors them.
         likelihood: by default `BernoulliLikelihood()`.
     """
-    image_shape = check_wholes(image_shape, "image_shape", "(C, H, W)")
-    hidden = check_wholes(hidden, "hidden", fewest=0)
-    dims, latent_dim = math.prod(image_shape), check_whole(latent_dim, "latent_dim")
+    image_shape = checking.wholes(image_shape, "image_shape", "(C, H, W)")
+    hidden = checking.wholes(hidden, "hidden", fewest=0)
+    dims, latent_dim = math.prod(image_shape), checking.whole(latent_dim, "latent_dim")
     encoder = nn.Sequential(nn.Flatten(), mlp([dims, *hidden, 2 * latent_dim]))
     decoder = nn.Sequential(mlp([latent_dim, *reversed(hidden), dims]), nn.Unflatten(-1, image_shape))
     return VAE(encoder, decoder, likelihood or BernoulliLikelihood(), latent_dim)

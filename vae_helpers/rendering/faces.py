@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vae_helpers.checking import check_choice, check_floating, check_seed, check_shape, check_whole
+from vae_helpers import checking
 
 
 class Factor(NamedTuple):
@@ -109,7 +109,7 @@ def sample(n: int, seed: int = 0) -> Tensor:
     Raises:
         ValueError: n or seed is no whole number, or out of its range.
     """
-    n, seed = check_whole(n, "n"), check_seed(seed)
+    n, seed = checking.whole(n, "n"), checking.seed(seed)
     factors = torch.rand(n, len(FACTORS), generator=torch.Generator().manual_seed(seed), device="cpu")
     glasses = NAMES.index("glasses")
     factors[:, glasses] = (factors[:, glasses] < SHARE_WITH_GLASSES).float()
@@ -144,7 +144,7 @@ def changed(factors: Tensor, **values: float | Tensor) -> Tensor:
 
 def index(name: str) -> int:
     """The column of a factor."""
-    return NAMES.index(check_choice(name, "a factor", NAMES))
+    return NAMES.index(checking.choice(name, "a factor", NAMES))
 
 
 def check_factors(factors: Tensor) -> Tensor:
@@ -196,15 +196,15 @@ def ranges(like: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _check_form(factors: Tensor) -> Tensor:
-    check_floating(factors, "factors", cure="faces.sample(n) draws some; factors.float() converts whole numbers.")
+    checking.floating(factors, "factors", cure="faces.sample(n) draws some; factors.float() converts whole numbers.")
     columns = f"There is a column for each of {', '.join(NAMES)}; one portrait is factors[:1]."
-    return check_shape(factors, "factors", f"(N, {len(FACTORS)})", columns)
+    return checking.shape(factors, "factors", f"(N, {len(FACTORS)})", columns)
 
 
 def _in_chunks(draw: Callable[[Tensor, int, str], Tensor], factors: Tensor, size: int, style: str) -> list[Tensor]:
     """`draw` of some portraits at a time, which bounds the memory, on as many threads as torch may use."""
     check_factors(factors)
-    size, style = check_whole(size, "size", SMALLEST, LARGEST), check_choice(style, "style", STYLES)
+    size, style = checking.whole(size, "size", SMALLEST, LARGEST), checking.choice(style, "style", STYLES)
     chunks = factors.detach().float().split(max(1, PIXELS_AT_A_TIME.get(factors.device.type, 2**18) // size**2))
     threads = torch.get_num_threads() if factors.device.type == "cpu" else 1
     if threads == 1 or len(chunks) == 1:
