@@ -70,7 +70,7 @@ def check_pictures(x: Tensor, name: str = "x", shape: str = "(N, C, H, W)", **le
 
     Args:
         x, name: as for `check_floats`.
-        shape, least: as for `vae_helpers.checking.check_shape`.
+        shape, least: as for `vae_helpers.checking.shape`.
     Raises:
         TypeError: not floating point.
         ValueError: NaN, values outside [0, 1], or another shape.
