@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import stat
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ import torch
 from vae_helpers.data import picture_cache
 from vae_helpers.data.dataset import Dataset, Split
 from vae_helpers.data.picture_cache import Digests, FileState
-from vae_helpers.data.picture_file import Form, Unusable, check_length, formats, printable, read_picture
+from vae_helpers.data.picture_file import Form, Unusable, check_is_file, formats, printable, read_picture
 
 SHARES = {"test": 0.1, "validation": 0.1}  # the rest is for training
 LEAST = 3  # different pictures of each split
@@ -61,14 +60,15 @@ def load_folder(
 
     Labels: the first sub-folder on the way to a picture is its class; "." is the folder itself.
 
-    Splits: nine to one to one and so on would break a promise when a picture is added; instead the SHA-256 of each
-    *file*, read as a number from 0 to 1, decides: below 0.1 test, below 0.2 validation, above that training. So a
-    picture keeps its split when others come or go, when it is renamed or moved, in every `size` and on every
-    machine. (Its name would not survive a move, and its decoded pixels differ between sizes and decoders.) Pictures
-    whose pixels come out equal, such as copies, share a split, chosen by the smallest of their numbers; *nearly*
-    equal pictures, such as a series of shots, do not. A split that is short of 3 different pictures takes the next
-    ones of the largest split, so in a folder of few pictures some may change place when others are added. Classes
-    are not balanced. Within a split the order is that of the SHA-256, which mixes classes.
+    Splits: about 80 % training, 10 % validation, 10 % test. The SHA-256 of each *file*, read as a number from 0 to
+    1, decides: below 0.1 test, below 0.2 validation, above that training. So a picture keeps its split when others
+    come or go, when it is renamed or moved, in every `size` and on every machine. (A position in a list would not
+    survive another picture, a name would not survive a move, and decoded pixels differ between sizes.) Pictures whose
+    pixels come out equal, such as copies, share a split, that of the smallest of their numbers; *nearly* equal
+    pictures, such as a series of shots or another section of the same photograph, may be in two: thin them out. A
+    split that is short of 3 different pictures takes some of the largest split, so in a folder of few pictures a few
+    may change place when others are added. Classes are not balanced. Within a split the order is that of the
+    SHA-256, which mixes classes.
 
     Memory: the result, and beside it less than 1.5 GB whatever lies in the folder. Nothing is written into the
     folder. Decoded pictures are cached (see `vae_helpers.data.picture_cache`), and files that changed are read again.
@@ -129,7 +129,7 @@ def _files(folder: Path) -> tuple[list[FileState], dict[str, str]]:
         try:
             entries = list(os.scandir(folder / below))
         except OSError as error:
-            skipped[below] = f"cannot be listed ({error.strerror})"
+            skipped[below or TOP] = f"cannot be listed ({error.strerror})"
             continue
         for entry in entries:
             name = f"{below}/{entry.name}" if below else entry.name
@@ -152,9 +152,7 @@ def _state(entry: os.DirEntry, name: str) -> FileState:
     if entry.is_symlink():
         raise Unusable("a link (links are not followed: copy the picture into the folder)")
     about = entry.stat(follow_symlinks=False)
-    if not stat.S_ISREG(about.st_mode):
-        raise Unusable("not a file (a pipe, socket or device)")
-    check_length(about.st_size)
+    check_is_file(about)
     return FileState(name, about.st_size, about.st_mtime_ns)
 
 
@@ -187,7 +185,7 @@ def _read_all(
     cached, known = picture_cache.read(cache, files, images) if cache else ({}, 0)
     missing = [row for row in range(len(files)) if row not in cached]
     found = dict(cached)
-    for row, outcome in _decode(folder, files, missing, form, images):
+    for row, outcome in _decode(folder, files, missing, form, images).items():
         if isinstance(outcome, Digests):
             found[row] = outcome
         else:
@@ -204,8 +202,8 @@ def _read_all(
 
 def _decode(
     folder: Path, files: list[FileState], rows: list[int], form: Form, images: np.ndarray
-) -> Iterator[tuple[int, Digests | str]]:
-    """Row and digests, or row and reason, in the order of the rows. A worker writes its pixels in place."""
+) -> dict[int, Digests | str]:
+    """Row -> digests, or the reason why there is no picture. A worker writes its pixels in place."""
 
     def work(row: int) -> Digests | str:
         try:
@@ -219,9 +217,9 @@ def _decode(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what a decoder dislikes in a picture that it can read after all
         try:
-            yield from zip(rows, _with_bar(pool.map(work, rows), len(rows)), strict=True)
-        finally:  # also at the Stop button
-            pool.shutdown(cancel_futures=True)
+            return dict(zip(rows, _with_bar(pool.map(work, rows), len(rows)), strict=True))
+        finally:
+            pool.shutdown(cancel_futures=True)  # the Stop button waits for the few pictures begun, not for all
 
 
 def _with_bar(outcomes: Iterable, n: int) -> Iterable:

@@ -106,8 +106,11 @@ def read_picture(path: str | os.PathLike, form: Form) -> tuple[np.ndarray, str]:
     """
     with _regular_file(path) as file:
         try:
-            with _opened(file) as image, _turn(image, form):
-                pixels = _decoded(image, form)
+            with _opened(file) as image:
+                stored, reduction = image.size, _reduce(image, form)
+                extent = (stored[0] / reduction, stored[1] / reduction) if reduction > 1 else None
+                with _turn(image, reduction):
+                    pixels = _decoded(image, form, extent)
             file.seek(0)
             return pixels, hashlib.file_digest(file, "sha256").hexdigest()
         except Unusable:
@@ -126,16 +129,21 @@ def _regular_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
         handle = os.open(path, flags)
     except (OSError, ValueError) as error:
         raise Unusable(f"cannot be opened ({_short(error)})") from error
-    with os.fdopen(handle, "rb") as file:
-        about = os.fstat(handle)
-        if not stat.S_ISREG(about.st_mode):
-            raise Unusable("not a file (a pipe, socket or device)")
-        check_length(about.st_size)
+    try:
+        check_is_file(os.fstat(handle))
+        file = os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+    with file:
         yield file
 
 
-def check_length(length: int) -> None:
-    """Raise Unusable for a file of no bytes or of too many."""
+def check_is_file(about: os.stat_result) -> None:
+    """Raise Unusable for anything but a regular file, and for one of no bytes or of too many."""
+    if not stat.S_ISREG(about.st_mode):
+        raise Unusable("not a file (a pipe, socket or device)")
+    length = about.st_size
     if length == 0:
         raise Unusable("empty")
     if length > MOST_BYTES:
@@ -166,23 +174,30 @@ def _check_extent(image: Image.Image) -> None:
         raise Unusable(f"too large ({wide} x {high} pixels; the limit is {MOST_PIXELS / 1e6:.0f} million)")
 
 
-def _turn(image: Image.Image, form: Form) -> contextlib.AbstractContextManager:
-    """Ask for a reduced decoding where the format has one; wait for one's turn if there is still much to decode."""
-    stored = image.width * image.height
-    if form.fit == "crop":
-        image.draft(None, (int(GAP * form.size),) * 2)
-    else:
-        scale = GAP * form.size / max(image.size)
-        image.draft(None, (max(1, int(scale * image.width)), max(1, int(scale * image.height))))
-    # A progressive JPEG holds all its coefficients in memory, whatever the size that it is decoded at.
-    pixels = stored if image.info.get("progressive") else image.width * image.height
+def _reduce(image: Image.Image, form: Form) -> float:
+    """Ask for a reduced decoding, where the format has one, that leaves GAP times the size. Returns the reduction."""
+    stored, least = image.size, GAP * form.size
+    scale = least / (min(stored) if form.fit == "crop" else max(stored))
+    drafted = image.draft(None, (max(1, int(scale * stored[0])), max(1, int(scale * stored[1]))))
+    return stored[0] / drafted[1][2] if drafted else 1.0
+
+
+def _turn(image: Image.Image, reduction: float) -> contextlib.AbstractContextManager:
+    """Wait for one's turn if there is much to decode."""
+    pixels = image.width * image.height
+    if image.info.get("progressive"):  # such a JPEG holds all its coefficients, whatever the size it is decoded at
+        pixels *= reduction**2
     return _one_large_picture if pixels > MANY_PIXELS else contextlib.nullcontext()
 
 
-def _decoded(image: Image.Image, form: Form) -> np.ndarray:
+def _decoded(image: Image.Image, form: Form, extent: tuple[float, float] | None) -> np.ndarray:
     """uint8 (C, H, W): decoded, resized, put upright, laid over the background, in this order.
 
     Large pictures are thus handled once, small ones often; the result is that of the reverse order up to rounding.
+
+    Args:
+        extent: width and height of a picture decoded at a reduced size, of which the last column and row may be
+            only partly covered; None where every pixel is whole.
     """
     from PIL import Image
 
@@ -190,7 +205,7 @@ def _decoded(image: Image.Image, form: Form) -> np.ndarray:
     _check_extent(image)
     white, inverted = _meaning_of_numbers(image)
     orientation = _orientation(image)
-    small = _resized(_smooth(image, white), form)
+    small = _resized(_smooth(image, white), form, extent or image.size)
     if small.mode == "F":
         small = _levels(small, white, inverted)
     if orientation in UPRIGHT:
@@ -232,18 +247,20 @@ def _smooth(image: Image.Image, white: float) -> Image.Image:
     return image.convert("L" if image.mode in ("1", "L") else "RGB")
 
 
-def _resized(image: Image.Image, form: Form) -> Image.Image:
+def _resized(image: Image.Image, form: Form, extent: tuple[float, float]) -> Image.Image:
     """Bicubic, over as many pixels as an output pixel covers (Parmar et al. 2022: resizing that does not alias)."""
     from PIL import Image
 
-    wide, high = image.size
+    wide, high = extent
     if form.fit == "crop":
         side = min(wide, high)
-        left, top = (wide - side) // 2, (high - side) // 2
+        left, top = (wide - side) / 2, (high - side) / 2
+        if extent == image.size:
+            left, top = int(left), int(top)  # whole pixels stay whole
         box, size = (left, top, left + side, top + side), (form.size, form.size)
     else:
         scale = form.size / max(wide, high)
-        box, size = None, (max(1, round(scale * wide)), max(1, round(scale * high)))
+        box, size = (0, 0, wide, high), (max(1, round(scale * wide)), max(1, round(scale * high)))
     return image.resize(size, Image.Resampling.BICUBIC, box=box, reducing_gap=GAP)
 
 
