@@ -1024,8 +1024,8 @@ def damage(content, choice):
     bad = bytearray(content)
     if choice.random() < 0.3:
         return bytes(bad[: choice.randrange(len(bad))])
-    for _ in range(choice.randint(1, 6)):
-        at = choice.randrange(min(len(bad), choice.choice([64, 512, 10**6])))  # headers more often than data
+    for _ in range(choice.randint(1, 3)):
+        at = choice.randrange(min(len(bad), choice.choice([128, 10**6])))  # headers more often than data
         action = choice.randrange(4)
         if action == 0:
             bad[at] = choice.randrange(256)
@@ -1041,13 +1041,14 @@ def damage(content, choice):
 
 
 @pytest.mark.parametrize("n", [200, pytest.param(5_000, marks=pytest.mark.soak)])
-def test_damaged_files_are_loaded_or_listed_and_never_raise(here, n, capfd):
+def test_damaged_files_are_loaded_or_listed_and_never_raise(here, n, capfd, caplog):
     good, choice = victims(), random.Random(0)
     for i in range(n):
         (here / f"bad{i:04}").write_bytes(damage(good[i % len(good)], choice))
     data = load("folder", here, size=8)
     assert not set(data.files) & set(data.skipped) and len(data.files) + len(data.skipped) == n + 12
     assert set(split_of(data)) == set(data.files) >= {f"good{i:02}.png" for i in range(12)}
-    assert all(data.skipped.values()) and len(data.skipped) > n / 5 and len(data.files) > n / 5
+    assert all(data.skipped.values()) and len(data.skipped) > n / 5 and len(data.files) - 12 > n / 10
     out, err = capfd.readouterr()
     assert out.count("\n") == 1 and "Traceback" not in err and "Warning" not in err  # libtiff has its say in C
+    assert not caplog.records

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -214,12 +216,25 @@ def _decode(
 
     formats()  # Pillow's list of formats is filled here, not by several threads at once
     pool = ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what a decoder dislikes in a picture that it can read after all
+    with _quiet_decoders():
         try:
             return dict(zip(rows, _with_bar(pool.map(work, rows), len(rows)), strict=True))
         finally:
             pool.shutdown(cancel_futures=True)  # the Stop button waits for the few pictures begun, not for all
+
+
+@contextlib.contextmanager
+def _quiet_decoders() -> Iterator[None]:
+    """Hold back what Pillow says about single files: `skipped` says it, or it did not matter."""
+    log = logging.getLogger("PIL")
+    level = log.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        log.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            log.setLevel(level)
 
 
 def _with_bar(outcomes: Iterable, n: int) -> Iterable:
