@@ -239,10 +239,14 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+def peak_cell():
+    """A code cell that prints the most bytes that its kernel has held in RAM so far."""
+    return nbformat.v4.new_code_cell(f"{inspect.getsource(peak_bytes)}\n\nprint(peak_bytes())")
+
+
 def peak_memory(notebook, timeout: int = 1200) -> int:
     """Run a notebook and return the most bytes that its kernel held in RAM, read when all its cells have run."""
-    question = nbformat.v4.new_code_cell(f"{inspect.getsource(peak_bytes)}\n\nprint(peak_bytes())")
-    asking = nbformat.from_dict({**notebook, "cells": [*notebook.cells, question]})
+    asking = nbformat.from_dict({**notebook, "cells": [*notebook.cells, peak_cell()]})
     return int(run(asking, timeout=timeout).cells[-1].outputs[0].text)
 
 
