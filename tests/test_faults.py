@@ -276,7 +276,7 @@ def test_a_cell_run_right_after_the_first_one_says_what_it_lacks(path):
         if not errors:
             continue  # it only defines a function, to be called further down
         assert errors[0].ename == "NameError", (number, errors[0].ename, errors[0].evalue)
-        sentence = printed(cell, "stdout")[-1]
+        sentence = "".join(printed(cell, "stdout")[-1:])
         assert any(f"There is no `{name}` in this kernel" in sentence for name in names), (number, names, sentence)
         assert "Run All Above Selected Cell" in sentence
         explained += 1
