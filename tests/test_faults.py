@@ -264,12 +264,12 @@ def used_by(source):
 
 
 def cells_that_lean(notebook):
-    """(number, source, names) of the code cells that use names which only a cell between the first and them makes."""
+    """(number, source, what earlier cells made) of the code cells that use something which the first does not make."""
     cells = [(number, cell.source) for number, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
     known, made = made_by(cells[0][1]), set()
     for number, source in cells[1:]:
-        if names := used_by(source) & made - known:
-            yield number, source, names
+        if used_by(source) & made - known:
+            yield number, source, made - known
         made |= made_by(source)
 
 
@@ -290,7 +290,7 @@ def test_a_cell_run_right_after_the_first_one_says_what_it_lacks(path):
             continue  # it only defines a function, to be called further down
         assert errors[0].ename == "NameError", (number, errors[0].ename, errors[0].evalue)
         sentence = "".join(printed(cell, "stdout")[-1:])
-        assert any(f"There is no `{name}` in this kernel" in sentence for name in names), (number, names, sentence)
+        assert any(f"There is no `{name}` in this kernel" in sentence for name in names), (number, sentence)
         assert "Run All Above Selected Cell" in sentence
         explained += 1
     assert explained > len(leaning) / 2 > 2
