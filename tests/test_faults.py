@@ -168,6 +168,38 @@ def test_the_first_notebook_teaches_with_several_faults_at_once(names, tmp_path)
     check_it_teaches(NOTEBOOKS[0], reduce(Fault.__add__, map(FAULTS.get, names)), tmp_path)
 
 
+# --- make lab -------------------------------------------------------------------------------------------------------
+
+
+def make_lab(fault, tmp_path):
+    """What `make lab` says, with a JupyterLab that only tells its version."""
+    command = [sys.executable, str(notebooks.ROOT / "tools" / "my_course.py"), "--version"]
+    command, environment = with_fault(fault, tmp_path, command)
+    return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+
+
+def test_a_read_only_checkout_is_copied_to_the_home_folder(tmp_path):
+    home = Fault("", environment={"HOME": str(tmp_path)})
+    ran = make_lab(FAULTS["read-only checkout"] + home, tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert f"your notebooks are kept in {tmp_path / 'my_course'}." in ran.stdout
+    assert sorted(path.name for path in (tmp_path / "my_course").iterdir()) == [path.name for path in NOTEBOOKS]
+
+
+def test_without_a_home_a_temporary_one_serves(tmp_path):
+    there = Fault("", environment={"TMPDIR": str(tmp_path)})
+    ran = make_lab(FAULTS["read-only checkout"] + FAULTS["no home"] + there, tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    (home,) = tmp_path.glob("vae_course_*")
+    assert f"{home} serves for this session" in ran.stdout and (home / "my_course" / NOTEBOOKS[0].name).exists()
+
+
+def test_a_full_disk_stops_make_lab_with_one_line(tmp_path):
+    ran = make_lab(FAULTS["disk full"] + FAULTS["read-only checkout"] + Fault("", environment={"HOME": "."}), tmp_path)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("The notebooks could not be copied: [Errno 28]") and ran.stderr.count("\n") == 1
+
+
 # --- a disk that runs full while something is written ---------------------------------------------------------------
 
 WRITE = """

@@ -1,20 +1,36 @@
 """Fill my_course/ with the notebooks that are not there yet and open JupyterLab in it: `make lab`.
 
-A learner's copy is never overwritten, so work that is done stays done when the course moves on.
-Arguments are handed to JupyterLab.
+A learner's copy is never overwritten, so work that is done stays done when the course moves on. Where the checkout
+cannot be written, as one that a class shares, the copy is kept in the home folder. Arguments are handed to JupyterLab.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST = "00_start_here.ipynb"
+
+
+def home_folder() -> tuple[Path, bool]:
+    """The home folder; a new temporary one, and True, where there is none that can be written."""
+    with contextlib.suppress(RuntimeError):  # this user has none
+        if os.access(Path.home(), os.W_OK):
+            return Path.home(), False
+    return Path(tempfile.mkdtemp(prefix="vae_course_")), True
+
+
+def course_folder(root: Path, home: Path) -> Path:
+    """Where the learner's copy is kept: in the checkout, or in the home folder if the checkout cannot be written."""
+    folder = root / "my_course"
+    return folder if os.access(folder if folder.exists() else root, os.W_OK) else home / folder.name
 
 
 def fill(source: Path, target: Path) -> list[str]:
@@ -31,8 +47,12 @@ def fill(source: Path, target: Path) -> list[str]:
     for name in names:
         if not os.path.lexists(target / name):
             unfinished = target / f".{name}.unfinished"
-            shutil.copyfile(source / name, unfinished)
-            unfinished.replace(target / name)
+            try:
+                shutil.copyfile(source / name, unfinished)
+                unfinished.replace(target / name)
+            except OSError:
+                unfinished.unlink(missing_ok=True)  # a full disk is not filled further
+                raise
             copied.append(name)
     return copied
 
@@ -54,8 +74,18 @@ def lab_command(folder: Path, arguments: list[str], has_screen: bool, as_root: b
 
 def main(arguments: list[str]) -> int:
     """Fill my_course/, say what was copied, and open JupyterLab."""
-    folder = ROOT / "my_course"
-    copied = fill(ROOT / "notebooks", folder)
+    home, passing = home_folder()
+    folder = course_folder(ROOT, home)
+    if folder.parent != ROOT:
+        print(f"The course's folder cannot be written here: your notebooks are kept in {folder}.")
+    if passing:
+        print(f"There is no home folder that can be written: {home} serves for this session. Download what is to last.")
+        os.environ["HOME"] = str(home)  # for what JupyterLab, its kernels and matplotlib keep
+    try:
+        copied = fill(ROOT / "notebooks", folder)
+    except OSError as error:
+        print(f"The notebooks could not be copied: {error}", file=sys.stderr)
+        return 1
     print(f"New in my_course/: {', '.join(copied)}" if copied else "my_course/ has every notebook already.")
     has_screen = screen(os.environ, sys.platform)
     if not has_screen:
