@@ -1,0 +1,123 @@
+"""How fast is the importance-weighted log-likelihood, K = 500, beside that of pythae?
+
+    python -m benchmarks.likelihood_speed [FOLDER] [--rounds 5] [--images 20]
+
+Both use the very same networks: pythae's convolutional encoder and decoder for MNIST, briefly trained here on grey
+values under the Bernoulli formula; one thread. pythae (Chadebec et al. 2022) is installed into a temporary folder and
+read from there; its `get_nll` draws a hundred codes at a time, for one image at a time. `log_likelihood` is run in
+float32, and in bfloat16 with the same noise to see what the shorter numbers cost.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.measuring import in_turns, mnist_like, ratio, table
+from benchmarks.options import parser
+from vae_helpers import GreyBernoulliLikelihood, fit, log_likelihood, seed_everything, to_float
+from vae_helpers.models.vae import VAE
+
+PYTHAE, ITS_NEEDS = ["pythae==0.1.2", "imageio", "cloudpickle"], ["pydantic"]  # the others are the course's, too
+K, LATENT = 500, 16
+
+
+class FirstOf(nn.Module):
+    """One entry of the dictionary that a network of pythae returns."""
+
+    def __init__(self, network: nn.Module, *names: str):
+        super().__init__()
+        self.network, self.names = network, names
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The entries, side by side."""
+        out = self.network(x)
+        return torch.cat([out[name] for name in self.names], -1)
+
+
+def pythae_vae() -> nn.Module:
+    """pythae's VAE with its own convolutional networks for MNIST."""
+    from pythae.models import VAE as TheirVAE
+    from pythae.models import VAEConfig
+    from pythae.models.nn.benchmarks.mnist import Decoder_Conv_AE_MNIST, Encoder_Conv_VAE_MNIST
+
+    config = VAEConfig(input_dim=(1, 28, 28), latent_dim=LATENT, reconstruction_loss="bce")
+    return TheirVAE(config, encoder=Encoder_Conv_VAE_MNIST(config), decoder=Decoder_Conv_AE_MNIST(config))
+
+
+def same_networks(theirs: nn.Module) -> VAE:
+    """The package's VAE around the networks of theirs; their decoder's sigmoid is taken back into logits."""
+
+    class Logits(nn.Module):
+        def __init__(self, decoder: nn.Module):
+            super().__init__()
+            self.decoder = decoder
+
+        def forward(self, z: Tensor) -> Tensor:
+            """(N, D) -> logits (N, 1, 28, 28)."""
+            h = self.decoder.layers[0](z).reshape(len(z), 1024, 4, 4)
+            for layer in self.decoder.layers[1:-1]:
+                h = layer(h)
+            return self.decoder.layers[-1][0](h)  # without the sigmoid that follows
+
+    encoder = FirstOf(theirs.encoder, "embedding", "log_covariance")
+    return VAE(encoder, Logits(theirs.decoder), GreyBernoulliLikelihood(), LATENT)
+
+
+def measure(folder: str | None, rounds: int = 5, images: int = 20) -> str:
+    """The section of docs/performance.md."""
+    torch.set_num_threads(1)
+    train, test, name = mnist_like(folder)
+    with tempfile.TemporaryDirectory() as place:
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", place]
+        subprocess.run([*pip, *ITS_NEEDS], check=True)
+        subprocess.run([*pip, "--no-deps", *PYTHAE], check=True)
+        sys.path.append(place)
+        seed_everything(0)
+        theirs = pythae_vae()
+        ours = same_networks(theirs)
+        fit(ours, train, steps=60, batch_size=64, learning_rate=2e-3, progress=False)
+        theirs.eval()
+        sys.path.remove(place)
+    x, stored = to_float(test[:images]), test[:images]
+    nats: dict[str, list[float]] = {}
+
+    def timed(kind: str, work: Callable[[], float]) -> float:
+        start = time.perf_counter()
+        value = work()
+        seconds = time.perf_counter() - start
+        nats.setdefault(kind, []).append(value)
+        return seconds
+
+    def in_precision(precision: torch.dtype) -> float:
+        return log_likelihood(ours, stored, samples=K, seed=0, precision=precision).mean
+
+    @torch.no_grad()
+    def get_nll() -> float:
+        return theirs.get_nll(x, n_samples=K, batch_size=100)
+
+    works = {
+        "pythae's `get_nll`": get_nll,
+        "`log_likelihood`, float32": lambda: in_precision(torch.float32),
+        "`log_likelihood`, bfloat16": lambda: in_precision(torch.bfloat16),
+    }
+    times = in_turns({kind: (lambda k=kind, w=work: timed(k, w)) for kind, work in works.items()}, rounds)
+    peer = next(iter(works))
+    rows = [
+        [kind, f"{1000 * times[kind].median / images:.1f}", ratio(times[peer], times[kind]), f"{sum(v) / len(v):.3f}"]
+        for kind, v in nats.items()
+    ]
+    return f"{name}, {images} images, K = {K}, one thread, {rounds} rounds in turns.\n\n" + table(
+        ["", "milliseconds an image", "times faster", "log p(x), nats"], rows
+    )
+
+
+if __name__ == "__main__":
+    args = parser(__doc__, rounds=5, images=20).parse_args()
+    print(measure(args.folder, args.rounds, args.images))
