@@ -1,5 +1,7 @@
 """Blocks and their overlap: what treats nothing changes nothing, and seams are where one expects them."""
 
+import weakref
+
 import pytest
 import torch
 
@@ -71,6 +73,35 @@ def test_the_number_of_blocks_at_a_time_does_not_matter():
     small = blockwise(treat, x, 6, 2, batch_size=10)
     assert max(sizes) == 10
     assert torch.allclose(small, blockwise(torch.square, x, 6, 2), atol=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [7, 12, 40, 150, 1000])
+def test_blocks_in_groups_of_any_size_are_treated_once_each(batch_size):
+    """11 x 12 blocks in each of 3 pictures: parts of a row, whole rows, whole pictures, all at once."""
+    x, sizes = torch.rand(3, 2, 17, 19, dtype=torch.float64), []
+
+    def treat(blocks):
+        sizes.append(len(blocks))
+        return blocks * 2 - blocks.mean((1, 2, 3), keepdim=True)
+
+    grouped = blockwise(treat, x, 6, 2, batch_size)
+    assert sum(sizes) == 3 * 11 * 12 and max(sizes) <= batch_size
+    assert torch.allclose(grouped, blockwise(treat, x, 6, 2), atol=1e-12)
+
+
+def test_no_more_blocks_are_cut_out_than_are_treated_at_a_time():
+    """Blocks that overlap hold each pixel many times: those of a large picture, all together, would fill the memory."""
+    alive = []
+
+    def treat(blocks):
+        assert blocks.untyped_storage().nbytes() <= 50 * 16 * 16 * 4  # no view of a larger store
+        assert sum(block() is not None for block in alive) <= 1  # those of the round before, at most
+        alive.append(weakref.ref(blocks))
+        return blocks
+
+    x = torch.rand(1, 1, 60, 60)
+    assert torch.allclose(blockwise(treat, x, 16, 4, batch_size=50), x, atol=1e-6)
+    assert len(alive) >= 18 * 18 / 50
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ weights that fade towards the border of a block (overlap-add). Where blocks do n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -50,9 +51,9 @@ def blockwise(
         pictures: floating point (N, C, H, W), H, W >= size.
         size: side of a block in pixels.
         stride: pixels from one block to the next, 1 to size; by default half a block. `stride = size` means no overlap.
-        batch_size: blocks at a time.
+        batch_size: blocks at a time; no more are ever cut out, so that pictures of any size fit into memory.
     Returns:
-        (N, C, H, W).
+        (N, C, H, W), of the type and on the device of `pictures`.
     Raises:
         TypeError: not floating point.
         ValueError: another shape, pictures smaller than a block, a stride out of its range, or a `treat` that changes
@@ -68,16 +69,31 @@ def blockwise(
     before = size - stride  # what stands over the border at the top and on the left
     bottom, right = (_after(extent, size, stride) for extent in (height, width))
     padded = F.pad(pictures, (before, right, before, bottom), mode="reflect")
-    blocks = F.unfold(padded, size, stride=stride)  # (N, C size^2, L)
-    places = blocks.shape[-1]
-    blocks = blocks.transpose(1, 2).reshape(n * places, channels, size, size)
-    treated = torch.cat([_same_shape(treat(part), part) for part in blocks.split(batch_size)])
-    weights = window(size, pictures.device).to(treated)
-    weighted = (treated * weights).reshape(n, places, -1).transpose(1, 2)  # (N, C size^2, L)
-    total = F.fold(weighted, padded.shape[2:], size, stride=stride)
-    share = F.fold(weights.reshape(1, -1, 1).expand(1, -1, places), padded.shape[2:], size, stride=stride)
-    inside = (..., slice(before, before + height), slice(before, before + width))
-    return total[inside] / share[inside]
+    weights = window(size, pictures.device).to(pictures)
+    total = padded.new_zeros(n, channels + 1, *padded.shape[2:])  # weighted answers; in the last channel the weights
+    rows, columns = (1 + (extent - size) // stride for extent in padded.shape[2:])
+    for some, r, c in _groups(n, rows, columns, batch_size):
+        tall, wide = (slice(s.start * stride, (s.stop - 1) * stride + size) for s in (r, c))
+        blocks = F.unfold(padded[some, :, tall, wide], size, stride=stride)  # (n, C size^2, L)
+        count, _, places = blocks.shape
+        blocks = blocks.transpose(1, 2).reshape(count * places, channels, size, size)
+        answers = _same_shape(treat(blocks), blocks).to(weights) * weights
+        answers = torch.cat([answers, weights.expand(len(answers), 1, size, size)], dim=1)
+        answers = answers.reshape(count, places, -1).transpose(1, 2)  # (n, (C + 1) size^2, L)
+        part = total[some, :, tall, wide]
+        part += F.fold(answers, part.shape[2:], size, stride=stride)
+    total = total[..., before : before + height, before : before + width]
+    return total[:, :-1] / total[:, -1:]
+
+
+def _groups(pictures: int, rows: int, columns: int, most: int) -> Iterator[tuple[slice, ...]]:
+    """Share out a grid of blocks in boxes of at most `most`: slices of pictures, of rows and of columns of blocks."""
+    wide = min(columns, most)
+    tall = min(rows, most // wide)
+    steps = (most // (tall * wide), tall, wide)
+    counts = (pictures, rows, columns)
+    for starts in product(*(range(0, count, step) for count, step in zip(counts, steps, strict=True))):
+        yield tuple(slice(i, min(i + step, n)) for i, step, n in zip(starts, steps, counts, strict=True))
 
 
 def _after(extent: int, size: int, stride: int) -> int:
