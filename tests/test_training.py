@@ -1,5 +1,6 @@
 """The engine: it learns, it repeats itself, it stops well, it goes on where it stopped."""
 
+import itertools
 import math
 import os
 import random
@@ -250,35 +251,40 @@ def test_without_the_main_thread_it_trains_all_the_same():
 
 @pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.soak)])
 def test_a_killed_run_resumes_to_the_same_bits(tmp_path, kills):
+    """Each life of the run is killed a moment after it wrote a checkpoint, or while it writes the next."""
+    steps = 400 + 200 * kills  # more than so many lives can do
     script = (
         "import sys, torch\n"
         "sys.path.insert(0, sys.argv[2])\n"
         "from test_training import vae, some_images, weights\n"
         "from vae_helpers.training import fit\n"
         "model = vae()\n"
-        "print('ready', flush=True)\n"
-        "fit(model, some_images(), steps=1500, batch_size=16, checkpoint=sys.argv[1], checkpoint_every=20,"
+        f"fit(model, some_images(), steps={steps}, batch_size=16, checkpoint=sys.argv[1], checkpoint_every=20,"
         " resume=True, progress=False)\n"
         "torch.save(weights(model), sys.argv[1] + '.pt')"
     )
     choice = random.Random(0)
 
     def start(path):
-        command = [sys.executable, "-c", script, str(path), os.path.dirname(__file__)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE)
+        return subprocess.Popen([sys.executable, "-c", script, str(path), os.path.dirname(__file__)])
 
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    process = start(whole)
-    process.communicate()
+    def stamp(path):
+        return path.stat().st_mtime_ns if path.exists() else None
+
+    whole, killed, reached = tmp_path / "whole", tmp_path / "killed", [0]
+    assert start(whole).wait() == 0
     for _ in range(kills):
         process = start(killed)
-        process.stdout.readline()
-        time.sleep(choice.uniform(0.05, 1.5))
+        before = stamp(killed)
+        while stamp(killed) == before:
+            assert process.poll() is None
+            time.sleep(0.001)
+        time.sleep(choice.uniform(0.0, 0.05))
         process.kill()
-        process.communicate()
-    process = start(killed)
-    process.communicate()
-    assert process.returncode == 0
+        assert process.wait() == -signal.SIGKILL
+        reached.append(checkpoints.read(killed)[2]["step"])
+    assert all(earlier < later < steps for earlier, later in itertools.pairwise(reached))
+    assert start(killed).wait() == 0
     assert torch.equal(torch.load(f"{whole}.pt", weights_only=True), torch.load(f"{killed}.pt", weights_only=True))
 
 
