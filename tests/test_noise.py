@@ -221,7 +221,7 @@ def test_pictures_that_are_none_are_refused(kind, x, error, said):
 @each_kind
 @pytest.mark.parametrize("seed", [-1, 0.5, "now", True])
 def test_a_seed_must_be_a_whole_number(kind, seed):
-    with pytest.raises(ValueError, match=f"seed must be a whole number from 0 to .* not {seed!r}. None"):
+    with pytest.raises(ValueError, match=f"seed must be a whole number of at least 0, not {seed!r}. None"):
         KINDS[kind](flat(), seed=seed)
 
 

@@ -17,20 +17,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LARGEST_SEED = 2**63 - 1
+LARGEST = 2**63 - 1  # the largest whole number of torch
 
 
-def whole(value: Any, name: str, low: int = 1, high: int | None = None, cure: str = "") -> int:
+def whole(value: Any, name: str, low: int = 1, high: int = LARGEST, cure: str = "") -> int:
     """A whole number from `low` to `high`; NumPy's will do, True and 2.0 will not."""
-    if not _is_whole(value) or value < low or (high is not None and value > high):
-        span = f"of at least {low}" if high is None else f"from {low} to {high}"
+    if not _is_whole(value) or not low <= value <= high:
+        span = f"from {low} to {high}" if high < LARGEST or _is_whole(value) and value > high else f"of at least {low}"
         raise ValueError(_sentences(f"{name} must be a whole number {span}, not {shown(value)}.", cure))
     return int(value)
 
 
 def wholes(values: Any, name: str, form: str = "", fewest: int = 1, cure: str = "") -> tuple[int, ...]:
     """Whole numbers of at least 1: as many as `form` has letters, such as "(C, H, W)", or `fewest` and more."""
-    fits = isinstance(values, Sequence) and all(_is_whole(n) and n >= 1 for n in values)
+    fits = isinstance(values, Sequence) and all(_is_whole(n) and 1 <= n <= LARGEST for n in values)
     if not fits or (len(values) != len(re.findall(r"\w+", form)) if form else len(values) < fewest):
         wanted = form or f"a sequence of at least {fewest}"
         raise ValueError(
@@ -41,7 +41,7 @@ def wholes(values: Any, name: str, form: str = "", fewest: int = 1, cure: str = 
 
 def seed(value: Any, cure: str = "") -> int:
     """What torch's generators take as a seed."""
-    return whole(value, "seed", 0, LARGEST_SEED, cure)
+    return whole(value, "seed", 0, cure=cure)
 
 
 def number(value: Any, name: str, low: float = -math.inf, high: float = math.inf, cure: str = "") -> float:

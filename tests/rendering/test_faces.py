@@ -472,7 +472,7 @@ def test_a_bad_number_of_portraits_is_refused(n):
 
 @pytest.mark.parametrize("seed", [-1, 2**63, 1.0, "3", None, False])
 def test_a_bad_seed_is_refused(seed):
-    with pytest.raises(ValueError, match=f"seed must be a whole number from 0 to {2**63 - 1}, not {seed!r}"):
+    with pytest.raises(ValueError, match=f"seed must be a whole number .*, not {seed!r}"):
         sample(1, seed)
 
 
