@@ -1,6 +1,7 @@
 """A folder of pictures as people have them: each file is loaded as what it shows, or listed with the reason."""
 
 import json
+import logging
 import os
 import random
 import socket
@@ -131,8 +132,15 @@ def test_pictures_stand_upright_whichever_way_the_camera_was_held(here):
 
 
 def test_a_damaged_exif_note_does_not_spoil_the_picture(here):
-    (here / "note.jpg").write_bytes(encoded(flat("RGB", (9, 99, 199)), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff"))
-    assert colour_of(load("folder", here, size=8), "note.jpg") == pytest.approx([9, 99, 199], abs=3)
+    notes = [b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0no TIFF at all", b"Exif\0\0"]
+    notes.append(b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x02\0\x01\0\0\0abcd" + bytes(4))  # turned by "a"
+    for i, note in enumerate(notes):
+        for format in ("JPEG", "PNG"):
+            flat("RGB", (9, 99, 199)).save(here / f"{format}{i}", format, exif=note)
+    data = load("folder", here, size=8)
+    for name in sorted(set(data.files) - {f"good{i:02}.png" for i in range(12)}):
+        assert colour_of(data, name) == pytest.approx([9, 99, 199], abs=3)
+    assert len(data.files) == 12 + 2 * len(notes)
 
 
 def tiff(values, bits, zero_is_white=False):
@@ -528,17 +536,17 @@ def test_a_bomb_whose_frame_is_larger_than_its_screen_is_not_decoded_either(here
 
 
 def test_few_pictures_are_decoded_at_a_time_and_only_one_large_one(here, monkeypatch):
-    monkeypatch.setattr(picture_file, "MANY_PIXELS", 100)
+    monkeypatch.setattr(picture_file, "MANY_PIXELS", 500)
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
     for i in range(10):
-        flat("RGB", (i, 0, 0), (11, 11)).save(here / f"large{i}.png")
+        flat("RGB", (i, 0, 0), (23, 23)).save(here / f"large{i}.png")
         flat("RGB", (i, 1, 0), (40, 40)).save(here / f"reduced{i}.jpg")
         flat("RGB", (i, 2, 0), (40, 40)).save(here / f"progressive{i}.jpg", progressive=True)
     lock, open_now, most = threading.Lock(), {True: 0, False: 0}, {True: 0, False: 0}
     real = picture_file._decoded
 
     def watched(image, *more):
-        large = image.width * image.height > 100 or bool(image.info.get("progressive"))
+        large = image.width * image.height > 500 or bool(image.info.get("progressive"))
         with lock:
             open_now[large] += 1
             most[large] = max(most[large], open_now[large])
@@ -834,8 +842,10 @@ def test_only_what_changed_is_decoded_again(here, tmp_path, decoded):
     assert "good05.png" not in changed.files and caches(tmp_path) == [cache]
 
     decoded.clear()
+    length = cache.stat().st_size
+    (here / "good06.png").unlink()
     load("folder", here, size=8)
-    assert decoded == ["broken.png"]
+    assert decoded == ["broken.png"] and cache.stat().st_size < length  # what is gone is not kept
 
 
 def test_a_picture_of_the_same_length_that_is_saved_again_is_noticed(here):
@@ -978,6 +988,23 @@ def test_the_cache_does_not_grow_without_limit(here, tmp_path, monkeypatch, caps
     monkeypatch.setattr(picture_cache, "MOST_BYTES", each - 1)
     load("folder", here, size=8, background=3)
     assert "not cached (" in capsys.readouterr().out and caches(tmp_path) == left
+
+
+def test_decoders_keep_their_opinions_to_themselves(here, monkeypatch, caplog):
+    real = folder_module.read_picture
+
+    def talkative(path, form):
+        warnings.warn("Corrupt EXIF data", UserWarning, stacklevel=1)
+        logging.getLogger("PIL.TiffImagePlugin").error("More samples per pixel than can be decoded")
+        return real(path, form)
+
+    monkeypatch.setattr(folder_module, "read_picture", talkative)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert len(load("folder", here, size=8).files) == 12
+    assert not caught and not caplog.records
+    logging.getLogger("PIL").error("heard again")
+    assert len(caplog.records) == 1
 
 
 def test_the_progress_bar_can_be_seen_and_switched_off(here, monkeypatch, capsys):
