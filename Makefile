@@ -3,6 +3,7 @@
 #   make lab        fill my_course/ with the notebooks that are not there yet and open JupyterLab in it
 #   make test       check the style, run the unit tests and every notebook
 #   make soak       the long tests: repeats, fuzzing, kills, a browser, every answer pasted in
+#   make bench      measure speed again and write docs/performance.md       (DATA=folder with MNIST)
 #   make notebooks  run the notebooks and write their outputs back        (NOTEBOOKS="notebooks/01_....ipynb")
 #   make format     put the code into its standard layout; `make lint` only looks
 #   make clean      remove .venv (my_course/ is yours and stays)
@@ -18,6 +19,7 @@ CONSTRAINTS := constraints.txt
 LAB_ARGS    :=
 PYTEST_ARGS :=
 NOTEBOOKS   :=
+DATA        :=
 
 # A stamp is written after the last step of an install, so a half-finished one is not taken for a whole one.
 VERSIONS    := $(if $(strip $(CONSTRAINTS)),tested,newest)
@@ -28,7 +30,7 @@ WITH        := $(if $(strip $(CONSTRAINTS)),--constraint $(CONSTRAINTS),--upgrad
 NEW_ENOUGH  := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test soak notebooks format lint clean
+.PHONY: help lab test soak bench notebooks format lint clean
 
 help:
 	@sed -n '/^#   make/s/^# *//p' Makefile
@@ -41,6 +43,9 @@ test: $(INSTALLED) lint
 
 soak: $(SOAKING)
 	$(PY) -m pytest -m soak --timeout 3600 $(PYTEST_ARGS)
+
+bench: $(INSTALLED)
+	$(PY) -m benchmarks $(DATA)
 
 notebooks: $(INSTALLED)
 	$(PY) tools/notebooks.py execute $(NOTEBOOKS)
