@@ -174,6 +174,18 @@ class Diverging(Autoencoder):
         return super().forward(x) * (float("nan") if self.calls == 5 else 1.0)
 
 
+@pytest.mark.parametrize("before", [False, True])
+def test_tiny_numbers_are_zero_during_training_only(before):
+    if not torch.set_flush_denormal(before):
+        pytest.skip("this processor cannot")
+    seen = []
+    quiet(vae(), some_images(), callback=lambda step, model: seen.append((torch.tensor(1e-40) * 1).item()))
+    after = (torch.tensor(1e-40) * 1).item()
+    torch.set_flush_denormal(False)
+    assert len(seen) > 1 and set(seen) == {0.0}
+    assert (after == 0) == before
+
+
 @pytest.mark.parametrize("check_each_step", [True, False])
 def test_nan_stops_at_once_with_the_step_and_finite_weights(monkeypatch, check_each_step):
     model = Diverging((1, 4, 4), 2)
