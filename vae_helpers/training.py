@@ -258,7 +258,6 @@ class _Run:
 
     def advance(self) -> None:
         """One optimiser step."""
-        self.model.train()
         batch = self.images[self.indices()]
         if self.augment:
             batch = self.augment(batch)
@@ -382,6 +381,7 @@ class _Run:
         mode, checked = self.model.training, torch.distributions.Distribution._validate_args
         flushed = bool(torch.tensor(1e-40) * 1 == 0)
         torch.set_flush_denormal(True)
+        self.model.train()
         try:
             with _forked_random_state(self.device):
                 torch.manual_seed(self.seed)
