@@ -23,7 +23,9 @@ LARGEST = 2**63 - 1  # the largest whole number of torch
 def whole(value: Any, name: str, low: int = 1, high: int = LARGEST, cure: str = "") -> int:
     """A whole number from `low` to `high`; NumPy's will do, True and 2.0 will not."""
     if not _is_whole(value) or not low <= value <= high:
-        span = f"from {low} to {high}" if high < LARGEST or _is_whole(value) and value > high else f"of at least {low}"
+        span = (
+            f"from {low} to {high}" if high < LARGEST or (_is_whole(value) and value > high) else f"of at least {low}"
+        )
         raise ValueError(_sentences(f"{name} must be a whole number {span}, not {shown(value)}.", cure))
     return int(value)
 

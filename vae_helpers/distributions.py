@@ -31,6 +31,7 @@ def diagonal_gaussian(mu: Tensor, log_var: Tensor) -> Independent:
     Raises:
         ValueError: the two shapes differ.
     """
+    checking.floating(mu, "mu"), checking.floating(log_var, "log_var")
     if mu.shape != log_var.shape:
         raise ValueError(f"mu {tuple(mu.shape)} and log_var {tuple(log_var.shape)} must have the same shape.")
     return Independent(Normal(mu, torch.exp(0.5 * log_var)), 1)
@@ -47,7 +48,8 @@ def soft_bound(raw: Tensor, bound: float = 20.0) -> Tensor:
 
     Encoders put their log_var through it: exp never overflows, and the gradient is not cut off as by a clamp.
     """
-    return bound * torch.tanh(raw / bound)
+    bound = checking.number(bound, "bound", 1e-3, 1e3)
+    return bound * torch.tanh(checking.floating(raw, "raw") / bound)
 
 
 def kl_to_standard_normal(q: Independent) -> Tensor:
@@ -108,7 +110,7 @@ class GreyBernoulli(Distribution):
     support = constraints.unit_interval
 
     def __init__(self, logits: Tensor, validate_args: bool | None = None):
-        self.logits = logits
+        self.logits = checking.floating(logits, "logits")
         super().__init__(logits.shape, validate_args=validate_args)
 
     @property
@@ -145,7 +147,7 @@ class ContinuousBernoulli(Distribution):
     _SMALL = 0.05  # below it the series of log C and of the mean is exact to float32
 
     def __init__(self, logits: Tensor, validate_args: bool | None = None):
-        self.logits = logits
+        self.logits = checking.floating(logits, "logits")
         super().__init__(logits.shape, validate_args=validate_args)
 
     def _split(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -193,6 +195,8 @@ def log_ndtr(x: Tensor) -> Tensor:
 
     Beyond `FAR_TAIL` by the first term of the asymptotic series, phi(x) / -x, whose relative error is 1 / x^2.
     """
+    if checking.floating(x, "x").dtype in (torch.float16, torch.bfloat16):  # which torch cannot do on every device
+        return log_ndtr(x.float()).to(x)
     far = x < FAR_TAIL
     tail = torch.where(far, x, FAR_TAIL)
     series = -0.5 * tail.square() - torch.log(-tail) - 0.5 * math.log(2 * math.pi)
@@ -206,7 +210,7 @@ class DiscretisedGaussian(Distribution):
     construction with a logistic density: Salimans et al. 2017, equation 2.)
 
     Args:
-        mean: any shape, on the scale [0, 1].
+        mean: any shape, on the scale [0, 1]; half precision is made `float32`.
         sigma: standard deviation on the same scale, > 0, broadcast against `mean`.
         levels: number of levels, >= 2.
     """
@@ -214,8 +218,15 @@ class DiscretisedGaussian(Distribution):
     arg_constraints = {"loc": constraints.real, "sigma": constraints.positive}
 
     def __init__(self, mean: Tensor, sigma: Tensor | float, levels: int = 256, validate_args: bool | None = None):
-        self.loc, self.sigma = torch.broadcast_tensors(mean, torch.as_tensor(sigma, dtype=mean.dtype).to(mean.device))
         self.levels = checking.whole(levels, "levels", 2)
+        mean = checking.floating(mean, "mean").to(torch.promote_types(mean.dtype, torch.float32))
+        sigma = sigma if isinstance(sigma, Tensor) else checking.positive(sigma, "sigma")
+        sigma = torch.as_tensor(sigma, dtype=mean.dtype).to(mean.device)
+        try:
+            self.loc, self.sigma = torch.broadcast_tensors(mean, sigma)
+        except RuntimeError as error:
+            shapes = f"sigma {tuple(sigma.shape)} and mean {tuple(mean.shape)}"
+            raise ValueError(f"{shapes} cannot be broadcast against each other: give one number for all.") from error
         super().__init__(self.loc.shape, validate_args=validate_args)
 
     @property
@@ -306,13 +317,19 @@ class ContinuousBernoulliLikelihood(Likelihood):
         return to_float(images)
 
 
+SMALLEST_FLOOR, LARGEST_SIGMA = 1e-6, 100.0  # what float32 still tells from zero and from infinity, generously
+
+
 class _WithSigma(Likelihood):
     """A likelihood with one standard deviation for all pixels, fixed or learned, never below a floor."""
 
     def __init__(self, sigma: float = 0.1, learn_sigma: bool = False, floor: float = 0.01, levels: int = 256):
         super().__init__()
-        sigma, floor = checking.positive(sigma, "sigma"), checking.positive(floor, "floor")
-        levels = checking.whole(levels, "levels", 2)
+        sigma, floor = (
+            checking.number(sigma, "sigma", high=LARGEST_SIGMA),
+            checking.number(floor, "floor", SMALLEST_FLOOR),
+        )
+        levels, learn_sigma = checking.whole(levels, "levels", 2), checking.flag(learn_sigma, "learn_sigma")
         if not sigma > floor:
             raise ValueError(f"sigma = {sigma} must be above its floor = {floor}: give a larger one, or a lower floor.")
         raw = torch.tensor(math.log(math.expm1(sigma - floor)))  # softplus(raw) + floor = sigma
@@ -376,5 +393,6 @@ def bits_per_dim(nll: Tensor | float, dims: int, levels: int | None = None) -> T
     Raises:
         ValueError: dims < 1 or levels < 2.
     """
+    nll = checking.floating(nll, "nll") if isinstance(nll, Tensor) else checking.number(nll, "nll")
     constant = 0.0 if levels is None else math.log2(checking.whole(levels, "levels", 2))
     return nll / (checking.whole(dims, "dims") * math.log(2)) + constant
