@@ -73,7 +73,7 @@ def test_ppca_says_what_is_wrong():
     flat = correlated_data() @ torch.diag(torch.tensor([1.0, 1, 0, 0, 0, 0]).double())
     with pytest.raises(ValueError, match="no variance outside"):
         ProbabilisticPCA.maximum_likelihood(flat, 3)
-    with pytest.raises(ValueError, match="sigma > 0"):
+    with pytest.raises(ValueError, match="sigma must be a positive number, not 0"):
         ProbabilisticPCA(torch.ones(3, 1), torch.ones(3), 0.0)
 
 

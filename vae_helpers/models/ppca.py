@@ -25,11 +25,14 @@ class ProbabilisticPCA:
     """
 
     def __init__(self, W: Tensor, b: Tensor, sigma: Tensor | float):
-        self.W, self.b = W, b
+        self.W, self.b = _exact(W, "W", "(P, D)"), _exact(b, "b", "(P,)")
+        if len(b) != len(W):
+            raise ValueError(f"b has {len(b)} numbers for the {len(W)} rows of W: give one for each.")
+        checking.positive(sigma.item() if isinstance(sigma, Tensor) and sigma.dim() == 0 else sigma, "sigma")
         self.sigma = torch.as_tensor(sigma, dtype=W.dtype, device=W.device)
-        if W.dim() != 2 or b.shape != W.shape[:1] or not self.sigma > 0:
+        if not self.sigma.square() > torch.finfo(W.dtype).eps * W.square().sum():
             raise ValueError(
-                f"need W (P, D), b (P,) and sigma > 0, not {tuple(W.shape)}, {tuple(b.shape)}, {float(self.sigma)}."
+                f"sigma = {float(sigma):.3g} is too small beside W for {checking.kind_of(W)}: W.double() may do."
             )
 
     @classmethod
@@ -42,7 +45,7 @@ class ProbabilisticPCA:
         Raises:
             ValueError: D out of range, or no variance left for sigma: the density would be degenerate.
         """
-        n, p = checking.tensor(x, "x", "(N, P)", P=2).shape
+        n, p = _exact(x, "x", "(N, P)", P=2).shape
         latent_dim = checking.whole(latent_dim, "latent_dim", 1, p - 1)
         b = x.mean(0)
         variances, directions = torch.linalg.eigh((x - b).T @ (x - b) / n)  # ascending
@@ -123,3 +126,11 @@ class LinearGaussianVAE(nn.Module):
     def as_ppca(self) -> ProbabilisticPCA:
         """The generative half, with its exact evidence and posterior."""
         return ProbabilisticPCA(self.decoder.weight.detach(), self.decoder.bias.detach(), self.log_sigma.detach().exp())
+
+
+def _exact(x: Tensor, name: str, form: str, **least: int) -> Tensor:
+    """A finite tensor of that shape, in one of the types that matrices can be factorised in."""
+    checking.tensor(x, name, form, **least)
+    if x.dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"{name} must be float32 or float64, not {checking.kind_of(x)}: {name}.double() makes it so.")
+    return x
