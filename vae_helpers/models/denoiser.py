@@ -77,6 +77,8 @@ class ResidualDenoiser(nn.Module):
         """Sigma as (N, 1, 1, 1) or (1, 1, 1, 1) beside y."""
         grey = "A grey network takes a colour picture as three grey ones: y.flatten(0, 1)[:, None]."
         checking.tensor(y, "y", f"(N, {self.channels}, H, W)", grey if self.channels == 1 else "")
+        if not isinstance(sigma, Tensor):
+            sigma = checking.number(sigma, "sigma", 0)
         sigma = torch.as_tensor(sigma, device=y.device, dtype=torch.float32)
         if sigma.dim() > 1 or len(sigma.reshape(-1)) not in (1, len(y)):
             raise ValueError(f"sigma must be a number or have shape ({len(y)},), not {tuple(sigma.shape)}.")
@@ -99,6 +101,7 @@ def denoising_error(
     Returns:
         "loss": (B,), summed over pixels and channels.
     """
+    checking.floating(checking.shape(x, "x", "(B, C, H, W)"), "x")
     low, high = sigma if isinstance(sigma, tuple) and len(sigma) == 2 else (sigma, sigma)
     if not (checking.is_number(low) and checking.is_number(high) and 0 <= low <= high):
         raise ValueError(
