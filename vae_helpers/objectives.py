@@ -77,10 +77,16 @@ def negative_elbo(model: Any, x: Tensor, beta: float | Tensor = 1.0, samples: in
 
     Args:
         model, x, samples: as for `elbo`.
-        beta: weight of the KL, >= 0.
+        beta: weight of the KL, >= 0; a number, or (N,) for one of each image.
     Returns:
         "loss", "elbo", "distortion" (= -log_likelihood) and "kl", each (N,), nats per image.
     """
+    if not isinstance(beta, Tensor):
+        beta = checking.number(beta, "beta", 0)
+    elif tuple(beta.shape) not in ((), (len(x),)):
+        raise ValueError(
+            f"beta must be a number or have shape ({len(x)},), one for each image, not {tuple(beta.shape)}."
+        )
     bound, log_likelihood, kl = elbo(model, x, samples)
     return {"loss": beta * kl - log_likelihood, "elbo": bound, "distortion": -log_likelihood, "kl": kl}
 
@@ -94,4 +100,6 @@ def squared_error(model: Any, x: Tensor) -> dict[str, Tensor]:
     Returns:
         "loss" (N,), summed over the pixels of an image.
     """
+    if checking.floating(x, "x").dim() < 2:
+        raise ValueError(f"x must have shape (N, C, H, W), not {tuple(x.shape)}: an image for each row.")
     return {"loss": (model(x) - x).square().flatten(1).sum(-1)}
