@@ -212,4 +212,4 @@ def _uniform(x: Tensor, shape: tuple[int, ...], seed: int | None) -> Tensor:
 def _finished(x: Tensor, y: Tensor, clip: bool) -> Tensor:
     """y in the type and on the device of x, clipped if asked for."""
     y = y.to(x)
-    return y.clamp(0, 1) if clip else y
+    return y.clamp(0, 1) if checking.flag(clip, "clip") else y
