@@ -22,6 +22,7 @@ from vae_helpers.images import check_pictures
 from vae_helpers.rendering import faces
 
 UNKNOWNS_AT_A_TIME = 100_000  # pixels solved for in one factorisation, bounds the memory
+RUNAWAY = 80.0  # log-variances beyond it are no search for a code any more, and overflow soon
 KNOTS = 6  # places of each factor at which a fitted attribute may bend: those of the paths of colours, and more
 FEATURES = ("linear", "knots", "products")
 GUIDANCE = ("source", "mixed")
@@ -120,13 +121,12 @@ def poisson_blend(source: Tensor, target: Tensor, mask: Tensor, guidance: str = 
     _check_sizes(source, target, "source", "target")
     checking.choice(guidance, "guidance", GUIDANCE)
     n = max(len(source), len(target))
-    inside = _inside(mask, n, target)
-    whole = inside.flatten(1).all(1)
-    if whole.any():
-        raise ValueError(
-            f"mask covers the whole of picture {int(whole.nonzero()[0])}: no pixel of the target is left to hold the "
-            "result. Leave out at least one pixel."
-        )
+    return _blend(source, target, _held(mask, n, target, "mask"), guidance)
+
+
+def _blend(source: Tensor, target: Tensor, inside: Tensor, guidance: str) -> Tensor:
+    """What `poisson_blend` says, for checked pictures; inside is bool (n, H, W)."""
+    n = len(inside)
     source, target = (x.expand(n, -1, -1, -1) for x in (source, target))
     pieces = zip(
         *(x.split(max(1, UNKNOWNS_AT_A_TIME // inside[0].numel())) for x in (source, target, inside)), strict=True
@@ -144,8 +144,7 @@ def fill_smoothly(pictures: Tensor, hole: Tensor) -> Tensor:
         hole: (N, 1, H, W) or (1, 1, H, W), bool or in [0, 1]; what is above 1/2 is filled.
     """
     checking.tensor(pictures, "pictures", "(N, C, H, W)")
-    _inside(hole, len(pictures), pictures, name="hole")
-    return poisson_blend(torch.zeros_like(pictures), pictures, hole)
+    return _blend(torch.zeros_like(pictures), pictures, _held(hole, len(pictures), pictures, "hole"), "source")
 
 
 def _solve_poisson(source: Tensor, target: Tensor, inside: Tensor, guidance: str) -> Tensor:
@@ -267,7 +266,7 @@ def infer_code(
     """
     sources, weights = _check_sources(pictures, masks)
     steps, batch_size = checking.whole(steps, "steps"), checking.whole(batch_size, "batch_size")
-    learning_rate, seed = checking.positive(learning_rate, "learning_rate"), checking.seed(seed)
+    learning_rate, seed = checking.number(learning_rate, "learning_rate", 1e-9, 1e3), checking.seed(seed)
     if start is None:
         start = _pasted(sources, weights)
     checking.tensor(start, "start", "(N, C, H, W)")
@@ -318,6 +317,10 @@ def _ascend(
             for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
                 parameter.grad = gradient
             optimiser.step()
+            if not (mu.isfinite().all() and log_var.abs().max() < RUNAWAY):
+                raise ValueError(
+                    f"learning_rate = {learning_rate:g} is too large: the search ran away at step {step + 1}."
+                )
     return parameters[0].detach(), parameters[1].detach()
 
 
@@ -349,11 +352,10 @@ class Attributes:
             z: (N, D), codes of portraits with `factors_from`.
             factors_from, factors_to: (N, 14).
         """
+        checking.tensor(z, "z", f"(N, {self.weights.shape[1]})")
         for name, factors in (("factors_from", factors_from), ("factors_to", factors_to)):
-            if isinstance(factors, Tensor) and len(factors) != len(z):
+            if len(faces.check_factors(factors)) != len(z):
                 raise ValueError(f"{name} has {len(factors)} rows for {len(z)} codes: give one row for each.")
-        if z.shape[1:] != self.weights.shape[1:]:
-            raise ValueError(f"z must have shape (N, {self.weights.shape[1]}), not {tuple(z.shape)}.")
         return z + self.predict(factors_to) - self.predict(factors_from)
 
 
@@ -442,9 +444,16 @@ def _weights(mask: Tensor, n: int, like: Tensor, name: str) -> Tensor:
     return mask.to(like).expand(n, -1, -1, -1)
 
 
-def _inside(mask: Tensor, n: int, like: Tensor, name: str = "mask") -> Tensor:
-    """Where a mask is above one half: bool (n, H, W)."""
-    return _weights(mask, n, like, name)[:, 0] > 0.5
+def _held(mask: Tensor, n: int, like: Tensor, name: str) -> Tensor:
+    """Where a mask is above one half, bool (n, H, W): not everywhere."""
+    inside = _weights(mask, n, like, name)[:, 0] > 0.5
+    whole = inside.flatten(1).all(1)
+    if whole.any():
+        raise ValueError(
+            f"{name} covers the whole of picture {int(whole.nonzero()[0])}: no pixel is left to hold the result. "
+            "Leave out at least one pixel."
+        )
+    return inside
 
 
 def _check_sources(pictures: Sequence[Tensor], masks: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
