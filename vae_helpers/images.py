@@ -38,11 +38,10 @@ def check_images(images: Tensor, name: str = "images") -> Tensor:
             f"{name} must hold uint8 values 0..255, not {checking.kind_of(images)}. "
             "Floats in [0, 1] become uint8 with vae_helpers.to_uint8."
         )
-    return check_channels(checking.shape(images, name, "(N, C, H, W)"), name)
+    return _check_channels(checking.shape(images, name, "(N, C, H, W)"), name)
 
 
-def check_channels(images: Tensor, name: str = "images") -> Tensor:
-    """Return `images` (N, C, H, W) unchanged if C is 1, 3 or 4; raise a ValueError if not."""
+def _check_channels(images: Tensor, name: str = "images") -> Tensor:
     if images.shape[1] not in CHANNELS:
         raise ValueError(
             f"{name} has {images.shape[1]} channels; expected 1 (grey), 3 (RGB) or 4 (RGBA) on axis 1 of "
@@ -228,7 +227,7 @@ def grid(images: Tensor, columns: int | None = None, padding: int = 1, fill: flo
         x = to_float(images)
     else:
         checking.floating(images, "images", "(N, C, H, W) or uint8")
-        x = check_channels(checking.shape(images, "images", "(N, C, H, W)"), "images").detach().float().clamp(0, 1)
+        x = _check_channels(checking.shape(images, "images", "(N, C, H, W)"), "images").detach().float().clamp(0, 1)
     n, c, h, w = x.shape
     columns = min(n, math.isqrt(n - 1) + 1 if columns is None else checking.whole(columns, "columns"))
     padding, fill = checking.whole(padding, "padding", 0), checking.number(fill, "fill", 0, 1)
