@@ -135,6 +135,18 @@ def test_a_place_that_cannot_be_written_is_said_once_and_memory_serves(tmp_path,
     assert "1 of 2 exercises solved." in table(capsys)
 
 
+@pytest.mark.parametrize("wish", ["~no such user/progress.json", "n" * 300, "file/progress.json", "pipe"])
+def test_a_place_that_cannot_be_is_said_once_and_stops_nothing(wish, tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setenv("VAE_HELPERS_PROGRESS", wish)
+    exercise("99.1", WRONG)
+    assert exercise("99.2", 3.5) == 3.5
+    assert capsys.readouterr().out.count("cannot be written") == 1
+    assert "1 of 2 exercises solved." in table(capsys)
+    assert sorted(os.listdir(tmp_path)) == ["file", "pipe"] and (tmp_path / "pipe").is_fifo()
+
+
 def test_what_cannot_be_written_outdoes_an_older_record(tmp_path, monkeypatch, capsys):
     exercise("99.1", WRONG)
 

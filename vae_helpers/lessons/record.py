@@ -71,8 +71,9 @@ def _path() -> Path | None:
     wish = os.environ.get("VAE_HELPERS_PROGRESS", "").strip()
     if wish.lower() == "off":
         return None
-    path = Path(wish or NAME).expanduser()
-    return path / NAME if path.is_dir() else path
+    # os.path, unlike pathlib, raises nothing where there is no home or no right to look.
+    wish = os.path.expanduser(wish or NAME)
+    return Path(wish, NAME) if os.path.isdir(wish) else Path(wish)
 
 
 def _entry(id: str) -> dict[str, Any]:
@@ -108,6 +109,8 @@ def _text(entries: dict[str, dict[str, Any]]) -> bytes:
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
+    if not os.path.isfile(path):  # /dev/null must not be set aside, a pipe not be waited for
+        return {}
     try:
         text = path.read_bytes()
     except OSError:
