@@ -65,7 +65,9 @@ def test_splits_that_share_an_image_are_refused():
 
 @pytest.mark.parametrize("name", ["mnits", "MNIST", "fashion_mnist", None])
 def test_an_unknown_name_lists_the_known_ones(name):
-    with pytest.raises(ValueError, match="digits, faces, photos, mnist, fashion-mnist") as caught:
+    with pytest.raises(
+        ValueError, match="digits, faces, photos, mnist, fashion-mnist, kmnist, cifar10, folder"
+    ) as caught:
         load(name)
     if name == "fashion_mnist":
         assert "Did you mean 'fashion-mnist'?" in str(caught.value)
@@ -77,11 +79,19 @@ def test_a_bad_size_is_refused(size):
         load("digits", size=size)
 
 
+def test_pixels_given_where_the_folder_stands_are_told_by_what_name_to_go():
+    with pytest.raises(TypeError, match=r"root must be the path of a folder, not 16\. If you mean pixels: size=16"):
+        load("digits", 16)
+
+
 @pytest.mark.parametrize(
     ("name", "argument", "value", "cure"),
     [
         ("digits", "style", "flat", "style is for faces"),
         ("digits", "n", 10, "n is for faces, photos"),
+        ("digits", "fit", "pad", "fit is for folder"),
+        ("photos", "background", 0, "background is for folder"),
+        ("folder", "download", True, "folder takes root, size, fit, colour, background"),
         ("faces", "root", "somewhere", "root is for mnist"),
         ("faces", "colour", False, "colour is for photos"),
         ("photos", "download", True, "photos takes size, colour, n"),

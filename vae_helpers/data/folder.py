@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -182,7 +181,7 @@ def _read_all(
     cache, trouble = None, ""
     try:
         cache = picture_cache.place(folder, form)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
         trouble = str(error)
     cached, known = picture_cache.read(cache, files, images) if cache else ({}, 0)
     missing = [row for row in range(len(files)) if row not in cached]
@@ -293,7 +292,7 @@ def _dataset(
         classes=tuple(map(printable, classes)),
         about=_summary(root, pictures, skipped),
         files=tuple(p.file.name for p in pictures),
-        skipped=MappingProxyType(dict(sorted(skipped.items()))),
+        skipped=dict(sorted(skipped.items())),
     )
 
 
