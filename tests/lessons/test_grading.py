@@ -229,7 +229,13 @@ def test_a_time_limit_is_positive(timeout, tmp_path):
 def test_a_table_that_cannot_be_written_is_said_before_anything_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(grading, "run", lambda *_: pytest.fail("a notebook was run"))
     write(tmp_path / "in" / "ann.ipynb", "{}")
-    for output, said in ((tmp_path / "in", "is a folder"), (tmp_path / "no" / "out.csv", "cannot be written")):
+    os.mkfifo(tmp_path / "pipe")
+    bad = (
+        (tmp_path / "in", "is a folder"),
+        (tmp_path / "no" / "out.csv", "cannot be written"),
+        (tmp_path / "pipe", "pipe"),
+    )
+    for output, said in bad:
         with pytest.raises(grading.GradingError, match=said):
             grading.grade(tmp_path / "in", 60, output)
 

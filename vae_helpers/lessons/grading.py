@@ -322,6 +322,8 @@ def _order(id: str) -> tuple[int, ...]:
 def _check_writable(output: Path) -> None:
     if output.is_dir():
         raise GradingError(f"--output {output} is a folder. Name a file, such as {output / 'grades.csv'}.")
+    if output.exists() and not output.is_file():
+        raise GradingError(f"--output {output} is a device or a pipe. Name a file; the table is printed as well.")
     try:
         with output.open("a"):
             pass
