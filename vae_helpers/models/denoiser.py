@@ -116,11 +116,11 @@ def denoising_error(
 def shipped_denoiser(device: torch.device | str = "cpu") -> ResidualDenoiser:
     """A `ResidualDenoiser` for grey pictures with the weights that the package carries, ready for use.
 
-    Trained by `tools/train_denoiser.py` on the training photographs of `load("photos")`, at any sigma up to 55/255.
-    Beyond that, and on noise of other kinds, it is not to be trusted.
+    Trained by `tools/train_denoiser.py` on the training photographs of `load("photos")` and nine more, at any sigma up
+    to 55/255. Beyond that, and on noise of other kinds, it is not to be trusted.
     """
     build = functools.partial(ResidualDenoiser, widths=SHIPPED_WIDTHS)
-    return checkpoints.shipped(build, __package__, WEIGHTS).to(device)
+    return checkpoints.shipped(build, __package__, WEIGHTS).to(device, memory_format=torch.channels_last)
 
 
 class _Block(nn.Module):
