@@ -53,7 +53,7 @@ def lab(tmp_path_factory):
             yield address, folder
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(120)  # the kernels of all notebooks end with it
 
 
 @pytest.fixture(scope="module")
@@ -149,15 +149,16 @@ def ways_to_use(control):
 
 
 def saves(box, folder):
-    """Press the button that has the focus; a picture file appears that holds what is shown."""
-    before = set(folder.glob("*.png"))
+    """Press the button that has the focus; a picture file appears that holds what is shown, and nothing moves."""
+    before, size = set(folder.glob("*.png")), box.bounding_box()
     box.page.keyboard.press("Space")
     wait_for(lambda: set(folder.glob("*.png")) - before, 30, "a saved picture")
     (path,) = set(folder.glob("*.png")) - before
     wait_for(lambda: box.locator("[role=status]").filter(has_text=path.name).count() == 1, 30, "word of what was saved")
+    assert box.bounding_box() == size
     with Image.open(path) as picture:
-        size = box.locator(".widget-image").evaluate("image => [image.naturalWidth, image.naturalHeight]")
-        assert list(picture.size) == size
+        pixels = box.locator(".widget-image").evaluate("image => [image.naturalWidth, image.naturalHeight]")
+        assert list(picture.size) == pixels
         assert any(low < high for low, high in picture.convert("RGB").getextrema())
     assert path.read_bytes() == shown(box)
 

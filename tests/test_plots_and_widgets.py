@@ -123,6 +123,16 @@ def test_the_button_saves_what_is_shown_and_overwrites_nothing(monkeypatch, tmp_
     assert (tmp_path / "shown-3.png").exists()
 
 
+def test_words_stand_beside_the_button_and_both_under_the_controls(monkeypatch):
+    monkeypatch.delenv("VAE_HELPERS_STATIC", raising=False)
+    box = widgets.explore(drawing(), save="shown.png", x=(0, 10), a_long_name=(0.0, 1.0))
+    *controls, below, picture = box.children
+    assert controls == list(box.controls.values()) and picture is box.picture
+    assert below.children == (box.button, box.message) and box.button.layout.flex == "none"
+    assert {w.style.description_width for w in controls} == {below.layout.margin.split()[-1]} == {"12ch"}
+    assert widgets.explore(drawing(), n=(0, 10)).children[-2].children[-1].value == ""
+
+
 def test_what_goes_wrong_in_saving_is_shown_and_the_widget_goes_on(monkeypatch, tmp_path):
     monkeypatch.delenv("VAE_HELPERS_STATIC", raising=False)
     monkeypatch.chdir(tmp_path)

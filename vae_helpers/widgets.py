@@ -43,7 +43,7 @@ def explore(draw: Callable[..., Figure], *, save: str | None = None, **controls:
         raise ValueError(f"save must be the name of a PNG file, such as 'picture.png', not {save!r}.")
 
     inputs = {name: _control(name, spec) for name, spec in controls.items()}
-    _line_up(inputs)
+    column = _line_up(inputs)
     values = {name: widget.value for name, widget in inputs.items()}
     still = draw(**values)  # an error here is the author's and is raised
     if os.environ.get("VAE_HELPERS_STATIC") == "1":
@@ -62,22 +62,26 @@ def explore(draw: Callable[..., Figure], *, save: str | None = None, **controls:
         try:
             path = _unused(Path(save))
             write_whole(path, picture.value)
-            message.value = f'<p role="status">saved as {html.escape(str(path))}</p>'
+            message.value = f'<span role="status">saved as {html.escape(str(path))}</span>'
         except Exception as error:
             message.value = _alert(error)
 
-    button = ipywidgets.Button(description="Save as PNG", icon="download") if save else None
+    as_wide_as_its_name = ipywidgets.Layout(flex="none")  # however long the words beside it are
+    button = ipywidgets.Button(description="Save as PNG", icon="download", layout=as_wide_as_its_name) if save else None
     if button:
         button.on_click(write)
     for widget in inputs.values():
         widget.observe(redraw, names="value")
-    box = ipywidgets.VBox([*inputs.values(), *([button] if button else []), message, picture])
+    # Words stand beside the button, so that the picture does not move when they come.
+    under_the_controls = ipywidgets.Layout(margin=f"0 0 0 {column}")
+    below = ipywidgets.HBox([button, message] if button else [message], layout=under_the_controls)
+    box = ipywidgets.VBox([*inputs.values(), below, picture])
     box.controls, box.picture, box.message, box.button = inputs, picture, message, button
     return box
 
 
 def _alert(error: Exception) -> str:
-    return f'<p role="alert"><b>{type(error).__name__}</b>: {html.escape(str(error))}</p>'
+    return f'<span role="alert"><b>{type(error).__name__}</b>: {html.escape(str(error))}</span>'
 
 
 def _unused(path: Path) -> Path:
@@ -111,14 +115,15 @@ def _control(name: str, spec: Any) -> Any:
     )
 
 
-def _line_up(inputs: dict[str, Any]) -> None:
-    """Give every control a name, and all of them the same place for it, so that the sliders stand under each other."""
+def _line_up(inputs: dict[str, Any]) -> str:
+    """Give every control a name, in a column whose width is returned: so the sliders stand under each other."""
     for name, widget in inputs.items():
         widget.description = widget.description or name.replace("_", " ")
-    longest = max((len(widget.description) for widget in inputs.values()), default=0)
+    column = f"{1 + max((len(widget.description) for widget in inputs.values()), default=0)}ch"
     for widget in inputs.values():
-        widget.style.description_width = f"{longest + 1}ch"
-        widget.layout.width = widget.layout.width or f"calc({longest + 1}ch + 24em)"
+        widget.style.description_width = column
+        widget.layout.width = widget.layout.width or f"calc({column} + 24em)"
+    return column
 
 
 def _png(figure: Figure) -> bytes:
