@@ -1,4 +1,4 @@
-"""Train the denoiser that the package carries and write its weights (three quarters of an hour on one core).
+"""Train the denoiser that the package carries and write its weights (an hour on one quiet core).
 
     apt-get download lomiri-wallpapers-16.04 && dpkg-deb -x lomiri-wallpapers-16.04_*.deb wallpapers
     python tools/train_denoiser.py --further wallpapers/usr/share/backgrounds                   what is shipped
@@ -24,7 +24,8 @@ from vae_helpers import checkpoints, fit, load, machine, psnr, random_turn, seed
 from vae_helpers.data.photos import patches_of, photographs
 from vae_helpers.models import denoiser
 
-SETTINGS = {"batch_size": 16, "learning_rate": 1e-3, "betas": (0.9, 0.98)}
+SETTINGS = {"batch_size": 16, "betas": (0.9, 0.98)}
+CYCLES = (3, 1e-3), (1, 5e-4)  # shares of the steps, and the peak of the learning rate in each
 
 
 # Of the wallpapers in Debian's lomiri-wallpapers-16.04, the photographs whose licence asks for no more than thanks;
@@ -72,7 +73,7 @@ def main() -> None:
     """Train, write, read back, and print how well new photographs are cleaned."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     shipped = Path(denoiser.__file__).with_name(denoiser.WEIGHTS)
-    parser.add_argument("--steps", type=int, default=48_000)
+    parser.add_argument("--steps", type=int, default=64_000)
     parser.add_argument("--patches", type=int, default=10_000, help="of the photographs of load('photos')")
     parser.add_argument(
         "--further", type=Path, metavar="FOLDER", help="with the photographs of Debian; as many patches"
@@ -85,7 +86,10 @@ def main() -> None:
     seed_everything(0)
     model = denoiser.ResidualDenoiser(widths=denoiser.SHIPPED_WIDTHS)
     objective = denoiser.denoising_error
-    print(machine(), fit(model, patches, steps=args.steps, objective=objective, augment=random_turn, **SETTINGS))
+    for cycle, (share, rate) in enumerate(CYCLES):
+        steps = max(1, share * args.steps // sum(share for share, _ in CYCLES))
+        settings = SETTINGS | {"steps": steps, "learning_rate": rate, "seed": cycle}
+        print(machine(), fit(model, patches, objective=objective, augment=random_turn, **settings))
     checkpoints.save_shipped(args.to, model, steps=args.steps, patches=len(patches))
     model = checkpoints.load_shipped(args.to, lambda: denoiser.ResidualDenoiser(widths=denoiser.SHIPPED_WIDTHS))
     print("PSNR in dB of the validation photographs at sigma = 25/255:", cleaned(model, 25 / 255))
