@@ -6,6 +6,7 @@ allowed, the tests that need it are skipped. `make test` runs the quickest noteb
 
 import builtins
 import os
+import shlex
 import shutil
 import subprocess
 import symtable
@@ -54,7 +55,7 @@ class Fault:
 
 
 LOOPBACK = (
-    f"{sys.executable} -c 'import fcntl, socket, struct; "
+    f"{shlex.quote(sys.executable)} -c 'import fcntl, socket, struct; "
     'fcntl.ioctl(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 0x8914, struct.pack("16sh", b"lo", 1))\''
 )
 FAULTS = {
@@ -66,7 +67,7 @@ FAULTS = {
     ),
     "disk full": Fault(
         "open('new', 'w').write(70_000 * 'x')",
-        'mount -t tmpfs -o size=64k none "$2"; cat /dev/zero >"$2/filler" 2>/dev/null || true; cd "$2"',
+        'mount -t tmpfs -o size=64k none "$2"; head -c 2M /dev/zero >"$2/filler" 2>/dev/null || true; cd "$2"',
         ("--mount",),
         {"MPLCONFIGDIR": "matplotlib", "TMPDIR": "."},
         progress="No space left on device",
@@ -126,9 +127,7 @@ def check_it_teaches(path, fault, tmp_path):
     assert ran.returncode == 0, ran.stderr[-3000:]
 
     cells = nbformat.read(result, as_version=4).cells
-    assert [ended_in_an_os_error(cell) for cell in cells[-len(proofs) :]] == [True] * len(proofs), (
-        "a fault was not there"
-    )
+    assert all(map(ended_in_an_os_error, cells[-len(proofs) :])), "a fault was not there"
     assert int(cells[len(before.cells)].outputs[0].text) <= ENOUGH
     after = nbformat.from_dict({**before, "cells": cells[: len(before.cells)]})
     assert notebooks.claims_of(after) == notebooks.claims_of(before)
@@ -172,9 +171,12 @@ def test_the_first_notebook_teaches_with_several_faults_at_once(names, tmp_path)
 
 
 def make_lab(fault, tmp_path):
-    """What `make lab` says, with a JupyterLab that only tells its version."""
-    command = [sys.executable, str(notebooks.ROOT / "tools" / "my_course.py"), "--version"]
-    command, environment = with_fault(fault, tmp_path, command)
+    """What `make lab` says, with a JupyterLab that ends at once."""
+    instead = tmp_path / "instead"
+    instead.mkdir()
+    (instead / "jupyterlab.py").touch()
+    command, environment = with_fault(fault, tmp_path, [sys.executable, str(notebooks.ROOT / "tools" / "my_course.py")])
+    environment["PYTHONPATH"] = str(instead)
     return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
 
 
