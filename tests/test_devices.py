@@ -102,6 +102,45 @@ def test_seeds_repeat_all_three_sources():
     assert draw() != first
 
 
+@pytest.fixture
+def four_threads(monkeypatch):
+    """A machine on which four threads were chosen, and how many times faster they are than one, to be set."""
+    for name in ("VAE_HELPERS_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    before, state = torch.get_num_threads(), {"gain": 3.0}
+    chosen = devices.Machine(torch.device("cpu"), torch.float32, 4, False, "a machine")
+    monkeypatch.setattr(devices, "machine", lambda: chosen)
+    monkeypatch.setattr(devices, "_gain", lambda many: state["gain"])
+    monkeypatch.setattr(devices, "_sparing", False)
+    torch.set_num_threads(4)
+    yield state
+    torch.set_num_threads(before)
+
+
+def test_beside_busy_programs_one_thread_is_used_and_afterwards_all_again(four_threads):
+    seen = []
+    for gain in (2.0, 0.9, 1.1, 1.2, 1.4, 1.1):
+        four_threads["gain"] = gain
+        devices.spare_busy_cores()
+        seen.append(torch.get_num_threads())
+    assert seen == [4, 1, 1, 1, 4, 4]  # between 1 and 1.25 nothing changes, lest it go to and fro
+
+
+@pytest.mark.parametrize("by_hand", [1, 3])
+def test_a_number_of_threads_set_by_hand_stays(four_threads, by_hand):
+    torch.set_num_threads(by_hand)
+    devices.spare_busy_cores()
+    assert torch.get_num_threads() == by_hand
+
+
+@pytest.mark.parametrize("name", ["VAE_HELPERS_THREADS", "OMP_NUM_THREADS"])
+def test_a_number_of_threads_asked_for_in_the_environment_stays(four_threads, monkeypatch, name):
+    monkeypatch.setenv(name, "4")
+    four_threads["gain"] = 0.1
+    devices.spare_busy_cores()
+    assert torch.get_num_threads() == 4
+
+
 def test_importing_the_package_does_not_import_what_is_heavy():
     code = (
         "import sys, vae_helpers; print([m for m in ('torch', 'sklearn', 'matplotlib', 'IPython') if m in sys.modules])"

@@ -372,6 +372,23 @@ def test_a_model_in_bfloat16_learns_nearly_the_same():
     assert losses[0] != losses[1] and abs(losses[0] - losses[1]) < 0.02 * losses[0]
 
 
+def test_a_run_that_becomes_slow_has_its_threads_chosen_anew_but_not_one_to_be_resumed(monkeypatch, tmp_path):
+    looks, clock = [], {"now": 0.0}
+    monkeypatch.setattr(training, "spare_busy_cores", lambda: looks.append(clock["now"]))
+    monkeypatch.setattr(training.time, "perf_counter", lambda: clock["now"])
+
+    def objective(model, x):
+        clock["now"] += 1.0 if clock["now"] < 10 else 4.0  # after ten steps something else takes the core
+        return squared_error(model, x)
+
+    quiet(Autoencoder((1, 4, 4), 2), some_images(), steps=14, objective=objective)
+    assert looks == [0.0, 14.0, 22.0]  # at the start, then no more often than every five seconds
+    looks.clear()
+    clock["now"] = 0.0
+    quiet(Autoencoder((1, 4, 4), 2), some_images(), steps=14, objective=objective, checkpoint=tmp_path / "run")
+    assert looks == []
+
+
 def test_the_progress_bar_shows_live_numbers_and_can_be_off(capfd, monkeypatch):
     fit(vae(), some_images(), steps=400)
     assert "loss=" in capfd.readouterr().err

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import torch
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+_sparing = False  # whether `spare_busy_cores` went down to one thread
 SMALL_MODEL = 200_000  # parameters; below it, casting to bfloat16 costs more than it saves (measured)
 
 
@@ -129,9 +130,34 @@ def _threads() -> int:
         torch.set_num_threads(int(wish))
     elif "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > 1:
         many = torch.get_num_threads()
-        seconds = {count: _probe(count) for count in (1, many)}
-        torch.set_num_threads(many if seconds[many] < 0.8 * seconds[1] else 1)
+        torch.set_num_threads(many if _gain(many) > 1.25 else 1)
     return torch.get_num_threads()
+
+
+def spare_busy_cores() -> None:
+    """Go down to one CPU thread while other programs hold the cores, and up again to those of `machine()` when not.
+
+    Threads wait for each other by spinning: beside a busy program two of them can be ten times slower than one. Does
+    nothing where the environment settles the number, or where one thread was chosen for a quiet machine.
+    """
+    global _sparing
+    many, now = machine().threads, torch.get_num_threads()
+    if many == 1 or now not in (1, many) or {"VAE_HELPERS_THREADS", "OMP_NUM_THREADS"} & set(os.environ):
+        return
+    if now == many:
+        _sparing = _gain(many) < 1
+        torch.set_num_threads(1 if _sparing else many)
+    elif _sparing:  # one thread that was set by hand stays
+        _sparing = _gain(many) < 1.25
+        torch.set_num_threads(1 if _sparing else many)
+
+
+def _gain(many: int) -> float:
+    """How many times faster a small training step is with so many threads than with one."""
+    now = torch.get_num_threads()
+    one, several = _probe(1), _probe(many)
+    torch.set_num_threads(now)
+    return one / several
 
 
 def _probe(threads: int) -> float:

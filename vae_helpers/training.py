@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vae_helpers import checkpoints
-from vae_helpers.devices import machine
+from vae_helpers.devices import machine, spare_busy_cores
 from vae_helpers.images import check_images, to_float
 from vae_helpers.objectives import negative_elbo
 
@@ -154,7 +154,7 @@ def fit(
             if not resume:
                 raise FileExistsError(f"{path} exists. Say resume=True to go on from it, or delete it to begin anew.")
             run.resume_from(path)
-        bar = _ProgressBar(steps, run.step, progress)
+        bar, pace = _ProgressBar(steps, run.step, progress), _Pace(fixed=path is not None)
         before, start = run.history.seconds, time.perf_counter()
         if callback and run.step == 0:
             run.undisturbed(callback, 0, model)
@@ -166,6 +166,7 @@ def fit(
             if last or run.step % run.log_every == 0:
                 run.log()
                 bar.update_to(run.step, run.history)
+                pace.keep(run.step)
             if validation is not None and (last or run.step % (validate_every or tenth) == 0):
                 run.validate()
                 bar.update_to(run.step, run.history)
@@ -481,6 +482,31 @@ class _Interrupts:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
+
+
+class _Pace:
+    """Notices that training has become slow, as when another program has started, and has the threads chosen anew.
+
+    With another number of threads, sums are rounded in another order; a run that is to be resumed keeps its number.
+    """
+
+    PATIENCE = 5.0  # seconds between two looks
+
+    def __init__(self, fixed: bool):
+        self.fixed, self.best = fixed, math.inf
+        self.looked = self.before = time.perf_counter()
+        self.step = 0
+        if not fixed:
+            spare_busy_cores()
+
+    def keep(self, step: int) -> None:
+        """To be called now and then with the number of steps done."""
+        now = time.perf_counter()
+        seconds = (now - self.before) / max(1, step - self.step)
+        self.best, self.before, self.step = min(self.best, seconds), now, step
+        if not self.fixed and seconds > 1.5 * self.best and now - self.looked > self.PATIENCE:
+            spare_busy_cores()
+            self.looked = time.perf_counter()
 
 
 class _ProgressBar:
