@@ -1,0 +1,164 @@
+"""What learners call: claims, exercises, hints, figures, widgets. Whatever they are given, a kernel goes on."""
+
+import contextlib
+import io
+import os
+from unittest import mock
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+
+from tests.properties.calls import unit
+from tests.properties.ground import REFUSED, anything, documented, pictures, property_of
+from vae_helpers import lessons, plots, training, widgets
+from vae_helpers.lessons import registry
+
+IDS = [exercise.id for exercise in registry.all_exercises()]
+
+
+def printed(function, *arguments):
+    """What a call prints, and what it returns."""
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text), mock.patch.dict(os.environ, VAE_HELPERS_PROGRESS="off"):
+        result = function(*arguments)
+    return text.getvalue(), result
+
+
+@property_of("lessons.claim", "lessons.claims", text=st.text(min_size=1), condition=anything() | st.booleans())
+def test_a_claim_is_one_line_or_its_condition_is_refused(text, condition):
+    one = isinstance(condition, bool | np.bool_) or (
+        isinstance(condition, torch.Tensor) and condition.dtype == torch.bool and condition.dim() == 0
+    )
+    if not one:
+        with pytest.raises(TypeError, match="one bool"):
+            lessons.claim(text, condition)
+        return
+    said, _ = printed(lessons.claim, text, condition)
+    assert said.startswith("claim holds: " if condition else "claim DOES NOT HOLD: ") and said.count("\n") == 1
+    assert "hold" in printed(lessons.claims)[0]
+
+
+@property_of("lessons.exercise", few=30, many=200, id=st.sampled_from(IDS), answer=anything())
+def test_any_answer_to_an_exercise_gets_one_paragraph(id, answer):
+    said, result = printed(lessons.exercise, id, answer)
+    assert said.startswith(f"Exercise {id} ") and said.count("\n") == 1
+    task = registry.find(id)
+    assert result is answer or (callable(result) if task.kind == "function" else result is not None)
+
+
+@property_of(
+    "lessons.exercise",
+    "lessons.hint",
+    "lessons.solution",
+    "lessons.UnknownExercise",
+    few=20,
+    id=anything() | st.text(max_size=5),
+)
+def test_an_exercise_that_does_not_exist_is_named(id):
+    if id in IDS if isinstance(id, str) else False:
+        return
+    for call in (lambda: lessons.exercise(id, None), lambda: lessons.hint(id), lambda: lessons.solution(id)):
+        with pytest.raises(lessons.UnknownExercise, match="Known exercises"):
+            call()
+
+
+@property_of("lessons.hint", "lessons.solution", "lessons.progress", id=st.sampled_from(IDS), level=anything())
+def test_hints_have_three_levels_and_every_exercise_a_solution(id, level):
+    with contextlib.redirect_stdout(io.StringIO()), mock.patch.dict(os.environ, VAE_HELPERS_PROGRESS="off"):
+        result = documented(lessons.hint, id, level)
+    assert result is None or result is REFUSED
+    assert "return" in printed(lessons.solution, id)[0] and "exercise" in printed(lessons.progress)[0].lower()
+
+
+@property_of(
+    "lessons.Exercise",
+    "lessons.Wrong",
+    "lessons.Misconception",
+    "lessons.NotAttempted",
+    "lessons.close_to",
+    "lessons.compares",
+    value=st.floats(-1e3, 1e3),
+    given=anything(),
+)
+def test_checks_take_the_right_answer_and_raise_nothing_but_misconceptions(value, given):
+    wrong = (lessons.Wrong("too large by one", value + 1),)
+    check = lessons.close_to(value, wrong)
+    check(value), check(torch.tensor(value).double())
+    with pytest.raises(lessons.Misconception, match="too large by one"):
+        check(value + 1)
+    with contextlib.suppress(lessons.Misconception, lessons.NotAttempted):
+        check(given)
+    compare = lessons.compares(torch.sin, lambda: [(torch.ones(2),), (torch.zeros(3),)], ())
+    compare(torch.sin)
+    with pytest.raises(lessons.Misconception):
+        compare(torch.cos)
+    assert all(isinstance(task, lessons.Exercise) for task in registry.all_exercises())
+
+
+ALSO = ("images", "columns")  # what errors name besides arguments
+
+
+def drawn(function, *arguments, **named):
+    """A figure or a documented error."""
+    figure = documented(function, *arguments, also=ALSO, **named)
+    assert figure is REFUSED or (isinstance(figure, Figure) and figure.number not in plt.get_fignums())
+    return figure
+
+
+@property_of("plots.images", "plots.rows", few=4, many=40, x=pictures(), odd=anything())
+def test_pictures_are_drawn_or_refused(x, odd):
+    assert drawn(plots.images, x) is not REFUSED and drawn(plots.rows, {"a": x, "b": x[:1]}) is not REFUSED
+    drawn(plots.images, odd)
+    drawn(plots.images, x, odd)
+    drawn(plots.rows, odd)
+    drawn(plots.rows, {"a": x, "b": odd})
+
+
+@property_of("plots.curves", "plots.latent_map", "plots.history", few=5, many=60, odd=anything(), n=st.integers(1, 5))
+def test_numbers_are_drawn_or_refused(odd, n):
+    y = unit(n)
+    assert drawn(plots.curves, y, {"a": y}, "x", "y") is not REFUSED
+    drawn(plots.curves, odd, {"a": y}, "x", "y")
+    drawn(plots.curves, y, {"a": odd}, "x", "y")
+    drawn(plots.curves, y, odd, "x", "y")
+    assert drawn(plots.latent_map, unit(n, 2), torch.zeros(n).long(), ["a", "bc"]) is not REFUSED
+    drawn(plots.latent_map, odd, torch.zeros(n).long(), ["a", "bc"])
+    drawn(plots.latent_map, unit(n, 2), odd, ["a", "bc"])
+    record = training.History(step=[1], train={"loss": [1.0]})
+    assert drawn(plots.history, record) is not REFUSED
+    with pytest.raises(KeyError, match="there are: loss"):
+        plots.history(record, ("kl",))
+
+
+@property_of(
+    "plots.as_array",
+    "plots.class_colours",
+    "plots.finish",
+    "plots.show_picture",
+    "plots.use_style",
+    x=pictures(),
+    n=st.integers(1, 40),
+)
+def test_the_small_parts_of_figures(x, n):
+    assert np.array_equal(plots.as_array(x), x.double().numpy()) and n == plots.class_colours(n).N
+    plots.use_style()
+    figure, ax = plt.subplots()
+    plots.show_picture(ax, np.zeros((2, 3, 3)))
+    assert plots.finish(figure) is figure and figure.number not in plt.get_fignums()
+
+
+@property_of("widgets.explore", few=10, many=60, spec=anything())
+def test_a_control_is_made_or_refused_by_name(spec):
+    def draw(amount):
+        return plots.images(torch.full((1, 1, 2, 2), 0.5))
+
+    try:
+        box = widgets.explore(draw, amount=spec)
+    except (TypeError, ValueError) as error:
+        assert "amount" in str(error)
+    else:
+        assert "amount" in box.controls
