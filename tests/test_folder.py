@@ -606,7 +606,7 @@ def test_the_peak_of_memory_is_bounded_with_the_largest_pictures_that_are_read(h
         flat("RGBA", (i, 1, 3, 9), (4096, 4096)).save(large / f"more{i}.webp", lossless=True, quality=0, method=0)
     result = subprocess.run([sys.executable, "-c", PEAK, here, large], capture_output=True, text=True, check=True)
     number, megabytes = map(float, result.stdout.split())
-    assert number == 33 and megabytes < 1500
+    assert number == 33 and megabytes < 1000, megabytes
 
 
 # --- labels and splits -------------------------------------------------------------------------------------------
@@ -932,7 +932,7 @@ def test_a_full_disk_leaves_the_old_cache_and_no_litter(here, tmp_path, monkeypa
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "replace", full)
     assert len(load("folder", here, size=8).files) == 13
     assert "not cached (No space left on device)" in capsys.readouterr().out
     assert caches(tmp_path) == [cache] and cache.read_bytes() == before
@@ -946,6 +946,7 @@ def test_the_stop_button_leaves_nothing_behind(here, tmp_path, monkeypatch):
         count.append(path)
         if len(count) == 20:
             raise KeyboardInterrupt
+        time.sleep(0.01)
         return real(path, form)
 
     monkeypatch.setattr(folder_module, "read_picture", stopped)

@@ -71,8 +71,9 @@ def load_folder(
     may change place when others are added. Classes are not balanced. Within a split the order is that of the
     SHA-256, which mixes classes.
 
-    Memory: the result, and beside it less than 1.5 GB whatever lies in the folder. Nothing is written into the
-    folder. Decoded pictures are cached (see `vae_helpers.data.picture_cache`), and files that changed are read again.
+    Memory: the result, and beside it at most a few decoded pictures, only one of them large (0.7 GB were measured
+    with the largest ones that are read). Nothing is written into the folder. Decoded pictures are cached (see
+    `vae_helpers.data.picture_cache`), and files that changed are read again.
 
     Args:
         root: the folder; "~" is the home directory.

@@ -27,7 +27,7 @@ from vae_helpers.data.picture_file import Form
 FORMAT = b"vae_helpers pictures 1\n"
 SUFFIX, UNFINISHED = ".pictures", ".partial"
 MOST_BYTES = 2**31  # of all cached folders together; those unused for longest go first
-A_DAY = 86_400  # seconds after which an unfinished file belongs to a process that was killed
+A_DAY = 86_400 * 10**9  # nanoseconds after which an unfinished file belongs to a process that was killed
 
 
 @dataclass(frozen=True, order=True)
@@ -136,26 +136,26 @@ def write(path: Path, pictures: Iterable[tuple[FileState, Digests]], images: np.
             file.write(head)
             for image in images:
                 file.write(memoryview(image).cast("B"))
-            file.flush()
-            os.fsync(file.fileno())
+        # No fsync: what a power cut damages is noticed when it is read, and made anew.
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    _trim(path)
+    with contextlib.suppress(OSError):
+        _trim(path.parent)
 
 
-def _trim(newest: Path) -> None:
+def _trim(home: Path) -> None:
     """Remove what was used least recently until MOST_BYTES are kept, and what killed processes left behind."""
     states = []
-    for file in newest.parent.iterdir():
+    for file in home.iterdir():
         with contextlib.suppress(OSError):
-            states.append((file.stat().st_mtime, file.stat().st_size, file))
+            states.append((file.stat().st_mtime_ns, file.stat().st_size, file))
     kept = 0
-    for used, length, file in sorted(states, key=lambda state: (state[2] != newest, -state[0])):
+    for used, length, file in sorted(states, reverse=True):
         kept += length * (file.suffix == SUFFIX)
         too_many = file.suffix == SUFFIX and kept > MOST_BYTES
-        abandoned = file.suffix == UNFINISHED and used < time.time() - A_DAY
+        abandoned = file.suffix == UNFINISHED and used < time.time_ns() - A_DAY
         if too_many or abandoned:
             with contextlib.suppress(OSError):
                 file.unlink()
