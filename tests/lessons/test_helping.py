@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 from tests.lessons import made_up  # noqa: F401 - makes lesson 99 known
 from vae_helpers import hint, solution
@@ -31,7 +32,7 @@ def test_a_hint_can_be_asked_for_by_its_number(capsys):
     assert "(nearly the code):\n0.5 * (...).sum(-1)\nwith one more\n" in shown
 
 
-@pytest.mark.parametrize("level", [0, 4, -1, "2", True, 1.5])
+@pytest.mark.parametrize("level", [0, 4, -1, "2", True, 1.5, torch.zeros(0), torch.ones(2)])
 def test_there_is_no_other_hint(level):
     with pytest.raises(ValueError, match="is not 1, 2 or 3"):
         hint("99.1", level)

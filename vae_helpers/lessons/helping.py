@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
+from numbers import Integral
 
 from vae_helpers.lessons import record
 from vae_helpers.lessons.missing import notebook_shell
@@ -27,9 +28,8 @@ def hint(id: str, level: int | None = None) -> None:
     task = find(id)
     if level is None:
         level = min(_shown.get(id, 0) + 1, 3)
-    if isinstance(level, bool) or level not in (1, 2, 3):
-        raise ValueError(f"hint: level={level!r} is not 1, 2 or 3.")
-    level = int(level)
+    if not isinstance(level, Integral) or isinstance(level, bool) or level not in (1, 2, 3):
+        raise ValueError(f"hint: level={level!r:.80} is not 1, 2 or 3.")
     _shown[id] = level
     record.note_hint(id, level)
     text = textwrap.dedent(task.hints[level - 1]).strip()
