@@ -78,6 +78,18 @@ def check_pictures(x: Tensor, name: str = "x", shape: str = "(N, C, H, W)", **le
     return check_floats(checking.shape(x, name, shape, **least), name)
 
 
+def check_drawable(images: Tensor, name: str = "images") -> Tensor:
+    """Return `images` unchanged if they can be drawn: stored images, or finite floats of any range (N, C, H, W).
+
+    Raises:
+        TypeError: neither `uint8` nor floating point.
+        ValueError: another shape, an unusual number of channels, NaN or infinity.
+    """
+    if isinstance(images, Tensor) and images.dtype == torch.uint8:
+        return check_images(images, name)
+    return _check_channels(checking.tensor(images, name, "(N, C, H, W)", "Or give uint8."), name)
+
+
 def to_float(images: Tensor) -> Tensor:
     """Stored images as `float32` in [0, 1]: 0 -> 0.0, 255 -> 1.0.
 
@@ -222,12 +234,11 @@ def grid(images: Tensor, columns: int | None = None, padding: int = 1, fill: flo
         fill: grey value of the padding and of empty places.
     Returns:
         `float32` array (H', W', 3), or (H', W', 4) for RGBA, in [0, 1].
+    Raises:
+        TypeError, ValueError: see `check_drawable`; columns, padding or fill out of their domain.
     """
-    if isinstance(images, Tensor) and images.dtype == torch.uint8:
-        x = to_float(images)
-    else:
-        checking.floating(images, "images", "(N, C, H, W) or uint8")
-        x = _check_channels(checking.shape(images, "images", "(N, C, H, W)"), "images").detach().float().clamp(0, 1)
+    check_drawable(images)
+    x = to_float(images) if images.dtype == torch.uint8 else images.detach().float().clamp(0, 1)
     n, c, h, w = x.shape
     columns = min(n, math.isqrt(n - 1) + 1 if columns is None else checking.whole(columns, "columns"))
     padding, fill = checking.whole(padding, "padding", 0), checking.number(fill, "fill", 0, 1)

@@ -17,7 +17,8 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from vae_helpers.images import grid
+from vae_helpers import checking
+from vae_helpers.images import check_drawable, grid
 from vae_helpers.training import History
 
 COLOURS = {
@@ -68,8 +69,10 @@ def images(batch: Tensor, columns: int | None = None, title: str = "", scale: fl
         columns: pictures in a row; by default nearly square.
         title: stands above it.
         scale: enlarges or shrinks the figure.
+    Raises:
+        TypeError, ValueError: no such pictures, or fewer than one column.
     """
-    picture = grid(batch, columns)
+    picture = grid(check_drawable(batch, "batch"), columns)
     height, width = picture.shape[:2]
     wide = scale * min(7.5, 0.9 * width / batch.shape[-1] + 0.4)
     fig, ax = plt.subplots(figsize=(wide, wide * height / width + 0.35 * bool(title)))
@@ -84,7 +87,11 @@ def rows(named: Mapping[str, Tensor], title: str = "", scale: float = 1.0) -> Fi
         named: name -> (N, C, H, W) with the same N, or fewer.
         title: stands above it.
         scale: enlarges or shrinks the figure.
+    Raises:
+        TypeError, ValueError: no such pictures.
     """
+    for name, batch in _check_named(named).items():
+        check_drawable(batch, f"named[{name!r}]")
     most = max(len(batch) for batch in named.values())
     one = scale * min(0.9, 7.0 / most)
     margin = max(1.6, 0.1 * max(map(len, named)))  # inches for the names
@@ -145,13 +152,18 @@ def curves(
         title: stands above.
         log: "x", "y" or "xy" for logarithmic axes.
         errors: name -> (N,), drawn as bands of plus and minus that much.
+    Raises:
+        TypeError: what should be numbers is something else.
+        ValueError: other than (N,), or not as many as x. (NaN is a gap in a curve.)
     """
+    at = _vector(x, "x")
+    heights = {name: _vector(y, f"named[{name!r}]", len(at)) for name, y in _check_named(named).items()}
+    spreads = {name: _vector(y, f"errors[{name!r}]", len(at)) for name, y in (errors or {}).items()}
     fig, ax = plt.subplots()
-    at = as_array(x)
-    for name, y in named.items():
-        (line,) = ax.plot(at, as_array(y), label=name)
-        if errors and name in errors:
-            low, high = as_array(y) - as_array(errors[name]), as_array(y) + as_array(errors[name])
+    for name, y in heights.items():
+        (line,) = ax.plot(at, y, label=name)
+        if name in spreads:
+            low, high = y - spreads[name], y + spreads[name]
             ax.fill_between(at, low, high, color=line.get_color(), alpha=0.2, lw=0)
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     if "x" in log:
@@ -172,10 +184,11 @@ def latent_map(codes: Tensor, labels: Tensor, classes: Sequence[str], title: str
         classes: names, best of one letter.
         title: stands above.
     Raises:
-        ValueError: codes are not two-dimensional.
+        TypeError: codes are no floating-point numbers, labels no tensor.
+        ValueError: codes are not two-dimensional, NaN or infinite, or there is not one label for each.
     """
-    if codes.dim() != 2 or codes.shape[1] != 2:
-        raise ValueError(f"codes must have shape (N, 2) to be drawn as a map, not {tuple(codes.shape)}.")
+    checking.tensor(codes, "codes", "(N, 2)")
+    checking.shape(labels, "labels", f"({len(codes)},)", "There is one label for each code.")
     fig, ax = plt.subplots(figsize=(6.0, 5.5))
     colours = class_colours(len(classes))
     for k, name in enumerate(classes):
@@ -190,6 +203,7 @@ def latent_map(codes: Tensor, labels: Tensor, classes: Sequence[str], title: str
 def class_colours(n: int) -> ListedColormap:
     """n colours for classes: Okabe and Ito's without yellow (too pale on white), then lighter greys and browns."""
     extra = ["#7F7F7F", "#8C510A", "#5E3C99"]
+    n = checking.whole(n, "n")
     chosen = [c for name, c in COLOURS.items() if name != "yellow"] + extra
     return ListedColormap([chosen[i % len(chosen)] for i in range(n)])
 
@@ -202,10 +216,33 @@ def show_picture(ax: Axes, picture: np.ndarray, title: str = "") -> None:
 
 
 def as_array(values: Tensor | Sequence[float]) -> np.ndarray:
-    """Numbers on any device as a NumPy array of doubles."""
+    """Numbers on any device as a NumPy array of doubles; an array stays as it is."""
     if isinstance(values, Tensor):
         return values.detach().double().cpu().numpy()
     return np.asarray([float(v) for v in values]) if not isinstance(values, np.ndarray) else values
+
+
+def _check_named(named: Mapping) -> Mapping:
+    if not isinstance(named, Mapping):
+        raise TypeError(f"named must be a dictionary, such as {{'name': values}}, not {checking.shown(named)}.")
+    if not named or not all(isinstance(name, str) for name in named):
+        raise ValueError(f"named must have at least one name, and texts as names, not {checking.shown(named)}.")
+    return named
+
+
+def _vector(values: Tensor | Sequence[float], name: str, count: int | None = None) -> np.ndarray:
+    """Numbers as an array (N,), N = `count` if that is given."""
+    try:
+        array = as_array(values)
+        fine = array.dtype.kind in "biuf"
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        fine = False
+    if not fine:
+        raise TypeError(f"{name} must be real numbers, a tensor, an array or a list, not {checking.shown(values)}.")
+    if array.ndim != 1 or (count is not None and len(array) != count):
+        wanted = "one row of numbers" if count is None else f"{count} numbers, as many as x"
+        raise ValueError(f"{name} must be {wanted}, not of shape {array.shape}.")
+    return array
 
 
 def finish(fig: Figure) -> Figure:
