@@ -124,6 +124,12 @@ CALLS = (
         lambda: {"images": bytes_(2, 3, 4, 5)},
         lambda r, images: r is images,
     ),
+    Call(
+        "images.check_drawable",
+        images.check_drawable,
+        lambda: {"images": unit(2, 3, 4, 5)},
+        lambda r, images: r is images,
+    ),
     Call("images.check_floats", images.check_floats, lambda: {"x": unit(2, 3)}, lambda r, x: r is x),
     Call("images.check_pictures", images.check_pictures, lambda: {"x": unit(2, 1, 3, 4)}, lambda r, x: r is x),
     Call(
