@@ -55,6 +55,14 @@ def test_unpremultiply_undoes_premultiply_and_is_finite_where_alpha_is_zero():
     assert torch.isfinite(back).all() and (back[:, :, 0] == 0).all()
 
 
+def test_light_without_alpha_has_no_colour_and_a_little_alpha_has():
+    glow = torch.full((1, 4, 2, 2), 0.5)
+    glow[:, 3] = 0
+    assert (compositing.unpremultiply(glow) == 0).all()
+    faint = torch.tensor([4e-4, 3e-4, 2e-4, 5e-4]).view(1, 4, 1, 1)
+    assert torch.allclose(compositing.unpremultiply(faint)[:, :3].flatten(), torch.tensor([0.8, 0.6, 0.4]))
+
+
 def test_where_alpha_is_zero_unpremultiplying_has_a_finite_gradient():
     rgba = torch.zeros(1, 4, 2, 2, requires_grad=True)
     compositing.unpremultiply(rgba).sum().backward()
@@ -86,6 +94,12 @@ def test_over_on_an_opaque_back_is_a_weighted_mean_of_straight_colours():
     assert torch.allclose(result[:, 3], torch.ones_like(result[:, 3]))
 
 
+def test_layers_that_add_light_are_not_clipped():
+    glow, back = torch.full((1, 4, 2, 2), 0.75), torch.full((1, 4, 2, 2), 0.5)
+    glow[:, 3], back[:, 3] = 0, 1
+    assert torch.equal(compositing.over(glow, back)[:, :3], torch.full((1, 3, 2, 2), 1.25))
+
+
 def test_one_layer_serves_many_pictures():
     assert compositing.over(layer(1)[:1], layer(2)).shape == (3, 4, 5, 6)
 
@@ -113,6 +127,14 @@ def test_the_weights_of_the_window_fall_linearly():
     spot[..., 5, 5] = 1
     line = torch.tensor([1, 2, 3, 2, 1]).double() / 9
     assert torch.allclose(compositing.feather(spot, 2)[0, 0, 3:8, 3:8], torch.outer(line, line))
+    line = torch.tensor([1.5, 2.5, 1.5]).double() / 5.5
+    assert torch.allclose(compositing.feather(spot, 1.5)[0, 0, 4:7, 4:7], torch.outer(line, line))
+
+
+def test_beyond_the_border_the_outermost_pixels_go_on():
+    mask = torch.zeros(1, 1, 6, 6, dtype=torch.float64)
+    mask[..., 0] = 1
+    assert torch.allclose(compositing.feather(mask, 1)[0, 0, 3], torch.tensor([3, 1, 0, 0, 0, 0]).double() / 4)
 
 
 def test_feathering_keeps_a_constant_a_sum_and_the_mask_itself_at_radius_0():
@@ -208,11 +230,10 @@ def test_many_pictures_in_groups_give_what_they_give_alone(monkeypatch):
     together = compositing.poisson_blend(source, target, masks)
     monkeypatch.setattr(compositing, "UNKNOWNS_AT_A_TIME", 100)
     assert torch.allclose(compositing.poisson_blend(source, target, masks), together, atol=1e-12)
-    assert torch.allclose(
-        compositing.poisson_blend(source[:1], target, masks)[2:3],
-        dense_blend(source[0], target[2], masks[2])[None],
-        atol=1e-10,
-    )
+    one_source = compositing.poisson_blend(source[:1], target, masks)
+    assert torch.allclose(one_source[2], dense_blend(source[0], target[2], masks[2]), atol=1e-10)
+    one_target = compositing.poisson_blend(source, target[:1], masks)
+    assert torch.allclose(one_target[2], dense_blend(source[2], target[0], masks[2]), atol=1e-10)
 
 
 def test_an_empty_mask_and_bools_and_float32():
@@ -223,6 +244,14 @@ def test_an_empty_mask_and_bools_and_float32():
     result = compositing.poisson_blend(source, target, mask)
     assert result.dtype == torch.float32 and torch.equal(result[0], target[0])
     assert not torch.equal(result[1], target[1])
+
+
+def test_inside_is_where_the_mask_is_above_one_half():
+    source, target, soft = rand(1, 2, 9, 11, seed=1), rand(1, 2, 9, 11, seed=2), torch.zeros(1, 1, 9, 11)
+    soft[..., 1:8, 1:8], soft[..., 2:7, 2:7], soft[..., 3:6, 3:6] = 0.2, 0.5, 0.51
+    assert torch.equal(
+        compositing.poisson_blend(source, target, soft), compositing.poisson_blend(source, target, soft > 0.505)
+    )
 
 
 def test_a_hole_in_a_plane_is_filled_with_the_plane():
@@ -273,6 +302,13 @@ def test_aligning_to_its_own_pose_is_the_identity_and_there_and_back_nearly():
     assert torch.allclose(compositing.align(smooth, factors, factors), smooth, atol=1e-5)
     back = compositing.align(compositing.align(smooth, factors, other), other, factors)
     assert (back - smooth)[..., 20:44, 20:44].abs().max() < 0.05
+
+
+def test_what_comes_from_beyond_the_border_is_the_outermost_pixels():
+    upright = faces.changed(faces.sample(1), tilt=0.0, face_width=0.0)
+    turned = faces.changed(upright, tilt=1.0, face_width=-1.0)
+    grey = torch.full((1, 3, 32, 32), 0.6)
+    assert torch.allclose(compositing.align(grey, upright, turned), grey, atol=1e-6)
 
 
 def test_a_positive_tilt_moves_the_top_of_the_head_to_the_right():

@@ -83,6 +83,13 @@ def test_shape_and_type_stay_and_the_input_is_untouched(kind):
 
 
 @each_kind
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_in_half_precision_only_the_result_is_rounded(kind, dtype):
+    x = torch.rand(2, 3, 20, 20).to(dtype)
+    assert torch.equal(KINDS[kind](x, seed=1), KINDS[kind](x.float(), seed=1).to(dtype))
+
+
+@each_kind
 def test_clipping_is_asked_for_and_is_the_only_change(kind):
     x = torch.rand(20, 1, 16, 16)
     noisy, clipped = KINDS[kind](x, seed=2), KINDS[kind](x, seed=2, clip=True)
@@ -141,6 +148,15 @@ def test_missing_blocks_tells_where_they_are_and_they_are_squares_laid_at_random
     assert abs(each.mean() - 0.2) < 0.01
 
 
+def test_the_grid_of_missing_blocks_lies_at_an_offset_of_its_own_along_each_axis():
+    missing = noise.missing_blocks(flat(n=200, height=40, width=40), 0.3, 5, seed=0).missing[:, 0]
+    starts = [
+        (hole.diff(dim=0).any(1).nonzero()[0].item() % 5, hole.diff(dim=1).any(0).nonzero()[0].item() % 5)
+        for hole in missing
+    ]
+    assert len(set(starts)) == 25
+
+
 def test_missing_blocks_at_the_ends():
     x = torch.rand(2, 1, 8, 8)
     none, everything = noise.missing_blocks(x, 0), noise.missing_blocks(x, 1, fill=0.3)
@@ -188,6 +204,12 @@ def test_sigma_is_found_in_smooth_pictures(sigma):
     smooth = (ramp[:, None] + ramp**2)[None, None].expand(3, 2, 128, 128) / 2
     found = noise.estimate_sigma(noise.gaussian(smooth, sigma, seed=0))
     assert found.shape == (3,) and torch.allclose(found, torch.full((3,), sigma), rtol=0.05)
+
+
+def test_stripes_and_columns_are_no_white_noise():
+    """What is the same along rows, plus what is the same along columns, is removed without a rest."""
+    pattern = torch.rand(2, 1, 40, 1) + torch.rand(2, 1, 1, 50)
+    assert noise.estimate_sigma(pattern).max() < 1e-6
 
 
 def test_edges_hardly_disturb_the_estimate_and_pictures_have_their_own():

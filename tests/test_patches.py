@@ -62,6 +62,15 @@ def test_overlap_weighs_each_block_by_its_window():
     assert torch.allclose(y[0, 0], (total / share)[3:15, 3:15], atol=1e-5)
 
 
+@pytest.mark.parametrize("size, half", [(1, 1), (6, 3), (7, 3)])
+def test_blocks_overlap_by_half_unless_told_otherwise(size, half):
+    def treat(blocks):
+        return blocks - blocks.amax((2, 3), keepdim=True)
+
+    x = torch.rand(1, 1, 20, 20)
+    assert torch.equal(blockwise(treat, x, size), blockwise(treat, x, size, half))
+
+
 def test_the_number_of_blocks_at_a_time_does_not_matter():
     x = torch.rand(3, 2, 17, 19)
     sizes = []
