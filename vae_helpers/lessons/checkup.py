@@ -16,6 +16,7 @@ PACKAGES = {
     "torchvision": "torchvision",
     "numpy": "numpy",
     "matplotlib": "matplotlib",
+    "pillow": "PIL",
     "scikit-image": "skimage",
     "scipy": "scipy",
     "scikit-learn": "sklearn",
