@@ -358,6 +358,7 @@ def two_sources():
 def test_the_inferred_code_is_the_exact_posterior_of_a_linear_model():
     model, (sources, masks) = linear_vae(), two_sources()
     masks[1][..., 0, 3] = 0
+    masks[0][..., 0, :2] = masks[1][..., 0, 1:3] = 0.3  # half-hearted, and one pixel chosen in both
     q = compositing.infer_code(model, sources, masks, steps=1500, learning_rate=0.05)
     mean, precision = exact_posterior(model, sources, masks)
     assert torch.allclose(q.mean, mean, atol=0.05)
@@ -402,7 +403,8 @@ def test_the_inference_is_seeded_leaves_torchs_state_and_the_weights_alone():
 
 
 def test_small_batches_find_the_same_code():
-    model, (sources, masks) = linear_vae(), two_sources()
+    model, (sources, _) = linear_vae(), two_sources()
+    masks = [(rand(5, 1, 3, 4, seed=s) < 0.6).float() for s in (8, 9)]  # each picture its own
     whole, parts = (compositing.infer_code(model, sources, masks, steps=600, batch_size=b) for b in (5, 2))
     assert torch.allclose(whole.mean, parts.mean, atol=0.05)
 
@@ -431,6 +433,23 @@ def test_the_start_is_the_sources_pasted_by_their_masks_and_the_rest_filled():
     assert torch.allclose(start, compositing.fill_smoothly(start * (1 - hole), hole))
     both = compositing._pasted(sources, [torch.ones(1, 1, 3, 4), 3 * torch.ones(1, 1, 3, 4) / 3])
     assert torch.allclose(both, (sources[0] + sources[1]) / 2)
+
+
+def test_the_inference_starts_at_the_encoding_of_the_start():
+    model, (sources, masks) = linear_vae(), two_sources()
+    nn.init.normal_(model.encoder[1].weight)
+    start = rand(5, 1, 3, 4, seed=7).float()
+    q = compositing.infer_code(model, sources, masks, start=start, steps=1, learning_rate=1e-7)
+    encoded = model.encode(start)
+    assert torch.allclose(q.mean, encoded.mean, atol=1e-5) and torch.allclose(q.stddev, encoded.stddev, rtol=1e-4)
+
+
+def test_the_rate_falls_linearly_from_the_given_one(monkeypatch):
+    rates = []
+    monkeypatch.setattr(torch.optim.Adam, "step", lambda self: rates.append(self.param_groups[0]["lr"]))
+    compositing.infer_code(linear_vae(), *two_sources(), steps=5, learning_rate=0.1)
+    assert len(rates) == 5 and rates[0] == 0.1 and 0 < rates[-1] < 0.03
+    assert np.allclose(np.diff(rates), rates[1] - rates[0])
 
 
 def test_other_likelihoods_work():
@@ -487,6 +506,18 @@ def test_the_tents_stand_on_knots_in_equal_steps_and_sum_to_one():
         [0, 0, 0, 0, 0, 1],
     ]
     assert torch.allclose(skin, torch.tensor(wanted).float(), atol=1e-5)
+
+
+def test_the_ridge_counts_against_the_sum_of_squared_errors():
+    """The same by ordinary least squares: for each slope one more row, that asks for sqrt(ridge) slope = 0."""
+    factors, new, codes = faces.sample(30, seed=1), faces.sample(10, seed=2), rand(30, 2)
+    low, high = faces.ranges(codes)
+    x, x_new = (2 * (f - low) / (high - low) - 1 for f in (factors, new))
+    rows = torch.nn.functional.pad(torch.cat([x, 7**0.5 * torch.eye(14)]), (0, 1))
+    rows[:30, -1] = 1
+    weights = torch.linalg.lstsq(rows, torch.cat([codes, torch.zeros(14, 2)])).solution
+    fitted = compositing.fit_attributes(codes, factors, "linear", ridge=7.0)
+    assert torch.allclose(fitted.predict(new), x_new @ weights[:-1] + weights[-1], atol=1e-6)
 
 
 def test_a_ridge_shrinks_the_slopes_and_not_the_mean():
