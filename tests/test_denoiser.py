@@ -216,6 +216,6 @@ def test_the_tool_trains_a_network_and_writes_a_file_that_loads(tmp_path, monkey
 
 def test_the_shipped_file_is_what_the_tool_writes_unless_told_otherwise():
     tensors, kind, notes = checkpoints.read(WEIGHTS)
-    assert kind == "ResidualDenoiser" and notes == {"steps": 48_000, "patches": 19_990}
+    assert kind == "ResidualDenoiser" and notes == {"steps": 64_000, "patches": 19_990}
     own = ResidualDenoiser(widths=denoiser.SHIPPED_WIDTHS).state_dict()
     assert {name: t.shape for name, t in tensors.items()} == {name: t.shape for name, t in own.items()}
