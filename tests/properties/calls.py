@@ -173,12 +173,14 @@ CALLS = (
         images.random_shift,
         lambda: {"images": bytes_(2, 3, 4, 5), "pixels": 1},
         lambda r, images, pixels: like(r, images),
+        elementwise=True,
     ),
     Call(
         "images.random_turn",
         images.random_turn,
         lambda: {"images": bytes_(2, 3, 4, 4)},
         lambda r, images: like(r, images),
+        elementwise=True,
     ),
     Call(
         "images.grid",
@@ -532,6 +534,7 @@ CALLS = (
         lambda: {"treat": torch.clone, "pictures": unit(2, 3, 6, 7), "size": 4, "stride": 2, "batch_size": 3},
         lambda r, pictures, **_: like(r, pictures),
         own=("treat",),
+        elementwise=True,
     ),
     # --- compositing
     Call(

@@ -4,7 +4,17 @@ import pytest
 import torch
 
 from tests.properties.calls import CALLS
-from tests.properties.ground import COVERED, MANY, REFUSED, anything, documented, layouts, leaves, try_out
+from tests.properties.ground import (
+    COVERED,
+    MANY,
+    REFUSED,
+    anything,
+    documented,
+    layouts,
+    leaves,
+    number_is_nan,
+    try_out,
+)
 
 
 def each_call(test):
@@ -29,7 +39,8 @@ def attack_on(call, name):
         arguments = {**call.good(), name: value}
         torch.manual_seed(0)
         result = documented(call.function, also=call.also, elementwise=call.elementwise, **arguments)
-        assert result is REFUSED or call.holds(result, **arguments), f"{name} = {value!r} gave {result!r}"
+        if result is not REFUSED and not any(map(number_is_nan, leaves(result))):  # NaN that `documented` excuses
+            assert call.holds(result, **arguments), f"{name} = {value!r} gave {result!r}"
 
     return attack
 

@@ -52,9 +52,7 @@ class ProbabilisticPCA:
         variances, directions = variances.flip(0), directions.flip(1)
         noise = variances[latent_dim:].mean()  # eq. 8
         if not noise > 1e-12 * variances[0]:
-            raise ValueError(
-                "the data have no variance outside the subspace: sigma would be 0 and the evidence infinite."
-            )
+            raise ValueError("x has no variance outside the subspace: sigma would be 0 and the evidence infinite.")
         W = directions[:, :latent_dim] * (variances[:latent_dim] - noise).clamp_min(0).sqrt()  # eq. 7, with R = I
         return cls(W, b, noise.sqrt())
 
