@@ -45,6 +45,11 @@ def test_levels_are_recovered_and_dequantised_into_their_own_bin(levels):
     assert abs(inside.mean() - 0.5) < 0.02 and abs(inside.var() - 1 / 12) < 0.005
 
 
+def test_a_level_half_way_between_two_grey_values_may_be_stored_as_either():
+    images = torch.tensor([25, 26], dtype=torch.uint8).view(1, 1, 1, 2)  # 20 * 255 / 200 = 25.5
+    assert levels_of(images, 201).flatten().tolist() == [20, 20]
+
+
 def test_levels_refuse_images_that_have_more():
     with pytest.raises(ValueError, match="do not lie on 17"):
         levels_of(every_level(256), 17)
