@@ -433,6 +433,8 @@ def test_the_start_is_the_sources_pasted_by_their_masks_and_the_rest_filled():
     assert torch.allclose(start, compositing.fill_smoothly(start * (1 - hole), hole))
     both = compositing._pasted(sources, [torch.ones(1, 1, 3, 4), 3 * torch.ones(1, 1, 3, 4) / 3])
     assert torch.allclose(both, (sources[0] + sources[1]) / 2)
+    faint = compositing._pasted(sources, [0.1 * m for m in masks])  # little is said here, but more than nothing
+    assert torch.allclose(faint, start)
 
 
 def test_the_inference_starts_at_the_encoding_of_the_start():
@@ -506,6 +508,8 @@ def test_the_tents_stand_on_knots_in_equal_steps_and_sum_to_one():
         [0, 0, 0, 0, 0, 1],
     ]
     assert torch.allclose(skin, torch.tensor(wanted).float(), atol=1e-5)
+    products = compositing._products(factors).view(5, 84, 15)  # each tent times each factor, and by itself
+    assert torch.equal(products[..., -1], compositing._knots(factors))
 
 
 def test_the_ridge_counts_against_the_sum_of_squared_errors():
