@@ -182,7 +182,7 @@ def _solve_poisson(source: Tensor, target: Tensor, inside: Tensor, guidance: str
     places = (torch.cat([index, i]).numpy(), torch.cat([index, j]).numpy())
     matrix = coo_matrix((values.numpy(), places), shape=(count, count)).tocsc()
     solved = splu(matrix, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(right.numpy())
-    result = known.movedim(1, -1).contiguous()  # (n, H, W, C)
+    result = known.movedim(1, -1).clone()  # (n, H, W, C); a copy even where float64 on the CPU needs no conversion
     result[on_cpu] = torch.from_numpy(solved)
     return result.movedim(-1, 1).to(target).contiguous()
 

@@ -69,6 +69,15 @@ def test_what_is_filled_lies_between_what_is_around_it(x, seed):
         assert kept.min() - 1e-5 <= after.min() and after.max() <= kept.max() + 1e-5
 
 
+def test_precise_pictures_of_one_channel_are_not_overwritten():
+    x, hole = unit(2, 1, 4, 4).double(), torch.zeros(1, 1, 4, 4)
+    hole[..., 1:3, 1:3] = 1
+    before = x.clone()
+    compositing.fill_smoothly(x, hole)
+    compositing.poisson_blend(1 - x, x, hole)
+    assert torch.equal(x, before)
+
+
 @property_of("compositing.align", seed=st.integers(0, 99), size=st.integers(4, 20))
 def test_a_head_that_is_to_stay_stays(seed, size):
     x, factors = unit(2, 3, size, size, seed=seed), varied(2, seed)
