@@ -73,6 +73,8 @@ def test_evaluation_repeats_itself_and_leaves_the_random_state_alone(vae):
 
 
 def test_bad_input_is_named(vae):
+    with pytest.raises(ValueError, match="values holds 1 values that are NaN"):
+        mean_and_error(torch.tensor([1.0, float("nan")]))
     with pytest.raises(ValueError, match=r"values must have shape .* N of at least 2, not \(1,\)"):
         mean_and_error(torch.zeros(1))
     with pytest.raises(TypeError, match="uint8"):

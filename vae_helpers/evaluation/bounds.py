@@ -33,8 +33,10 @@ def mean_and_error(values: Tensor) -> Estimate:
 
     Args:
         values: (N,), N >= 2, finite.
+    Raises:
+        TypeError, ValueError: they are not.
     """
-    values = checking.shape(values, "values", "(N,)", N=2).detach().double()
+    values = checking.finite(checking.shape(values, "values", "(N,)", N=2), "values").detach().double()
     return Estimate(values.mean().item(), (values.std() / math.sqrt(len(values))).item())
 
 
