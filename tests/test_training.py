@@ -303,6 +303,22 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path, kills):
 # --- bad input -----------------------------------------------------------------------------------------------------
 
 
+def test_a_checkpoint_that_cannot_be_written_costs_one_line_and_no_step(tmp_path, monkeypatch, capsys):
+    path, write, left = tmp_path / "run.safetensors", checkpoints.write, [False, True, True, False]
+
+    def sometimes(*args, **kwargs):
+        if left and left.pop(0):
+            raise OSError(28, "No space left on device")
+        return write(*args, **kwargs)
+
+    monkeypatch.setattr(checkpoints, "write", sometimes)
+    model = vae()
+    history = quiet(model, some_images(), steps=10, checkpoint=path, checkpoint_every=2)
+    said = capsys.readouterr().out
+    assert history.step[-1] == 10 and said.count("No space left") == 1 and "after step 4" in said
+    assert checkpoints.read(path)[2]["step"] == 10
+
+
 def test_an_existing_checkpoint_is_not_overwritten(tmp_path):
     path = tmp_path / "run.safetensors"
     quiet(vae(), some_images(), checkpoint=path)

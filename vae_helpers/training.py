@@ -117,7 +117,8 @@ def fit(
         callback: called as `callback(step, model)` before the first step, every `callback_every` steps and after the
             last; in eval mode, without gradients, and without disturbing the random numbers of training.
         callback_every: by default a tenth of `steps`.
-        checkpoint: file to keep the whole state of training in. It must not exist, unless `resume`.
+        checkpoint: file to keep the whole state of training in. It must not exist, unless `resume`. Where it cannot be
+            written, as on a full disk, a line says so, the one before stays, and training goes on.
         checkpoint_every: steps between checkpoints; by default a tenth of `steps`. One is always written at the end.
         resume: go on from `checkpoint` if it exists, to bit-identical weights on the same machine.
         precision: torch.float32 or torch.bfloat16 for matrix products; by default what is fast here (`machine()`).
@@ -174,7 +175,7 @@ def fit(
             if stop:
                 run.history.stopped = f"stopped by hand after step {run.step} of {steps}"
             if path is not None and (last or run.step % (checkpoint_every or tenth) == 0):
-                run.save_to(path)
+                run.keep_at(path)
             if callback and not stop and (last or run.step % (callback_every or tenth) == 0):
                 run.undisturbed(callback, run.step, model)
             if stop:
@@ -247,6 +248,7 @@ class _Run:
         self.step = 0
         self.history = History()
         self.log_every = max(1, steps // 200)
+        self.unwritten = False  # whether the latest checkpoint could not be written
         self.pending: list[Tensor] = []  # one row of loss parts for each step since the last record
         self.names: list[str] = []
         self.epoch, self.order = -1, torch.empty(0, dtype=torch.long)
@@ -407,6 +409,16 @@ class _Run:
             "precision": str(self.precision),
             "images": list(self.images.shape),
         }
+
+    def keep_at(self, path: Path) -> None:
+        """Write a checkpoint; where that fails, as on a full disk, say so once and leave the one before as it is."""
+        try:
+            self.save_to(path)
+            self.unwritten = False
+        except OSError as error:
+            if not self.unwritten:
+                print(f"The checkpoint {path} could not be written after step {self.step} ({error}); training goes on.")
+            self.unwritten = True
 
     def save_to(self, path: Path) -> None:
         """Write model, optimiser, random state and history."""
