@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
@@ -271,6 +272,11 @@ def test_bad_input_is_named(measure):
     model.encode = lambda n: MultivariateNormal(torch.zeros(len(n), 2), torch.eye(2))
     with pytest.raises(TypeError, match=r"diagonal Gaussians.*MultivariateNormal"):
         measure(model, model.images)
+
+
+def test_a_seed_may_be_a_numpy_number():
+    model = random_table()
+    assert kl_decomposition(model, model.images, seed=np.int64(2)) == kl_decomposition(model, model.images, seed=2)
 
 
 def test_a_single_draw_has_no_error_and_is_refused():
