@@ -348,7 +348,13 @@ def test_a_checkpoint_of_another_run_or_model_is_refused(tmp_path):
     [
         ({"steps": 0}, "steps must be a whole number"),
         ({"steps": 2.5}, "steps must be a whole number"),
+        ({"steps": True}, "steps must be a whole number"),
         ({"batch_size": -1}, "batch_size"),
+        ({"learning_rate": "fast"}, "learning_rate"),
+        ({"betas": ("a", 0.9)}, "betas"),
+        ({"seed": -1}, "seed"),
+        ({"checkpoint_every": 0}, "checkpoint_every"),
+        ({"validate_every": 1.5}, "validate_every"),
         ({"learning_rate": 0}, "learning_rate"),
         ({"learning_rate": float("nan")}, "learning_rate"),
         ({"betas": (0.9, 1.0)}, "betas"),

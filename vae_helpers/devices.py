@@ -19,6 +19,8 @@ from dataclasses import dataclass
 
 import torch
 
+from vae_helpers import checking
+
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _sparing = False  # whether `spare_busy_cores` went down to one thread
 SMALL_MODEL = 200_000  # parameters; below it, casting to bfloat16 costs more than it saves (measured)
@@ -80,9 +82,13 @@ def seed_everything(seed: int) -> None:
     """Seed Python's, NumPy's and torch's random numbers, on every device, so that a run can be repeated.
 
     Bitwise repeatable on one machine with one thread count; between processors sums round differently.
+
+    Raises:
+        ValueError: seed is not a whole number of at least 0.
     """
     import numpy as np
 
+    seed = checking.seed(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)

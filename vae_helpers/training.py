@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vae_helpers import checkpoints
+from vae_helpers import checking, checkpoints
 from vae_helpers.devices import machine, spare_busy_cores
 from vae_helpers.images import check_images, to_float
 from vae_helpers.objectives import negative_elbo
@@ -133,7 +133,28 @@ def fit(
         CheckpointError: the checkpoint is damaged, or of another model or run.
         TrainingDiverged: NaN or infinity in loss or gradient; the model keeps its last finite weights.
     """
-    _check_arguments(steps, batch_size, learning_rate, betas, images, validation)
+    steps, batch_size, seed = (
+        checking.whole(steps, "steps"),
+        checking.whole(batch_size, "batch_size"),
+        checking.seed(seed),
+    )
+    learning_rate = checking.positive(learning_rate, "learning_rate", "1e-3 is a good one to begin with.")
+    if (
+        not isinstance(betas, tuple | list)
+        or len(betas) != 2
+        or not all(checking.is_number(b) and 0 <= b < 1 for b in betas)
+    ):
+        raise ValueError(f"betas must be two numbers of at least 0 and below 1, such as (0.9, 0.999), not {betas!r}.")
+    tenth = max(1, steps // 10)
+    validate_every, callback_every, checkpoint_every = (
+        tenth if every is None else checking.whole(every, name)
+        for name, every in (
+            ("validate_every", validate_every),
+            ("callback_every", callback_every),
+            ("checkpoint_every", checkpoint_every),
+        )
+    )
+    _check_images(images, validation)
     run = _Run(
         model=model,
         images=images,
@@ -149,7 +170,6 @@ def fit(
         seed=seed,
     )
     path = Path(checkpoint) if checkpoint is not None else None
-    tenth = max(1, steps // 10)
     with run.prepared(), _Interrupts() as interrupts:
         if path is not None and path.exists():
             if not resume:
@@ -168,15 +188,15 @@ def fit(
                 run.log()
                 bar.update_to(run.step, run.history)
                 pace.keep(run.step)
-            if validation is not None and (last or run.step % (validate_every or tenth) == 0):
+            if validation is not None and (last or run.step % validate_every == 0):
                 run.validate()
                 bar.update_to(run.step, run.history)
             run.history.seconds = before + time.perf_counter() - start
             if stop:
                 run.history.stopped = f"stopped by hand after step {run.step} of {steps}"
-            if path is not None and (last or run.step % (checkpoint_every or tenth) == 0):
+            if path is not None and (last or run.step % checkpoint_every == 0):
                 run.keep_at(path)
-            if callback and not stop and (last or run.step % (callback_every or tenth) == 0):
+            if callback and not stop and (last or run.step % callback_every == 0):
                 run.undisturbed(callback, run.step, model)
             if stop:
                 break
@@ -186,21 +206,7 @@ def fit(
     return run.history
 
 
-def _check_arguments(
-    steps: int,
-    batch_size: int,
-    learning_rate: float,
-    betas: tuple[float, float],
-    images: Tensor,
-    validation: Tensor | None,
-) -> None:
-    for name, value in (("steps", steps), ("batch_size", batch_size)):
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}.")
-    if not (learning_rate > 0 and math.isfinite(learning_rate)):
-        raise ValueError(f"learning_rate must be a positive number such as 1e-3, not {learning_rate!r}.")
-    if not isinstance(betas, tuple | list) or len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-        raise ValueError(f"betas must be two numbers of at least 0 and below 1, such as (0.9, 0.999), not {betas!r}.")
+def _check_images(images: Tensor, validation: Tensor | None) -> None:
     check_images(images, "images")
     if validation is not None:
         check_images(validation, "validation")

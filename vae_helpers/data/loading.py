@@ -61,12 +61,12 @@ def load(
         TypeError: a root that is no path.
         FileNotFoundError: files missing; the message says what was tried and what to do.
     """
-    if name not in NAMES:
+    if not isinstance(name, str) or name not in NAMES:
         guess = difflib.get_close_matches(str(name).lower().replace("_", "-"), NAMES, n=1)
         hint = f" Did you mean {guess[0]!r}?" if guess else ""
         if isinstance(name, str) and os.path.isdir(name):
             hint = f" For the pictures in that folder: load('folder', {name!r})."
-        raise ValueError(f"there is no data set {name!r}.{hint} The names are: {', '.join(NAMES)}.")
+        raise ValueError(f"there is no data set of the name {name!r}.{hint} The names are: {', '.join(NAMES)}.")
     if root is not None and not isinstance(root, (str, os.PathLike)):
         hint = f" If you mean pixels: size={root!r}." if isinstance(root, int) else ""
         raise TypeError(f"root must be the path of a folder, not {root!r}.{hint}")
