@@ -133,18 +133,10 @@ def fit(
         CheckpointError: the checkpoint is damaged, or of another model or run.
         TrainingDiverged: NaN or infinity in loss or gradient; the model keeps its last finite weights.
     """
-    steps, batch_size, seed = (
-        checking.whole(steps, "steps"),
-        checking.whole(batch_size, "batch_size"),
-        checking.seed(seed),
-    )
+    steps, batch_size = checking.whole(steps, "steps"), checking.whole(batch_size, "batch_size")
+    seed = checking.seed(seed)
     learning_rate = checking.positive(learning_rate, "learning_rate", "1e-3 is a good one to begin with.")
-    if (
-        not isinstance(betas, tuple | list)
-        or len(betas) != 2
-        or not all(checking.is_number(b) and 0 <= b < 1 for b in betas)
-    ):
-        raise ValueError(f"betas must be two numbers of at least 0 and below 1, such as (0.9, 0.999), not {betas!r}.")
+    _check_betas(betas)
     tenth = max(1, steps // 10)
     validate_every, callback_every, checkpoint_every = (
         tenth if every is None else checking.whole(every, name)
@@ -204,6 +196,12 @@ def fit(
     if run.history.stopped:
         print(f"Training was {run.history.stopped}; the model keeps what it learned.")
     return run.history
+
+
+def _check_betas(betas: tuple[float, float]) -> None:
+    two = isinstance(betas, tuple | list) and len(betas) == 2 and all(map(checking.is_number, betas))
+    if not two or not all(0 <= beta < 1 for beta in betas):
+        raise ValueError(f"betas must be two numbers of at least 0 and below 1, such as (0.9, 0.999), not {betas!r}.")
 
 
 def _check_images(images: Tensor, validation: Tensor | None) -> None:
