@@ -14,7 +14,10 @@ import inspect
 import re
 from pathlib import Path
 
+import torch
+
 from benchmarks.measuring import description
+from vae_helpers import machine
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 SECTIONS = {
@@ -44,6 +47,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="NAME")
     args = parser.parse_args()
     for name in args.only:
+        torch.set_num_threads(machine().threads)  # some measure with one thread
         measure = importlib.import_module(f"benchmarks.{name}").measure
         text = measure(args.folder) if "folder" in inspect.signature(measure).parameters else measure()
         text = f"`python -m benchmarks.{name}`. {description()}\n\n{text}"

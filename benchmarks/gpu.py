@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.measuring import in_turns, table
+from benchmarks.measuring import description, in_turns, table
 from benchmarks.options import parser
 from vae_helpers import conv_vae, fit, machine, negative_elbo, seed_everything
 
@@ -61,7 +61,7 @@ def measure(rounds: int = 5, steps: int = 50) -> str:
     if machine().device.type != "cuda":
         return "Not measured: the machine has no GPU that torch can use."
     rows = [line for side in SIDES for line in at_size(side, rounds, steps)]
-    return f"{machine()}\n\n" + table(["pixels a side", "", "images a second", "TFLOP/s", "of the peak"], rows)
+    return table(["pixels a side", "", "images a second", "TFLOP/s", "of the peak"], rows)
 
 
 def at_size(side: int, rounds: int, steps: int) -> list[list[str]]:
@@ -103,4 +103,4 @@ def at_size(side: int, rounds: int, steps: int) -> list[list[str]]:
 
 if __name__ == "__main__":
     args = parser(__doc__, rounds=5, steps=50).parse_args()
-    print(measure(args.rounds, args.steps))
+    print(description(), measure(args.rounds, args.steps), sep="\n\n")

@@ -20,7 +20,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from benchmarks.measuring import in_turns, mnist_like, ratio, table
+from benchmarks.measuring import description, in_turns, mnist_like, ratio, table
 from benchmarks.options import parser
 from vae_helpers import GreyBernoulliLikelihood, fit, log_likelihood, seed_everything, to_float
 from vae_helpers.models.vae import VAE
@@ -135,4 +135,4 @@ def compared(theirs: nn.Module, train: Tensor, stored: Tensor, rounds: int) -> l
 
 if __name__ == "__main__":
     args = parser(__doc__, rounds=5, images=20).parse_args()
-    print(measure(args.folder, args.rounds, args.images))
+    print(description(), measure(args.folder, args.rounds, args.images), sep="\n\n")

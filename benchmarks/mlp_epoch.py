@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from benchmarks.measuring import in_turns, mnist_like, ratio, table
+from benchmarks.measuring import description, in_turns, mnist_like, ratio, table
 from benchmarks.options import parser
 from benchmarks.peers import BATCH, ExamplesVAE, examples_loop
 from vae_helpers import GreyBernoulliLikelihood, evaluate, fit, machine, mlp_vae, negative_elbo, seed_everything
@@ -117,4 +117,4 @@ def measure(folder: str | None, rounds: int = 5, epochs: int = 5, validation: bo
 
 if __name__ == "__main__":
     args = parser(__doc__, rounds=5, epochs=5, validation=False).parse_args()
-    print(measure(args.folder, args.rounds, args.epochs, args.validation))
+    print(description(), measure(args.folder, args.rounds, args.epochs, args.validation), sep="\n\n")

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.measuring import Timing, in_turns, table
+from benchmarks.measuring import Timing, description, in_turns, table
 from benchmarks.options import parser
 from vae_helpers import conv_vae, fit, load, machine, negative_elbo, seed_everything
 
@@ -77,11 +77,11 @@ def measure(rounds: int = 5, steps: int = 60) -> str:
     rates = {kind: rate(kind, timing) for kind, timing in times.items()}
     peak = max(rates["products of matrices"], rates["a convolution"])
     rows = [[kind, f"{value:,.0f}", f"{value / peak:.0%}"] for kind, value in rates.items()]
-    return f"{machine()} Portraits of 32 x 32, batches of {BATCH}, {rounds} rounds in turns, medians.\n\n" + table(
+    return f"Portraits of 32 x 32, batches of {BATCH}, {rounds} rounds in turns, medians.\n\n" + table(
         ["", "billion operations a second", "of the peak"], rows
     )
 
 
 if __name__ == "__main__":
     args = parser(__doc__, rounds=5, steps=60).parse_args()
-    print(measure(args.rounds, args.steps))
+    print(description(), measure(args.rounds, args.steps), sep="\n\n")

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.measuring import Timing, in_turns, table
+from benchmarks.measuring import Timing, description, in_turns, table
 from benchmarks.options import parser
 from vae_helpers import conv_vae, evaluate, fit, load, log_likelihood, machine, mlp_vae, seed_everything
 from vae_helpers.plots import finish
@@ -81,7 +81,7 @@ def measure(rounds: int = 5, picture: str = "docs/scaling.png") -> str:
         least, most = min(values), max(values)
         rows.append([what, f"{least:,} to {most:,}", values[least], values[most], f"{exponent(values):.2f}"])
     return (
-        f"{machine()} {rounds} rounds in turns.\n\n"
+        f"{rounds} rounds in turns.\n\n"
         + table(["grows", "from, to", "seconds at the least", "at the most", "exponent (1: linear)"], rows)
         + f"\n\n![Seconds against images, pixels and samples, beside straight lines]({Path(picture).name})"
     )
@@ -89,4 +89,4 @@ def measure(rounds: int = 5, picture: str = "docs/scaling.png") -> str:
 
 if __name__ == "__main__":
     options = parser(__doc__, rounds=5, picture="docs/scaling.png").parse_args()
-    print(measure(options.rounds, options.picture))
+    print(description(), measure(options.rounds, options.picture), sep="\n\n")

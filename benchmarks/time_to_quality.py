@@ -14,7 +14,7 @@ import time
 
 import torch
 
-from benchmarks.measuring import in_turns, mnist_like, ratio, table
+from benchmarks.measuring import description, in_turns, mnist_like, ratio, table
 from benchmarks.options import parser
 from benchmarks.peers import binary_loss, examples_loop
 from vae_helpers import BernoulliLikelihood, conv_vae, evaluate, fit, machine, seed_everything
@@ -65,7 +65,7 @@ def measure(folder: str | None, rounds: int = 3, seconds: float = 120, share: fl
         for kind, key in (("loop of pytorch/examples", "examples"), (f"`fit`, {steps:,} steps", "fit"))
     ]
     return (
-        f"{name}, dynamically binarised. {machine()} {rounds} rounds in turns. `fit` takes 1 / "
+        f"{name}, dynamically binarised. {rounds} rounds in turns. `fit` takes 1 / "
         f"{ratio(times['examples'], times['fit'])} of the time.\n\n"
         + table(["", "seconds", f"{'validation' if validation else 'test'} ELBO of each round, nats"], rows)
     )
@@ -73,4 +73,4 @@ def measure(folder: str | None, rounds: int = 3, seconds: float = 120, share: fl
 
 if __name__ == "__main__":
     args = parser(__doc__, rounds=3, seconds=120.0, share=0.33, validation=False).parse_args()
-    print(measure(args.folder, args.rounds, args.seconds, args.share, args.validation))
+    print(description(), measure(args.folder, args.rounds, args.seconds, args.share, args.validation), sep="\n\n")

@@ -119,11 +119,11 @@ def four_threads(monkeypatch):
 
 def test_beside_busy_programs_one_thread_is_used_and_afterwards_all_again(four_threads):
     seen = []
-    for gain in (2.0, 0.9, 1.1, 1.2, 1.4, 1.1):
+    for gain in (2.0, 1.0, 1.2, 1.3, 1.5, 1.2):
         four_threads["gain"] = gain
         devices.spare_busy_cores()
         seen.append(torch.get_num_threads())
-    assert seen == [4, 1, 1, 1, 4, 4]  # between 1 and 1.25 nothing changes, lest it go to and fro
+    assert seen == [4, 1, 1, 1, 4, 4]  # between 1.15 and 1.4 nothing changes, lest it go to and fro
 
 
 @pytest.mark.parametrize("by_hand", [1, 3])

@@ -151,10 +151,10 @@ def spare_busy_cores() -> None:
     if many == 1 or now not in (1, many) or {"VAE_HELPERS_THREADS", "OMP_NUM_THREADS"} & set(os.environ):
         return
     if now == many:
-        _sparing = _gain(many) < 1
+        _sparing = _gain(many) < 1.15
         torch.set_num_threads(1 if _sparing else many)
     elif _sparing:  # one thread that was set by hand stays
-        _sparing = _gain(many) < 1.25
+        _sparing = _gain(many) < 1.4
         torch.set_num_threads(1 if _sparing else many)
 
 
@@ -166,11 +166,20 @@ def _gain(many: int) -> float:
     return one / several
 
 
-def _probe(threads: int) -> float:
-    """Seconds that a small training step takes with this many threads (median of several)."""
+def _probe(threads: int, seconds: float = 0.06) -> float:
+    """Seconds that a small training step takes with this many threads: the mean over a while.
+
+    The median over a few steps would not see that another program takes a core away for milliseconds at a time.
+    """
     torch.set_num_threads(threads)
-    x, w = torch.ones(128, 256), torch.ones(256, 256)
-    return median_seconds(lambda: torch.relu(x @ w) @ w, rounds=30)
+    x, w = torch.ones(256, 512), torch.ones(512, 512)
+    steps, start = -2, time.perf_counter()  # two that are not counted
+    while (spent := time.perf_counter() - start) < seconds:
+        torch.relu(x @ w) @ w
+        steps += 1
+        if steps == 0:
+            start = time.perf_counter()
+    return spent / max(1, steps)
 
 
 def median_seconds(work: Callable[[], object], rounds: int) -> float:
