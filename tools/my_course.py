@@ -1,22 +1,57 @@
-"""Fill my_course/ with the notebooks that are not there yet and open JupyterLab in it: `make lab`.
+"""Fill my_course/ with the course's notebooks, bring it up to date, and open JupyterLab in it: `make lab`.
 
-A learner's copy is never overwritten, so work that is done stays done when the course moves on. Where the checkout
-cannot be written, as one that a class shares, the copy is kept in the home folder. Arguments are handed to JupyterLab.
+What a learner has written is never touched. A notebook that is not there yet is copied. One whose cells are still
+those of the course is replaced when the course has a newer version; running it, which changes its outputs, is not
+editing. Beside one that was edited, a newer version is laid as NAME.newer.ipynb: in the same folder, so that progress,
+links and saved figures are the same. The record of what was copied, my_course/.copied.json, may be lost or damaged:
+what is not known to be untouched counts as edited.
+
+Where the checkout cannot be written, as one that a class shares, the copy is kept in the home folder. Arguments are
+handed to JupyterLab.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
+import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from vae_helpers.lessons.sources import digest
+from vae_helpers.writing import write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST = "00_start_here.ipynb"
+RECORD = ".copied.json"
+
+
+@dataclass
+class Filled:
+    """What happened to the notebooks of a learner's copy, by name."""
+
+    copied: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)  # not edited, and out of date
+    beside: list[str] = field(default_factory=list)  # newer versions of edited ones
+    failed: list[str] = field(default_factory=list)  # with the reason
+
+    def __str__(self) -> str:
+        """A line for each kind of thing that happened."""
+        lines = {
+            "New in my_course/:": self.copied,
+            "Brought up to date, for you had changed nothing in them:": self.replaced,
+            "Yours are edited and stay as they are; newer versions lie beside them:": self.beside,
+            "Could not be written:": self.failed,
+        }
+        said = [f"{what} {', '.join(names)}" for what, names in lines.items() if names]
+        if self.beside:
+            said.append("To go over to a newer version, rename or delete yours and start again.")
+        return "\n".join(said)
 
 
 def home_folder() -> tuple[Path, bool]:
@@ -33,28 +68,71 @@ def course_folder(root: Path, home: Path) -> Path:
     return folder if os.access(folder if folder.exists() else root, os.W_OK) else home / folder.name
 
 
-def fill(source: Path, target: Path) -> list[str]:
-    """Copy each notebook of `source` that is not in `target`; return the names of those copied.
+def fill(source: Path, target: Path) -> Filled:
+    """Bring the notebooks of `source` into `target` without touching what was edited there.
+
+    A notebook that cannot be written, as on a full disk, is named in the result, and the others go on.
 
     Raises:
         FileNotFoundError: there is no notebook in `source`.
+        OSError: `target` cannot be made.
     """
-    names = sorted(path.name for path in source.glob("*.ipynb"))
-    if not names:
+    paths = sorted(source.glob("*.ipynb"))
+    if not paths:
         raise FileNotFoundError(f"there are no notebooks in {source}; is this a whole copy of the course?")
     target.mkdir(exist_ok=True)
-    copied = []
-    for name in names:
-        if not os.path.lexists(target / name):
-            unfinished = target / f".{name}.unfinished"
-            try:
-                shutil.copyfile(source / name, unfinished)
-                unfinished.replace(target / name)
-            except OSError:
-                unfinished.unlink(missing_ok=True)  # a full disk is not filled further
-                raise
-            copied.append(name)
-    return copied
+    known = read_record(target)
+    result = Filled()
+    for path in paths:
+        try:
+            bring(path, target, known, result)
+        except OSError as error:
+            result.failed.append(f"{path.name} ({error.strerror})")
+    with contextlib.suppress(OSError):  # then all are compared anew next time
+        write_whole(target / RECORD, (json.dumps(known, indent=1) + "\n").encode())
+    return result
+
+
+def bring(path: Path, target: Path, known: dict[str, str], result: Filled) -> None:
+    """Bring one notebook into `target`, and note in `known` which version the learner has, or was told of."""
+    name, content = path.name, path.read_bytes()
+    course, before, mine = digest(content), known.get(name), digest_of_copy(target / name)
+    if mine is None or mine in (course, before):
+        if mine != course:
+            write_whole(target / name, content)
+            (result.replaced if mine else result.copied).append(name)
+        known[name] = course
+    elif course != before:
+        result.beside.append(lay_beside(target / name, content, known))
+        known.setdefault(name, course)  # whether this one is newer cannot be known: it is said once
+
+
+def lay_beside(copy: Path, content: bytes, known: dict[str, str]) -> str:
+    """Write a newer version beside an edited copy and return its name; one in which the learner works stays too."""
+    for number in itertools.count(1):
+        path = copy.with_name(f"{copy.stem}.newer{f'-{number}' if number > 1 else ''}.ipynb")
+        there, course = digest_of_copy(path), digest(content)
+        if there is None or there in (course, known.get(path.name)):
+            if there != course:
+                write_whole(path, content)
+            known[path.name] = course
+            return path.name
+
+
+def digest_of_copy(path: Path) -> str | None:
+    """The digest of a learner's file; None if nothing is there, "" for what is no plain notebook, such as a link."""
+    if not os.path.lexists(path):
+        return None
+    return digest(path.read_bytes()) if path.is_file() and not path.is_symlink() else ""
+
+
+def read_record(folder: Path) -> dict[str, str]:
+    """File name -> digest of the version that was copied there; empty if there is no record, or a damaged one."""
+    try:
+        record = json.loads((folder / RECORD).read_bytes())
+        return {name: version for name, version in record.items() if isinstance(version, str) and version}
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return {}
 
 
 def screen(environment: Mapping[str, str], platform: str) -> bool:
@@ -73,7 +151,7 @@ def lab_command(folder: Path, arguments: list[str], has_screen: bool, as_root: b
 
 
 def main(arguments: list[str]) -> int:
-    """Fill my_course/, say what was copied, and open JupyterLab."""
+    """Bring my_course/ up to date, say what changed, and open JupyterLab."""
     home, passing = home_folder()
     folder = course_folder(ROOT, home)
     if folder.parent != ROOT:
@@ -82,11 +160,13 @@ def main(arguments: list[str]) -> int:
         print(f"There is no home folder that can be written: {home} serves for this session. Download what is to last.")
         os.environ["HOME"] = str(home)  # for what JupyterLab, its kernels and matplotlib keep
     try:
-        copied = fill(ROOT / "notebooks", folder)
+        result = fill(ROOT / "notebooks", folder)
     except OSError as error:
         print(f"The notebooks could not be copied: {error}", file=sys.stderr)
         return 1
-    print(f"New in my_course/: {', '.join(copied)}" if copied else "my_course/ has every notebook already.")
+    print(str(result) or "my_course/ has every notebook already.")
+    if not any(folder.glob("*.ipynb")):
+        return 1
     has_screen = screen(os.environ, sys.platform)
     if not has_screen:
         print("There is no screen here: open the address that JupyterLab prints below in a browser.")
