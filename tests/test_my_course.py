@@ -214,8 +214,9 @@ def test_the_command_says_what_happened_and_opens_the_lab_if_there_is_a_notebook
     if full:
         monkeypatch.setattr(my_course, "write_whole", lambda path, _: (_ for _ in ()).throw(OSError(28, "full", path)))
     assert my_course.main([]) == (1 if full else 5) and len(opened) == (not full)
-    said = capsys.readouterr().out
-    assert said.startswith("Could not be written: 00" if full else f"New in my_course/: {FIRST}, {NEXT}\n")
+    said = capsys.readouterr()
+    assert said.err.startswith("Could not be written: 00") == full
+    assert said.out.startswith(f"New in my_course/: {FIRST}, {NEXT}\n") != full
     if not full:
         my_course.main([])
         assert capsys.readouterr().out.startswith("my_course/ has every notebook already.")

@@ -164,9 +164,10 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         print(f"The notebooks could not be copied: {error}", file=sys.stderr)
         return 1
-    print(str(result) or "my_course/ has every notebook already.")
     if not any(folder.glob("*.ipynb")):
+        print(result, file=sys.stderr)
         return 1
+    print(str(result) or "my_course/ has every notebook already.")
     has_screen = screen(os.environ, sys.platform)
     if not has_screen:
         print("There is no screen here: open the address that JupyterLab prints below in a browser.")
