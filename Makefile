@@ -1,6 +1,6 @@
 # The course's commands. Each first builds what it needs in .venv (a few minutes, once).
 #
-#   make lab        fill my_course/ with the notebooks that are not there yet and open JupyterLab in it
+#   make lab        bring my_course/ up to date (what you edited stays) and open JupyterLab in it
 #   make test       check the style, run the unit tests and every notebook
 #   make soak       the long tests: repeats, fuzzing, kills, a browser, every answer pasted in
 #   make bench      measure speed again and write docs/performance.md       (DATA=folder with MNIST)
@@ -12,6 +12,7 @@
 #            make lab LAB_ARGS="--port 9999"  more arguments for JupyterLab
 #            make test PYTEST_ARGS="-x -n0"   more arguments for pytest
 #            make test CONSTRAINTS=           the newest versions in place of those last tested
+#            make notebooks CHANGED=1         only those whose cells, or the package behind them, changed since
 
 VENV        := .venv
 PY          := $(VENV)/bin/python
@@ -19,6 +20,7 @@ CONSTRAINTS := constraints.txt
 LAB_ARGS    :=
 PYTEST_ARGS :=
 NOTEBOOKS   :=
+CHANGED     :=
 DATA        :=
 
 # A stamp is written after the last step of an install, so a half-finished one is not taken for a whole one.
@@ -48,7 +50,7 @@ bench: $(INSTALLED)
 	$(PY) -m benchmarks $(DATA)
 
 notebooks: $(INSTALLED)
-	$(PY) tools/notebooks.py execute $(NOTEBOOKS)
+	$(PY) tools/notebooks.py $(if $(CHANGED),changed,execute) $(NOTEBOOKS)
 
 format: $(INSTALLED)
 	$(PY) -m ruff check --quiet --fix .

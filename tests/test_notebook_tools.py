@@ -1,13 +1,17 @@
 """tools/notebooks.py: a notebook is written whole, in a normal form, or not at all."""
 
+import base64
 import json
 import os
+import shutil
+import struct
+import subprocess
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from tools import notebooks
+from tools import executed, notebook_text, notebooks
 
 OPENING = "# 07 · Small\n\n**Question.** Why?\n\n**Time.** to be filled in"
 DRAFT = """# %% [markdown]
@@ -25,6 +29,7 @@ def folder(tmp_path, monkeypatch):
     """An empty folder of notebooks and its docs/times.json."""
     monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path)
     monkeypatch.setattr(notebooks, "TIMES", tmp_path / "times.json")
+    monkeypatch.setattr(executed, "RECORD", tmp_path / "executed.json")
     times = {"07_small": {"reading_minutes": 50, "cpu_seconds": 12, "gpu_seconds": None}}
     (tmp_path / "times.json").write_text(json.dumps(times))
     return tmp_path
@@ -143,3 +148,133 @@ def test_a_file_that_is_not_there_is_named(folder, capsys):
     with pytest.raises(SystemExit):
         notebooks.main(["execute", str(folder / "none.ipynb")])
     assert "none.ipynb" in capsys.readouterr().err
+
+
+# --- which notebooks are out of date --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def package(folder, monkeypatch):
+    """A package of three modules and some weights; a notebook that was executed with two of the modules."""
+    home = folder / "vae_helpers"
+    (home / "models").mkdir(parents=True)
+    for name in ("__init__.py", "models/__init__.py", "other.py"):
+        (home / name).write_text("A = 1\n")
+    (home / "models" / "vae.py").write_text('"""About."""\n\n\ndef f(x):\n    """F."""\n    return x  # "w.bin"\n')
+    (home / "models" / "w.bin").write_bytes(b"weights")
+    (home / "models" / "v.bin").write_bytes(b"others")
+    monkeypatch.setattr(executed, "PACKAGE", home)
+    notebooks.write(small("print(1)", "f(2)"), folder / "07_small.ipynb")
+    executed.note(folder / "07_small.ipynb", ["vae_helpers", "vae_helpers.models", "vae_helpers.models.vae"])
+    return home
+
+
+def test_a_notebook_just_executed_is_up_to_date(package, folder):
+    (entry,) = executed.read_record().values()
+    assert list(entry["package"]) == ["models/__init__.py", "models/vae.py", "models/w.bin"]
+    assert executed.reasons(folder / "07_small.ipynb") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("other.py", b"A = 2", []),
+        ("__init__.py", b"A = 2", []),
+        ("models/v.bin", b"new", []),
+        ("models/w.bin", b"new", ["models/w.bin"]),
+        ("models/__init__.py", b"A = 2", ["models/__init__.py"]),
+        ("models/vae.py", b"def f( x ):\n    'Another docstring.'\n    return (x)\n", []),
+        ("models/vae.py", b"def f(x):\n    return -x\n", ["models/vae.py"]),
+        ("models/vae.py", b"def f(x, y=None):\n    return x\n", ["models/vae.py"]),
+        ("models/vae.py", b"def f(x):\n    x = 'no docstring'\n    return x\n", ["models/vae.py"]),
+    ],
+)
+def test_what_makes_a_notebook_stale(package, folder, name, content, why):
+    (package / name).write_bytes(content)
+    assert executed.reasons(folder / "07_small.ipynb") == why
+
+
+def test_the_reasons_are_printed(package, folder, capsys):
+    path = folder / "07_small.ipynb"
+    (package / "models" / "w.bin").unlink()
+    notebooks.write(small("print(2)"), path)
+    notebooks.write(small("print(1)"), folder / "08_new.ipynb")
+    with pytest.raises(SystemExit, match="1"):
+        notebooks.main(["stale"])
+    assert capsys.readouterr().out.splitlines() == [
+        "07_small: its own cells, models/w.bin is gone",
+        "08_new: it was not executed since this is recorded",
+        "2 of 2 to be executed again: make notebooks CHANGED=1",
+    ]
+
+
+def test_times_and_outputs_make_no_notebook_stale(package, folder):
+    path = folder / "07_small.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebooks.set_time_line(notebook, "07_small")
+    notebook.cells[1].outputs = [new_output("stream", text="1")]
+    notebooks.write(notebook, path)
+    assert executed.reasons(path) == []
+
+
+def test_only_what_is_stale_is_executed_and_the_package_that_it_imports_is_traced(folder, capsys):
+    path = folder / "07_small.ipynb"
+    notebooks.write(small("from vae_helpers import claim", "claim('one is one', True)"), path)
+    notebooks.main(["changed"])
+    package = executed.read_record()["07_small"]["package"]
+    assert {"lessons/claiming.py", "lessons/__init__.py"} <= set(package) and "training.py" not in package
+    assert len(nbformat.read(path, as_version=4).cells) == 3, "the cell that asked is not kept"
+    assert capsys.readouterr().out.startswith("07_small.ipynb: ")
+    notebooks.main(["changed"])
+    assert capsys.readouterr().out == ""
+    notebooks.write(small("print(1)"), folder / "08_other.ipynb")
+    executed.note(folder / "08_other.ipynb", [])
+    path.unlink()
+    executed.note(folder / "08_other.ipynb", [])
+    assert set(executed.read_record()) == {"08_other"}, "a notebook that is gone is forgotten"
+
+
+# --- a diff for reading ---------------------------------------------------------------------------------------------
+
+
+def test_a_notebook_as_text(folder):
+    picture = base64.b64encode(b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 640, 480)).decode()
+    notebook = small("print(1)\n\nprint(2)")
+    notebook.cells[1].metadata.tags = ["exercise"]
+    notebook.cells[1].outputs = [
+        new_output("stream", text="1\n2\n"),
+        new_output("stream", name="stderr", text="careful"),
+        new_output("display_data", data={"image/png": picture, "text/plain": "<Figure size 640x480>"}),
+        new_output("execute_result", data={"text/plain": "tensor(3)", "text/html": "<b>3</b>"}),
+        new_output("error", ename="ValueError", evalue="no"),
+    ]
+    path = folder / "07_small.ipynb"
+    notebooks.write(notebook, path)
+    assert notebook_text.as_text(path.read_bytes()) == (
+        "# %% [markdown]\n# # 07 · Small\n#\n# **Question.** Why?\n#\n# **Time.** to be filled in\n\n"
+        "# %% tags=['exercise']\nprint(1)\n\nprint(2)\n"
+        "# > 1\n# > 2\n# > (stderr) careful\n# > picture, 640 x 480, e506e2cf\n# > tensor(3)\n# > ValueError: no\n\n"
+    )
+
+
+def git(folder, *arguments):
+    who = ["-c", "user.name=N", "-c", "user.email=n@example.org"]
+    return subprocess.run(["git", "-C", str(folder), *who, *arguments], check=True, capture_output=True, text=True)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git here")
+def test_a_diff_shows_lines_of_cells_not_of_json(folder, monkeypatch, capfd):
+    monkeypatch.setattr(notebook_text, "ROOT", folder)
+    shutil.copy(notebooks.ROOT / ".gitattributes", folder)
+    path = folder / "notebooks" / "07_small.ipynb"
+    notebooks.write(small("print(1)", "a = 1"), path)
+    git(folder, "init")
+    git(folder, "add", "notebooks", ".gitattributes")
+    git(folder, "commit", "-m", "one")
+    notebooks.write(small("print(1)", "a = 2"), path)
+    notebooks.write(small("print(1)", "a = 3"), folder / "mine.ipynb")
+    for arguments, before, after in ([], "a = 1", "a = 2"), ([path, folder / "mine.ipynb"], "a = 2", "a = 3"):
+        with pytest.raises(SystemExit):
+            notebooks.main(["diff", *map(str, arguments)])
+        changes = [line for line in capfd.readouterr().out.splitlines() if line[:1] in "+-" and line[1:3] not in "++--"]
+        assert changes == [f"-{before}", f"+{after}"]

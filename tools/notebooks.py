@@ -1,6 +1,10 @@
 """Run, convert and look at the course's notebooks.
 
     python tools/notebooks.py execute [NOTEBOOK ...]   run from a fresh kernel, write the outputs back
+    python tools/notebooks.py changed [NOTEBOOK ...]   the same, of those only that are out of date
+    python tools/notebooks.py stale [NOTEBOOK ...]     which are out of date, and why? (runs nothing)
+    python tools/notebooks.py diff [REVISION]          what changed since then (HEAD): text, outputs, pictures
+    python tools/notebooks.py diff NB NB               how two notebooks differ
     python tools/notebooks.py from-draft DRAFT.py NB   py:percent text -> notebook, executed
     python tools/notebooks.py to-draft NB DRAFT.py     notebook -> py:percent text, to edit it in
     python tools/notebooks.py claims [NOTEBOOK ...]    do the claims hold on every kind of machine?
@@ -35,10 +39,15 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))  # run as a script, Python looks for `tools` in tools/
+
+from tools import executed, notebook_text  # noqa: E402
+
 NOTEBOOKS = ROOT / "notebooks"
 TIMES = ROOT / "docs" / "times.json"
-OF_ANY_NUMBER = ("execute", "claims", "time", "memory")
-COMMANDS = (*OF_ANY_NUMBER, "from-draft", "to-draft", "figures", "render")
+OF_ANY_NUMBER = ("execute", "changed", "stale", "claims", "time", "memory")
+COMMANDS = (*OF_ANY_NUMBER, "from-draft", "to-draft", "figures", "render", "diff")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 # Still pictures in place of widgets, no progress kept, one thread.
@@ -71,6 +80,14 @@ def run(notebook, environment: Mapping[str, str] = QUIET, folder: Path = NOTEBOO
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         raise SystemExit(f"The notebook stopped: {error}") from None
     return notebook
+
+
+def run_asking(notebook, question: str, timeout: int = 300):
+    """Run a notebook and then, in its kernel, the code `question`: the notebook with its outputs, what that printed."""
+    asking = nbformat.from_dict({**notebook, "cells": [*notebook.cells, nbformat.v4.new_code_cell(question)]})
+    done = run(asking, timeout=timeout)
+    (printed,) = done.cells.pop().outputs
+    return done, printed.text
 
 
 def problems(notebook) -> list[str]:
@@ -172,10 +189,12 @@ def execute(notebook, path: Path) -> None:
     """Run a notebook and write it to `path`, or say why not and leave `path` as it was."""
     started = time.monotonic()
     set_time_line(notebook, path.stem)
-    notebook = normalise(run(notebook))
+    notebook, modules = run_asking(notebook, executed.ASKING)
+    notebook = normalise(notebook)
     if found := problems(notebook):
         raise SystemExit("\n  ".join([f"{path.name} is not written:", *found]))
     write(notebook, path)
+    executed.note(path, modules.split())
     print(f"{path.name}: {time.monotonic() - started:.0f} s, {path.stat().st_size / 1e6:.2f} MB", flush=True)
 
 
@@ -239,15 +258,21 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def peak_cell():
-    """A code cell that prints the most bytes that its kernel has held in RAM so far."""
-    return nbformat.v4.new_code_cell(f"{inspect.getsource(peak_bytes)}\n\nprint(peak_bytes())")
-
-
 def peak_memory(notebook, timeout: int = 1200) -> int:
     """Run a notebook and return the most bytes that its kernel held in RAM, read when all its cells have run."""
-    asking = nbformat.from_dict({**notebook, "cells": [*notebook.cells, peak_cell()]})
-    return int(run(asking, timeout=timeout).cells[-1].outputs[0].text)
+    question = f"{inspect.getsource(peak_bytes)}\n\nprint(peak_bytes())"
+    return int(run_asking(notebook, question, timeout)[1])
+
+
+def list_stale(paths: list[Path]) -> bool:
+    """Print which notebooks have to be executed again, and why; return whether there are any."""
+    why = {path.stem: executed.reasons(path) for path in paths}
+    stale = {name: found for name, found in why.items() if found}
+    for name, found in stale.items():
+        print(f"{name}: {', '.join(found)}")
+    if stale:
+        print(f"{len(stale)} of {len(why)} to be executed again: make notebooks CHANGED=1")
+    return bool(stale)
 
 
 def save_figures(path: Path, folder: Path) -> None:
@@ -295,9 +320,11 @@ def main(arguments: list[str] | None = None) -> None:
     """The command line; see the top of this file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=COMMANDS)
-    parser.add_argument("paths", nargs="*", type=Path)
+    parser.add_argument("paths", nargs="*")
     options = parser.parse_args(arguments)
-    command, paths = options.command, options.paths
+    command, paths = options.command, [Path(name) for name in options.paths]
+    if command == "diff":
+        sys.exit(notebook_text.diff(options.paths))
     if command not in OF_ANY_NUMBER and len(paths) != 2:
         parser.error(f"{command} takes two paths")
     if command in OF_ANY_NUMBER:
@@ -306,9 +333,12 @@ def main(arguments: list[str] | None = None) -> None:
         if not path.is_file():
             parser.error(f"there is no file {path}")
 
-    if command == "execute":
+    if command in ("execute", "changed"):
         for path in paths:
-            execute(nbformat.read(path, as_version=4), path)
+            if command == "execute" or executed.reasons(path):
+                execute(nbformat.read(path, as_version=4), path)
+    elif command == "stale":
+        sys.exit(1 if list_stale(paths) else 0)
     elif command == "time":
         for path in paths:
             measure(path)
