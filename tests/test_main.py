@@ -106,12 +106,20 @@ def test_progress_in_a_folder_that_is_not_there(tmp_path, capsys):
 
 def test_grade_passes_its_options_on(monkeypatch):
     from vae_helpers.lessons import grading
+    from vae_helpers.lessons.limits import Limits
 
     calls = []
     monkeypatch.setattr(grading, "grade", lambda *given: calls.append(given))
     assert main(["grade", "here"]) == 0
-    assert main(["grade", "here", "--timeout", "60", "--output", "marks.csv"]) == 0
-    assert calls == [("here", grading.TIMEOUT, "grades.csv"), ("here", 60.0, "marks.csv")]
+    assert main(["grade", "here", "--timeout", "60", "--memory", "2", "--output", "marks.csv"]) == 0
+    limits = Limits(seconds=60, cell_seconds=12, memory=2)
+    assert calls == [("here", Limits(), "grades.csv"), ("here", limits, "marks.csv")]
+
+
+@pytest.mark.parametrize("limit", ["--timeout", "--memory"])
+def test_grade_wants_limits_that_are_positive(limit, tmp_path, capsys):
+    assert main(["grade", str(tmp_path), limit, "0"]) == 2
+    assert "has to be positive" in capsys.readouterr().err
 
 
 def test_grade_explains_a_folder_with_nothing_to_grade(tmp_path, capsys):

@@ -28,11 +28,19 @@ def _parser() -> argparse.ArgumentParser:
     grade = commands.add_parser(
         "grade",
         help="run submitted notebooks and tabulate who solved what",
-        description="Run submitted notebooks and tabulate who solved what. Submissions are programs and are run with "
-        "your rights: grade work of people you do not trust in a container or a spare account.",
+        description="Run submitted notebooks and tabulate who solved what. Submissions are programs: each runs under "
+        "limits and, on Linux, shut into a folder of its own, but may read your files and use the network: see "
+        "docs/teaching.md.",
     )
     grade.add_argument("folder", metavar="FOLDER", help="holds a folder, or a notebook, for each student")
-    grade.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS", help="per notebook (default: 600)")
+    grade.add_argument(
+        "--timeout",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="per notebook (default: 600); a cell is interrupted after a fifth of it",
+    )
+    grade.add_argument("--memory", type=float, default=4.0, metavar="GB", help="per notebook (default: 4)")
     grade.add_argument("--output", default="grades.csv", metavar="FILE", help="the table (default: grades.csv)")
     grade.set_defaults(run=_grade)
     return parser
@@ -58,10 +66,12 @@ def _progress(chosen: argparse.Namespace) -> int:
 
 
 def _grade(chosen: argparse.Namespace) -> int:
-    from vae_helpers.lessons.grading import GradingError, grade
+    from vae_helpers.lessons.grading import grade
+    from vae_helpers.lessons.limits import GradingError, Limits
 
     try:
-        grade(chosen.folder, chosen.timeout, chosen.output)
+        limits = Limits(seconds=chosen.timeout, cell_seconds=chosen.timeout / 5, memory=chosen.memory)
+        grade(chosen.folder, limits, chosen.output)
     except GradingError as error:
         return _complain(str(error))
     return 0

@@ -15,6 +15,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from tests.lessons import made_up  # noqa: F401 - makes lesson 99 known
 from vae_helpers.lessons import grading
+from vae_helpers.lessons.confined import protection
+from vae_helpers.lessons.limits import Limits
 from vae_helpers.lessons.paste import paste
 
 HERE = Path(__file__).parent
@@ -24,6 +26,43 @@ import made_up
 from vae_helpers import exercise"""
 RIGHT = {"99.1": "from made_up import gaussian_kl as kl", "99.2": "mean = 3.5"}
 WRONG = {"99.1": "kl = made_up.WRONG_KL[0].answer", "99.2": "mean = 3"}
+
+
+MEMORY = 2.0  # GB
+HOGS = """import os, time
+for _ in range(3):
+    if os.fork() == 0:
+        hog = bytearray(8 * 10**8)
+        time.sleep(300)
+time.sleep(300)"""
+WRONG_NOTE = "interrupted after 8 s: cell 6 of wrong.ipynb; error in cell 5 of wrong.ipynb"
+VANDAL = """import os, shutil
+from pathlib import Path
+canary = Path({canary!r})
+attempts = (
+    lambda: shutil.rmtree(canary),
+    lambda: (canary / "of the teacher.txt").write_text("mine"),
+    lambda: os.truncate(canary / "of the teacher.txt", 0),
+    lambda: (canary / "new.txt").touch(),
+    lambda: os.rename(canary, "stolen"),
+    lambda: os.link(canary / "of the teacher.txt", "linked"),
+    lambda: (os.symlink(canary, "link"), Path("link", "new.txt").touch()),
+    lambda: shutil.rmtree({folder!r}),
+    lambda: Path("/dev/shm/new").touch(),
+    lambda: open("large", "wb").truncate(2 * 10**8),
+)
+succeeded = []
+for number, attempt in enumerate(attempts):
+    try:
+        attempt()
+        succeeded.append(number)
+    except OSError:
+        pass
+assert not succeeded, succeeded
+assert Path.home().is_relative_to(Path(os.environ["TMPDIR"]).parent)
+Path.home().joinpath("own.txt").write_text("allowed")
+"""
+BOMB = "import subprocess\nwhile True: subprocess.Popen(['sleep', '323'], start_new_session=True)"
 
 
 def lesson(answers=None, after=()):
@@ -63,14 +102,15 @@ def graded(tmp_path_factory):
     folder = place / "handed in"
     write(folder / "good" / "week 1" / "99_made_up.ipynb", lesson(RIGHT))
     write(folder / "good" / ".ipynb_checkpoints" / "99_made_up-checkpoint.ipynb", "not a notebook")
-    write(folder / "wrong.ipynb", lesson(WRONG, after=["print(kl)", "1 / 0"]))
+    write(folder / "wrong.ipynb", lesson(WRONG, after=["print(kl)", "1 / 0", "while True: pass", "2 + 2"]))
     write(folder / "blank.ipynb", lesson(after=["mean + 1"]))
     stray = (
         "import subprocess\n"
         "subprocess.Popen(['sleep', '321'], start_new_session=True, env={'PATH': '/bin:/usr/bin'})\n"
         "subprocess.run(['sh', '-c', 'sleep 322 &'], start_new_session=True)"  # outlives its parent
     )
-    endless = [stray, "while True: pass"]
+    stubborn = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass"
+    endless = [stray, stubborn]
     write(folder / "endless" / "99.ipynb", lesson(RIGHT, after=endless))
     write(folder / "broken.ipynb", '{"cells": [')
     write(folder / "killer.ipynb", lesson(RIGHT, after=["import os\nos._exit(1)", "1 / 0"]))
@@ -85,13 +125,22 @@ def graded(tmp_path_factory):
     ]
     write(folder / "meddler" / "99.ipynb", lesson(RIGHT, after=meddler))
     write(folder / "meddler" / "notes.txt", "the notes")
+    write(folder / "greedy.ipynb", lesson(RIGHT, after=["hog = bytearray(10**10)", "2 + 2", HOGS]))
+    write(folder / "bomb.ipynb", lesson(RIGHT, after=[BOMB]))
+    write(place / "canary" / "of the teacher.txt", "alive")
+    vandal = VANDAL.format(canary=str(place / "canary"), folder=str(folder))
+    write(folder / "vandal.ipynb", lesson(RIGHT, after=[vandal]))
     (folder / "=absent").mkdir()
     before = everything_in(folder)
     output = place / "grades.csv"
     started = time.monotonic()
-    rows = grading.grade(folder, timeout=25, output=output)
+    limits = Limits(seconds=25, cell_seconds=8, memory=MEMORY, disk=0.1, processes=20)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grading.tempfile, "tempdir", str(place))
+        rows = grading.grade(folder, limits, output)
     seconds = time.monotonic() - started
-    return table_of(output), rows, before, everything_in(folder), seconds
+    assert (place / "canary" / "of the teacher.txt").read_text() == "alive"
+    return table_of(output), rows, before, everything_in(folder), seconds, place
 
 
 def test_the_good_one_has_all_marks(graded):
@@ -101,7 +150,7 @@ def test_the_good_one_has_all_marks(graded):
 
 def test_wrong_is_0_and_not_attempted_is_empty(graded):
     row = graded[0]["wrong"]
-    assert (*marks(row), row["note"]) == ("0", "0", "0", "error in cell 5 of wrong.ipynb")
+    assert (*marks(row), row["note"]) == ("0", "0", "0", WRONG_NOTE)
     row = graded[0]["blank"]
     assert (*marks(row), row["note"]) == ("", "", "0", "error in cell 4 of blank.ipynb")
 
@@ -115,8 +164,9 @@ def test_the_endless_one_ends_at_the_time_limit_and_keeps_what_it_solved(graded)
 
 def test_nothing_of_it_goes_on_running(graded):
     commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
-    assert ["sleep", "321"] not in commands and ["sleep", "322"] not in commands
-    assert not [command for command in commands if any("grading-" in part for part in command)]
+    assert not any(["sleep", seconds] in commands for seconds in ("321", "322", "323"))
+    assert not [command for command in commands if any(str(graded[5]) in part for part in command)]
+    assert not list(graded[5].glob("grading-*"))
 
 
 def test_the_broken_one_says_so(graded):
@@ -136,6 +186,27 @@ def test_a_submission_sees_its_own_files_and_changes_only_a_copy(graded):
     assert graded[2] == graded[3]
 
 
+def test_the_greedy_one_ends_at_the_memory_limit(graded):
+    row = graded[0]["greedy"]
+    assert marks(row) == ("1", "1", "2")
+    ended = f"ended at the memory limit of {MEMORY:g} GB in cell"
+    if sys.platform == "linux":  # one process alone is refused what is too much
+        assert row["note"] == f"{ended} 6 of greedy.ipynb; error in cell 4 of greedy.ipynb"
+    else:
+        assert row["note"].startswith(ended)
+
+
+def test_the_bomb_ends_at_the_limit_of_processes(graded):
+    row = graded[0]["bomb"]
+    assert (*marks(row), row["note"]) == ("1", "1", "2", "ended at the limit of 20 processes in cell 4 of bomb.ipynb")
+
+
+@pytest.mark.skipif(not protection()[0], reason="this system cannot shut a process into a folder")
+def test_the_vandal_destroys_nothing(graded):
+    row = graded[0]["vandal"]
+    assert (*marks(row), row["note"]) == ("1", "1", "2", "")
+
+
 def test_the_last_result_counts(graded):
     assert marks(graded[0]["meddler"]) == ("1", "0", "1")
 
@@ -143,12 +214,12 @@ def test_the_last_result_counts(graded):
 def test_who_hands_in_nothing_has_a_row_and_no_name_is_a_formula(graded):
     row = graded[0]["'=absent"]
     assert (*marks(row), row["note"]) == ("", "", "0", "no notebook handed in")
-    names = ["=absent", "blank", "broken", "endless", "good", "killer", "meddler", "wrong"]
+    names = ["=absent", "blank", "bomb", "broken", "endless", "good", "greedy", "killer", "meddler", "vandal", "wrong"]
     assert [row["student"] for row in graded[1]] == names
 
 
 def test_several_notebooks_make_one_row_and_the_best_result_counts(tmp_path, monkeypatch, capsys):
-    def pretended(folder, path, timeout, stopped):
+    def pretended(folder, path, limits, stopped):
         if path.stem == "breaks":
             raise OSError("the disk is full")
         return grading.Run({"98.10", "98.9"}, {"98.9": path.stem == "first"}, "late" if path.stem == "second" else "")
@@ -156,7 +227,7 @@ def test_several_notebooks_make_one_row_and_the_best_result_counts(tmp_path, mon
     monkeypatch.setattr(grading, "run", pretended)
     for name in ("ann/first", "ann/second", "bob/second", "eve/breaks"):
         write(tmp_path / "in" / f"{name}.ipynb", "{}")
-    rows = grading.grade(tmp_path / "in", 60, tmp_path / "out.csv")
+    rows = grading.grade(tmp_path / "in", output=tmp_path / "out.csv")
     assert [list(row.values()) for row in rows] == [
         ["ann", "1", "", "1", "late"],
         ["bob", "0", "", "0", "late"],
@@ -193,7 +264,7 @@ def test_lines_cut_off_or_odd_are_left_out(tmp_path):
 def test_ctrl_c_ends_what_runs_and_still_writes_the_table(tmp_path, monkeypatch, capsys):
     ended = threading.Event()
 
-    def endless(folder, path, timeout, stopped):
+    def endless(folder, path, limits, stopped):
         while not stopped():
             time.sleep(0.01)
         ended.set()
@@ -206,7 +277,7 @@ def test_ctrl_c_ends_what_runs_and_still_writes_the_table(tmp_path, monkeypatch,
     monkeypatch.setattr(grading.concurrent.futures, "as_completed", interrupted)
     for name in ("ann", "bob", "eve"):
         write(tmp_path / "in" / f"{name}.ipynb", "{}")
-    rows = grading.grade(tmp_path / "in", 60, tmp_path / "out.csv")
+    rows = grading.grade(tmp_path / "in", output=tmp_path / "out.csv")
     assert ended.is_set() and [row["note"] for row in rows] == ["not run"] * 3
     assert len(table_of(tmp_path / "out.csv")) == 3
 
@@ -216,14 +287,15 @@ def test_a_folder_with_nothing_to_grade_is_explained(tmp_path):
     (tmp_path / "empty" / "ann").mkdir(parents=True)
     for folder, said in ((tmp_path / "no", "no folder"), (file, "is a file"), (tmp_path / "empty", "no notebook")):
         with pytest.raises(grading.GradingError, match=said):
-            grading.grade(folder, 60, tmp_path / "out.csv")
+            grading.grade(folder, output=tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
 
 
-@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
-def test_a_time_limit_is_positive(timeout, tmp_path):
-    with pytest.raises(grading.GradingError, match="positive"):
-        grading.grade(tmp_path, timeout)
+@pytest.mark.parametrize("limit", [0, -1, float("nan")])
+def test_a_limit_is_positive(limit):
+    for name in ("seconds", "memory"):
+        with pytest.raises(grading.GradingError, match=f"{name}=.* has to be positive"):
+            Limits(**{name: limit})
 
 
 def test_a_table_that_cannot_be_written_is_said_before_anything_runs(tmp_path, monkeypatch):
@@ -237,7 +309,7 @@ def test_a_table_that_cannot_be_written_is_said_before_anything_runs(tmp_path, m
     )
     for output, said in bad:
         with pytest.raises(grading.GradingError, match=said):
-            grading.grade(tmp_path / "in", 60, output)
+            grading.grade(tmp_path / "in", output=output)
 
 
 def test_the_exercises_of_a_notebook_are_found_without_running_it(tmp_path):
@@ -257,7 +329,7 @@ def test_a_table_that_cannot_be_written_was_printed_before(tmp_path, monkeypatch
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr(grading, "write_whole", full)
-    monkeypatch.setattr(grading, "_run_all", lambda folder, jobs, timeout: {path: grading.Run() for _, path in jobs})
+    monkeypatch.setattr(grading, "_run_all", lambda folder, jobs, limits: {path: grading.Run() for _, path in jobs})
     (tmp_path / "ada.ipynb").touch()
     with pytest.raises(grading.GradingError, match=r"stands above; it cannot be written .* No space left on device"):
         grading.grade(tmp_path, output=tmp_path / "grades.csv")

@@ -1,9 +1,9 @@
 """Grades a folder of submitted notebooks: a table of student by exercise.
 
-Submissions are programs, and grading runs them: with the rights of whoever grades, on this machine, with its
-files and its network. What is here keeps one submission from costing another its marks (a process of its own,
-a copy of its own, a time limit); it is no protection against a student who means harm, and a notebook that
-forges its results is believed. Grade work of people you do not trust in a container or a spare account.
+Submissions are programs, and grading runs them. Each runs in processes of its own, on a copy of its own, under limits
+(limits.py, watching.py), and where the system can do it (confined.py) shut into the folder of that copy, so that one
+submission costs no other its marks and nobody a file. It may still read what its user can read and use the network,
+and a notebook that forges its results is believed: docs/teaching.md says what follows from that.
 """
 
 from __future__ import annotations
@@ -16,27 +16,28 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
+import site
+import stat
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vae_helpers.lessons.confined import protection
+from vae_helpers.lessons.definition import ID
+from vae_helpers.lessons.limits import GIGABYTE, GradingError, Limits
+from vae_helpers.lessons.watching import MARK, run_watched, weigh
 from vae_helpers.writing import write_whole
 
 RUNNER = Path(__file__).with_name("run_submission.py")
-TIMEOUT = 600.0  # seconds per notebook
 AT_ONCE = 2  # notebooks run side by side, on one thread each
-MARK = "VAE_HELPERS_GRADING"  # the variable that names the results file, and marks a submission's processes
 CALL = re.compile(r"\bexercise\(\s*(?:id\s*=\s*)?[\"'](\d\d\.\d+)[\"']")
-
-
-class GradingError(Exception):
-    """There is nothing to grade; the message says why and what to do."""
+# A notebook can hold, and a submission can write, anything: what is read of it here has an end.
+LARGEST_NOTEBOOK = 100_000_000  # bytes
+LONGEST_REPORT = 4_000_000  # bytes
+MOST_EXERCISES = 50
 
 
 @dataclass
@@ -48,32 +49,32 @@ class Run:
     note: str = ""  # what went wrong, if anything
 
 
-def grade(folder: str | Path, timeout: float = TIMEOUT, output: str | Path = "grades.csv") -> list[dict[str, str]]:
+def grade(folder: str | Path, limits: Limits | None = None, output: str | Path = "grades.csv") -> list[dict[str, str]]:
     """Run every submitted notebook and write the table of student by exercise.
 
     Each sub-folder of `folder` is a student, with any number of notebooks at any depth; a notebook that lies
     loose in `folder` is a student too. Each notebook runs in a copy, in processes of its own, which are
-    killed at the time limit; what was solved until then counts. Nothing falls back to the reference. When an
+    killed at a limit; what was solved until then counts. Nothing falls back to the reference. When an
     exercise is checked several times the last result counts, and of several notebooks the best one.
 
     Args:
         folder: the submissions; never written to.
-        timeout: seconds for each notebook.
+        limits: what each notebook may use.
         output: the CSV file: student; per exercise 1 (solved), 0 (attempted) or nothing; total; note.
     Returns:
         the rows of the table.
     Raises:
-        GradingError: the folder is missing, is no folder or holds no notebook; the time limit is not
-            positive; or the table cannot be written where it is asked for.
+        GradingError: the folder is missing, is no folder or holds no notebook; or the table cannot be written
+            where it is asked for.
     """
-    if not timeout > 0:
-        raise GradingError(f"The time limit is {timeout:g} seconds; it has to be positive.")
+    limits = limits or Limits()
     folder, output = Path(folder), Path(output)
     handed_in = submissions(folder)
     _check_writable(output)
     jobs = [(student, path) for student, paths in handed_in.items() for path in paths]
-    print(f"{len(handed_in)} students, {len(jobs)} notebooks, at most {timeout:g} s each, {AT_ONCE} at a time.")
-    runs = _run_all(folder, jobs, timeout)
+    print(f"{len(handed_in)} students, {len(jobs)} notebooks, {AT_ONCE} at a time. Each has at most {limits}.")
+    print(protection()[1], flush=True)
+    runs = _run_all(folder, jobs, limits)
     rows = _table(handed_in, runs)
     print(f"\n{_readable(rows)}\n")
     _write(output, rows)
@@ -114,12 +115,12 @@ def _notebooks(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _run_all(folder: Path, jobs: list[tuple[str, Path]], timeout: float) -> dict[Path, Run]:
+def _run_all(folder: Path, jobs: list[tuple[str, Path]], limits: Limits) -> dict[Path, Run]:
     """Run the notebooks side by side; after Ctrl-C those that have not ended are marked as not run."""
     runs = {path: Run(_exercises_in(path), note="not run") for _, path in jobs}
     stop = threading.Event()
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        waiting = {pool.submit(run, folder, path, timeout, stop.is_set): path for _, path in jobs}
+        waiting = {pool.submit(run, folder, path, limits, stop.is_set): path for _, path in jobs}
         try:
             for count, future in enumerate(concurrent.futures.as_completed(waiting), 1):
                 path = waiting[future]
@@ -138,29 +139,49 @@ def _run_all(folder: Path, jobs: list[tuple[str, Path]], timeout: float) -> dict
     return runs
 
 
-def run(folder: Path, path: Path, timeout: float, stopped: Callable[[], bool] = lambda: False) -> Run:
-    """Run one notebook of `folder` in a copy, under the time limit, and read what it solved."""
+def run(folder: Path, path: Path, limits: Limits, stopped: Callable[[], bool] = lambda: False) -> Run:
+    """Run one notebook of `folder` in a copy, under the limits, and read what it solved."""
     result = Run(_exercises_in(path))
-    with tempfile.TemporaryDirectory(prefix="grading-", ignore_cleanup_errors=True) as place:
+    with tempfile.TemporaryDirectory(prefix="grading-", ignore_cleanup_errors=True) as name:
+        place = Path(name)
+        result.note = _too_large(folder, path, limits)
+        if result.note:
+            return result
         try:
-            copy = _copied(folder, path, Path(place) / "work")
+            copy = _copied(folder, path, place / "work")
         except OSError as error:
             result.note = f"cannot be copied: {path.name}: {error.strerror}"
             return result
-        results, report = Path(place) / "results.jsonl", Path(place) / "report.jsonl"
-        ended = _run_process([sys.executable, "-P", str(RUNNER), str(copy), str(report)], place, timeout, stopped)
-        result.solved = {line["id"]: bool(line["solved"]) for line in _lines(results) if _is_result(line)}
-        result.note = _note(path.name, _lines(report), ended, timeout)
+        results, report = place / "results.jsonl", place / "report.jsonl"
+        command = [sys.executable, "-P", str(RUNNER), str(copy), str(report), str(limits.cell_seconds)]
+        ended = run_watched(command, place, _environment(place, results), limits, stopped)
+        lines = filter(_is_result, _lines(results))
+        result.solved = dict([(line["id"], line["solved"] is True) for line in lines][:MOST_EXERCISES])
+        result.note = _note(path.name, _lines(report), ended, limits)
     result.exercises |= set(result.solved)
     return result
+
+
+def _too_large(folder: Path, path: Path, limits: Limits) -> str:
+    """Why this is not even copied; "" if it is."""
+    if path.stat().st_size > LARGEST_NOTEBOOK:
+        return f"not a readable notebook: {path.name}: larger than {LARGEST_NOTEBOOK // 10**6} MB"
+    if path.parent != folder:
+        size, files = weigh(_student(folder, path), limits.files)
+        if size > limits.disk * GIGABYTE or files > limits.files:
+            return (
+                f"cannot be copied: {path.name}: its folder is larger than {limits.disk:g} GB or {limits.files} files"
+            )
+    return ""
 
 
 def _exercises_in(path: Path) -> set[str]:
     """The ids that a notebook's code names; none if it cannot be read."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        cells = json.loads(path.read_bytes())["cells"]
-        sources = ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-        return {id for source in sources for id in CALL.findall(source)}
+        if path.stat().st_size <= LARGEST_NOTEBOOK:
+            cells = json.loads(path.read_bytes())["cells"]
+            sources = ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+            return set(sorted({id for source in sources for id in CALL.findall(source)})[:MOST_EXERCISES])
     return set()
 
 
@@ -169,9 +190,13 @@ def _copied(folder: Path, path: Path, work: Path) -> Path:
     if path.parent == folder:
         work.mkdir()
         return Path(shutil.copyfile(path, work / path.name))
-    student = folder / path.relative_to(folder).parts[0]
+    student = _student(folder, path)
     shutil.copytree(student, work, ignore=_not_copied)
     return work / path.relative_to(student)
+
+
+def _student(folder: Path, path: Path) -> Path:
+    return folder / path.relative_to(folder).parts[0]
 
 
 def _not_copied(directory: str, names: list[str]) -> list[str]:
@@ -181,37 +206,19 @@ def _not_copied(directory: str, names: list[str]) -> list[str]:
     return [name for name in names if name not in plain or name == ".ipynb_checkpoints"]
 
 
-def _run_process(command: list[str], place: str, timeout: float, stopped: Callable[[], bool]) -> bool:
-    """Run a command in a process group of its own and end everything it started; False if time ran out."""
-    environment = _environment(place)
-    with open(Path(place) / "messages.txt", "wb") as messages:
-        process = subprocess.Popen(
-            command,
-            cwd=place,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=messages,
-            stderr=messages,
-            start_new_session=True,
-        )
-        deadline = time.monotonic() + timeout
-        try:
-            while process.poll() is None and time.monotonic() < deadline and not stopped():
-                time.sleep(0.1)
-            return process.poll() is not None
-        finally:
-            _end(process, environment[MARK])
-
-
-def _environment(place: str) -> dict[str, str]:
-    """Grading mode, nothing on the screen, one thread, and none of the teacher's own Jupyter settings."""
+def _environment(place: Path, results: Path) -> dict[str, str]:
+    """Grading mode, one thread, nothing on the screen, a home of its own, and none of the teacher's own settings."""
     package = Path(__file__).parents[2]
     paths = [os.environ.get("PYTHONPATH", "")]
     if package.name != "site-packages":
         paths.insert(0, str(package))  # a checkout that is not installed
-    private = Path(place) / "jupyter"
-    return os.environ | {
-        MARK: str(Path(place) / "results.jsonl"),
+    home, temporary = place / "home", place / "tmp"
+    _furnish(home)
+    temporary.mkdir()
+    mine = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+    mine.pop("VAE_HELPERS_CACHE", None)
+    return mine | {
+        MARK: str(results),
         "VAE_HELPERS_PROGRESS": "off",
         "VAE_HELPERS_STATIC": "1",
         "VAE_HELPERS_THREADS": "1",
@@ -220,84 +227,81 @@ def _environment(place: str) -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": "1",
         "MPLBACKEND": "agg",
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
-        "IPYTHONDIR": str(private / "ipython"),
-        "JUPYTER_CONFIG_DIR": str(private / "config"),
-        "JUPYTER_RUNTIME_DIR": str(private / "runtime"),
+        "PYTHONUSERBASE": site.getuserbase(),  # it hangs on HOME otherwise
+        **dict.fromkeys(("HOME", "USERPROFILE"), str(home)),
+        **dict.fromkeys(("TMPDIR", "TMP", "TEMP"), str(temporary)),
+        "MPLCONFIGDIR": str(home / "matplotlib"),
+        "IPYTHONDIR": str(home / "ipython"),
+        "JUPYTER_CONFIG_DIR": str(home / "jupyter" / "config"),
+        "JUPYTER_DATA_DIR": str(home / "jupyter" / "data"),
+        "JUPYTER_RUNTIME_DIR": str(home / "jupyter" / "runtime"),
     }
 
 
-def _end(process: subprocess.Popen, mark: str) -> None:
-    """Kill the process, its kernel (which is a session of its own) and whatever those started and left.
+def _furnish(home: Path) -> None:
+    """Make a home and put matplotlib's list of fonts into it, which takes seconds to compile."""
+    import matplotlib
 
-    They are known by descent, and by the results file that their environment names, which is theirs alone.
-    """
-    import psutil
-
-    for _ in range(5):  # a process may start another while it is looked for
-        with contextlib.suppress(psutil.Error):
-            for child in psutil.Process(process.pid).children(recursive=True):
-                _kill(child)
-        if process.poll() is None:
-            if hasattr(os, "killpg"):
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, signal.SIGKILL)
-            process.kill()
-            process.wait()
-        left = [other for other in psutil.process_iter() if _is_marked(other, mark)]
-        if not left:
-            return
-        for other in left:
-            _kill(other)
-        psutil.wait_procs(left, timeout=1)
-
-
-def _kill(process) -> None:
-    import psutil
-
-    with contextlib.suppress(psutil.Error):
-        process.kill()
-
-
-def _is_marked(process, mark: str) -> bool:
-    import psutil
-
-    try:
-        return process.pid != os.getpid() and process.environ().get(MARK) == mark
-    except (psutil.Error, OSError):
-        return False  # someone else's, or gone
+    (home / "matplotlib").mkdir(parents=True)
+    for fonts in Path(matplotlib.get_cachedir()).glob("fontlist-*.json"):
+        with contextlib.suppress(OSError):
+            shutil.copyfile(fonts, home / "matplotlib" / fonts.name)
 
 
 def _lines(path: Path) -> list[dict]:
-    """The lines of JSON in a file; a line cut off by a kill, or that is no object, is left out."""
+    """The lines of JSON in a file that a submission wrote; one that is cut off, or is no object, is left out."""
     found = []
-    with contextlib.suppress(OSError):
-        for line in path.read_bytes().splitlines():
-            with contextlib.suppress(ValueError, RecursionError):
-                found.append(json.loads(line))
+    for line in _beginning(path).splitlines():
+        with contextlib.suppress(ValueError, RecursionError):
+            found.append(json.loads(line))
     return [line for line in found if isinstance(line, dict)]
 
 
+def _beginning(path: Path) -> bytes:
+    """What a file holds, up to a length; nothing if a submission has put a link, a pipe or a device in its place."""
+    with contextlib.suppress(OSError):
+        number = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        with open(number, "rb") as file:
+            if stat.S_ISREG(os.fstat(number).st_mode):
+                return file.read(LONGEST_REPORT)
+    return b""
+
+
 def _is_result(line: dict) -> bool:
-    return isinstance(line.get("id"), str) and bool(line.get("attempted"))
+    return isinstance(line.get("id"), str) and bool(ID.fullmatch(line["id"])) and line.get("attempted") is True
 
 
-def _note(name: str, report: list[dict], ended: bool, timeout: float) -> str:
+def _note(name: str, report: list[dict], ended: str, limits: Limits) -> str:
     """What a teacher should know about a run, in one line; empty if all went well."""
-    last = {key: value for line in report for key, value in line.items()}
+    told = [(key, value) for line in report for key, value in line.items()]
+    cells: dict[str, list[int]] = {}
+    for key, value in told:
+        if isinstance(value, int):  # the report lies where a submission can write
+            cells.setdefault(key, []).append(value)
+    unreadable = [value for key, value in told if key == "unreadable" and isinstance(value, str)]
+    if unreadable:
+        return f"not a readable notebook: {name}: {_plain(unreadable[0])}"
     notes = []
-    if "unreadable" in last:
-        return f"not a readable notebook: {name}: {last['unreadable']}"
-    if not ended:
-        notes.append(f"ended at the time limit of {timeout:g} s in cell {last.get('cell', 1)} of {name}")
-    elif "died" in last:
-        notes.append(f"the kernel died in cell {last['died']} of {name}")
-    elif "done" not in last:
+    if ended:
+        notes.append(f"{ended} in cell {cells.get('cell', [1])[-1]} of {name}")
+    elif "died" in cells:
+        notes.append(f"the kernel died in cell {cells['died'][0]} of {name}")
+    elif "done" not in cells:
         notes.append(f"could not be run: {name}")
-    errors = [str(line["error"]) for line in report if "error" in line]
-    if errors:
-        shown = ", ".join(errors[:8]) + (f" and {len(errors) - 8} more" if len(errors) > 8 else "")
-        notes.append(f"error{'s' * (len(errors) > 1)} in cell{'s' * (len(errors) > 1)} {shown} of {name}")
+    if "interrupted" in cells:
+        notes.append(f"interrupted after {limits.cell_seconds:g} s: {_listed(cells['interrupted'])} of {name}")
+    if "error" in cells:
+        notes.append(f"error{'s' * (len(cells['error']) > 1)} in {_listed(cells['error'])} of {name}")
     return "; ".join(notes)
+
+
+def _listed(cells: list[int]) -> str:
+    shown = ", ".join(map(str, cells[:8])) + (f" and {len(cells) - 8} more" if len(cells) > 8 else "")
+    return f"cell{'s' * (len(cells) > 1)} {shown}"
+
+
+def _plain(text: str) -> str:
+    return "".join(letter for letter in text if letter.isprintable())[:200]
 
 
 def _table(handed_in: dict[str, list[Path]], runs: dict[Path, Run]) -> list[dict[str, str]]:

@@ -1,6 +1,6 @@
 """Runs one submitted notebook in a kernel of its own; grading.py starts this file as a process of its own.
 
-    python -P run_submission.py NOTEBOOK REPORT
+    python -P run_submission.py NOTEBOOK REPORT CELL_SECONDS
 
 REPORT is one line of JSON for each thing that happened, so that it tells the story up to the moment at which
 this process is killed. Nothing of vae_helpers is imported here: the kernel does that.
@@ -9,6 +9,7 @@ this process is killed. Nothing of vae_helpers is imported here: the kernel does
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -41,11 +42,14 @@ class Client(NotebookClient):
         return super().process_message(message, cell, cell_index)
 
 
-def run(path: Path, report: Path) -> None:
+def run(path: Path, report: Path, cell_seconds: float) -> None:
     """Run every cell of a notebook, those after an error too, and report what happened.
 
+    A cell that takes longer than `cell_seconds` is interrupted, as by the stop button, and the next one is run.
+
     Lines of the report: {"unreadable": why}, {"cell": n} when the n-th code cell starts (the one that Jupyter
-    numbers [n] after "Run All"), {"error": n} when it raised, {"died": n} when the kernel ended in it, {"done": true}.
+    numbers [n] after "Run All"), {"error": n} when it raised, {"interrupted": n} when it took too
+    long, {"died": n} when the kernel ended in it, {"done": true}.
     """
 
     def say(**what: object) -> None:
@@ -67,13 +71,15 @@ def run(path: Path, report: Path) -> None:
         say(cell=at)
 
     def failed(cell, cell_index: int, execute_reply) -> None:
-        say(error=cell_index + 1)
+        kind = execute_reply["content"].get("ename")
+        say(**{"interrupted" if kind == "KeyboardInterrupt" else "error": cell_index + 1})
 
     manager = AsyncKernelManager(kernel_spec_manager=ThisPython(), kernel_name="python3")
     client = Client(
         notebook,
         km=manager,
-        timeout=None,
+        timeout=math.ceil(cell_seconds),
+        interrupt_on_timeout=True,
         allow_errors=True,
         on_cell_execute=starts,
         on_cell_error=failed,
@@ -88,4 +94,4 @@ def run(path: Path, report: Path) -> None:
 
 
 if __name__ == "__main__":
-    run(Path(sys.argv[1]), Path(sys.argv[2]))
+    run(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]))

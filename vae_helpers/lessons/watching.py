@@ -1,0 +1,169 @@
+"""Runs a command that may do anything, watches all that it starts, and ends the lot at a limit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+
+from vae_helpers.lessons.limits import GIGABYTE, Limits
+
+MARK = "VAE_HELPERS_GRADING"  # the variable that names the results file, and marks a submission's processes
+CONFINED = Path(__file__).with_name("confined.py")
+LOOK = 0.2  # seconds between two looks at the processes
+WEIGH = 1.0  # seconds between two looks at the files
+
+
+def run_watched(
+    command: list[str], place: Path, environment: dict[str, str], limits: Limits, stopped: Callable[[], bool]
+) -> str:
+    """Run a command, shut into the folder `place`, and end everything it started.
+
+    Args:
+        command: the program's path and its arguments.
+        place: its working directory, and the only folder in which it may write, where the system can see to that.
+        environment: its environment, with MARK.
+        limits: what it may use.
+        stopped: says whether to end it now; asked several times a second.
+    Returns:
+        "" if it ended by itself, else what it was ended for, as in "ended at the time limit of 600 s".
+    """
+    if os.name == "posix":  # elsewhere a process cannot become another one
+        bounds = (str(int(size * GIGABYTE)) for size in (limits.memory, limits.disk))
+        command = [sys.executable, "-I", str(CONFINED), str(place), *bounds, "--", *command]
+    with open(place / "messages.txt", "wb") as messages:
+        process = subprocess.Popen(
+            command,
+            cwd=place,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=messages,
+            stderr=messages,
+            start_new_session=True,
+        )
+    family = _Family(process, environment[MARK])
+    try:
+        return _watch(family, place, limits, stopped)
+    finally:
+        family.end()
+
+
+def _watch(family: _Family, place: Path, limits: Limits, stopped: Callable[[], bool]) -> str:
+    started = weighed = time.monotonic()
+    while family.first.poll() is None:
+        time.sleep(LOOK)
+        now = time.monotonic()
+        if stopped():
+            return "stopped"
+        if now - started > limits.seconds:
+            return f"ended at the time limit of {limits.seconds:g} s"
+        family.look()
+        if len(family.living) > limits.processes:
+            return f"ended at the limit of {limits.processes} processes"
+        if family.memory() > limits.memory * GIGABYTE:
+            return f"ended at the memory limit of {limits.memory:g} GB"
+        if now - weighed > WEIGH:
+            size, files = weigh(place, limits.files)
+            if size + family.held() > limits.disk * GIGABYTE:
+                return f"ended at the disk limit of {limits.disk:g} GB"
+            if files > limits.files:
+                return f"ended at the limit of {limits.files} files"
+            weighed = time.monotonic()
+    return ""
+
+
+class _Family:
+    """A process and all its descendants, those too whose parents have gone or that hide in a session of their own.
+
+    They are known by descent, by having been seen before, and by the results file that their environment names.
+    """
+
+    def __init__(self, first: subprocess.Popen, mark: str) -> None:
+        self.first, self.mark = first, mark
+        self.living: set[psutil.Process] = set()
+        self.look()
+
+    def look(self) -> None:
+        """Find out who lives."""
+        with contextlib.suppress(psutil.Error):
+            if self.first.poll() is None:
+                first = psutil.Process(self.first.pid)
+                self.living.update([first, *first.children(recursive=True)])
+        self.living = {process for process in self.living if _runs(process)}
+
+    def memory(self) -> int:
+        """Bytes of memory in use; a page that two processes share counts twice."""
+        return sum(_ask(process, lambda p: p.memory_info().rss, 0) for process in self.living)
+
+    def held(self) -> int:
+        """Bytes in files that are open and have no name any more (Linux)."""
+        sizes: dict[tuple[int, int], int] = {}
+        for process in self.living:
+            for file in _open_files(process.pid):
+                if stat.S_ISREG(file.st_mode) and file.st_nlink == 0:
+                    sizes[file.st_dev, file.st_ino] = file.st_blocks * 512
+        return sum(sizes.values())
+
+    def end(self) -> None:
+        """Kill them all; first they are held, so that none starts another while the others are killed."""
+        for _ in range(20):
+            self.look()
+            self.living.update(process for process in psutil.process_iter() if _is_marked(process, self.mark))
+            for process in list(self.living):
+                self.living.update(_ask(process, lambda p: p.children(recursive=True), ()))
+            if not self.living:
+                return
+            for tell in (psutil.Process.suspend, psutil.Process.kill):
+                for process in self.living:
+                    _ask(process, tell, None)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.first.wait(timeout=1)
+            psutil.wait_procs(self.living, timeout=1)
+
+
+def _runs(process: psutil.Process) -> bool:
+    return _ask(process, lambda p: p.is_running() and p.status() != psutil.STATUS_ZOMBIE, False)
+
+
+def _ask(process: psutil.Process, question: Callable, otherwise):
+    """What a process answers; `otherwise` if it has gone or is someone else's."""
+    try:
+        return question(process)
+    except (psutil.Error, OSError):
+        return otherwise
+
+
+def _is_marked(process: psutil.Process, mark: str) -> bool:
+    return process.pid != os.getpid() and _ask(process, lambda p: p.environ().get(MARK), None) == mark
+
+
+def _open_files(pid: int) -> Iterator[os.stat_result]:
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                yield entry.stat()
+
+
+def weigh(folder: Path, most_files: int) -> tuple[int, int]:
+    """(bytes on disk, number of files and folders) below a folder; it stops counting above `most_files`."""
+    size = count = 0
+    folders = [str(folder)]
+    while folders and count <= most_files:
+        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                count += 1
+                with contextlib.suppress(OSError):
+                    found = entry.stat(follow_symlinks=False)
+                    size += getattr(found, "st_blocks", -(-found.st_size // 512)) * 512
+                    if stat.S_ISDIR(found.st_mode):
+                        folders.append(entry.path)
+                if count > most_files:
+                    break
+    return size, count
