@@ -1,10 +1,13 @@
 """Figures show what they were given; widgets redraw, and show an error without losing the picture."""
 
+import re
+
 import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from vae_helpers import plots, widgets
 from vae_helpers.training import History
@@ -45,6 +48,78 @@ def test_history_draws_what_was_recorded():
 def test_a_map_needs_two_dimensions():
     with pytest.raises(ValueError, match=r"\(N, 2\)"):
         plots.latent_map(torch.rand(6, 3), torch.zeros(6).long(), "0")
+
+
+def curve(name="y"):
+    return plots.curves([1, 2], {name: [1.0, 2.0]}, "x [s]", "y [nats]", title=name)
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_figure_is_saved_sharp_beside_the_notebook_and_nothing_is_overwritten(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    figure = curve()
+    inches, dots = figure.get_size_inches(), figure.dpi
+    assert plots.save(figure, "first digits: x & y") is None
+    here = tmp_path / "figures"
+    assert files(here) == ["first-digits-x-y.pdf", "first-digits-x-y.png"]
+    with Image.open(here / "first-digits-x-y.png") as picture:
+        assert picture.width == pytest.approx(300 * inches[0], rel=0.1)
+        assert picture.info["dpi"][0] == pytest.approx(300, abs=0.1)
+    assert (here / "first-digits-x-y.pdf").read_bytes().startswith(b"%PDF")
+    assert figure.dpi == dots, "the figure itself is as it was"
+    before = {path: path.read_bytes() for path in here.iterdir()}
+    plots.save(curve("other"), "first digits: x & y")
+    assert all(path.read_bytes() == content for path, content in before.items())
+    said = capsys.readouterr().out.replace("\\", "/").splitlines()
+    assert said == [f"Saved: figures/first-digits-x-y{n}.png, figures/first-digits-x-y{n}.pdf" for n in ("", "-2")]
+
+
+def test_both_files_of_a_figure_get_the_same_number(tmp_path):
+    (tmp_path / "a.pdf").write_text("mine")
+    plots.save(curve(), "a", tmp_path)
+    assert files(tmp_path) == ["a-2.pdf", "a-2.png", "a.pdf"] and (tmp_path / "a.pdf").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "start"),
+    [("a.svg", "a.svg", b"<?xml"), ("A b.PNG", "A-b.png", b"\x89PNG"), ("b.pdf", "b.pdf", b"%PDF")],
+)
+def test_the_ending_chooses_the_form(tmp_path, name, file, start):
+    plots.save(curve(), name, tmp_path / "deep" / "down")
+    assert files(tmp_path / "deep" / "down") == [file]
+    assert (tmp_path / "deep" / "down" / file).read_bytes().startswith(start)
+
+
+def test_a_number_with_a_point_is_no_ending(tmp_path):
+    plots.save(curve(), "beta = 0.5", tmp_path)
+    assert files(tmp_path) == ["beta-0.5.pdf", "beta-0.5.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a.jpg", "not in .jpg"),
+        ("deep/a", "folder='...' says where"),
+        ("..\\a", "folder='...' says where"),
+        ("", "a letter or a digit"),
+        ("?.png", "a letter or a digit"),
+    ],
+)
+def test_a_bad_name_is_refused_and_nothing_is_written(tmp_path, name, said):
+    with pytest.raises(ValueError, match=f"^name must .*{re.escape(said)}"):
+        plots.save(curve(), name, tmp_path / "new")
+    assert files(tmp_path) == []
+
+
+def test_what_cannot_be_saved_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="figure must be a matplotlib figure, not Tensor float32"):
+        plots.save(torch.zeros(2), "a", tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError, match="file"):
+        plots.save(curve(), "a", tmp_path / "file")
 
 
 def brightness(colour):

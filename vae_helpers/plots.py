@@ -6,7 +6,11 @@ small images drawn pixel by pixel. Importing this module applies it.
 
 from __future__ import annotations
 
+import io
+import os
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -20,6 +24,7 @@ from torch import Tensor
 from vae_helpers import checking
 from vae_helpers.images import check_drawable, grid
 from vae_helpers.training import History
+from vae_helpers.writing import unused, write_whole
 
 COLOURS = {
     "blue": "#0072B2",
@@ -34,6 +39,7 @@ COLOURS = {
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 3)))
 SEQUENTIAL = "viridis"  # for amounts; even in lightness, so it survives a grey print
 DIVERGING = "PuOr"  # for signed amounts around zero
+SAVED_AS, SAVED_DPI = ("png", "pdf", "svg"), 300
 
 
 def use_style() -> None:
@@ -200,6 +206,41 @@ def latent_map(codes: Tensor, labels: Tensor, classes: Sequence[str], title: str
     return finish(fig)
 
 
+def save(figure: Figure, name: str, folder: str | os.PathLike = "figures") -> None:
+    """Save a figure for a report, and print where: `plots.save(plots.images(x), "first digits")`.
+
+    It is written as figures/first-digits.png, with 300 pixels to the inch, and as figures/first-digits.pdf, whose lines
+    and letters stay sharp at any size. No file is overwritten: the next are first-digits-2.png and first-digits-2.pdf.
+
+    Args:
+        figure: what a function of this module, or plt.figure, returned. In a notebook `_` is what the last cell showed.
+        name: a few words; what does not belong into a file's name becomes "-". A name that ends in .png, .pdf or .svg
+            is written in that form alone.
+        folder: beside the notebook; made if it is not there.
+    Raises:
+        TypeError: `figure` is no figure, `name` no text or `folder` no path.
+        ValueError: `name` has no letter or digit, holds a folder, or asks for another form.
+        OSError: the folder cannot be made or written to; nothing is left half written.
+    """
+    if not isinstance(figure, Figure):
+        cure = "In a notebook `_` is the figure that the last cell showed."
+        raise TypeError(f"figure must be a matplotlib figure, not {checking.shown(figure)}. {cure}")
+    stem, forms = _file_name(name)
+    if not isinstance(folder, str | os.PathLike):
+        raise TypeError(f"folder must be a path, such as 'figures', not {checking.shown(folder)}.")
+    contents = []
+    for form in forms:
+        buffer = io.BytesIO()
+        with plt.rc_context({"pdf.fonttype": 42}):  # letters that can be searched and edited
+            figure.savefig(buffer, format=form, dpi=SAVED_DPI, bbox_inches="tight")
+        contents.append(buffer.getvalue())
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    paths = unused(*(Path(folder, f"{stem}.{form}") for form in forms))
+    for path, content in zip(paths, contents, strict=True):
+        write_whole(path, content)
+    print(f"Saved: {', '.join(map(str, paths))}")
+
+
 def class_colours(n: int) -> ListedColormap:
     """n colours for classes: Okabe and Ito's without yellow (too pale on white), then lighter greys and browns."""
     extra = ["#7F7F7F", "#8C510A", "#5E3C99"]
@@ -220,6 +261,25 @@ def as_array(values: Tensor | Sequence[float]) -> np.ndarray:
     if isinstance(values, Tensor):
         return values.detach().double().cpu().numpy()
     return np.asarray([float(v) for v in values]) if not isinstance(values, np.ndarray) else values
+
+
+def _file_name(name: str) -> tuple[str, tuple[str, ...]]:
+    """A name in words as a file's name without its ending, and the forms to write."""
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a text, such as 'first digits', not {checking.shown(name)}.")
+    if "/" in name or "\\" in name:
+        raise ValueError(f"name must be the name of a file, not {name!r}; folder='...' says where it goes.")
+    words, dot, form = name.rpartition(".")
+    if dot and form.lower() in SAVED_AS:
+        name, forms = words, (form.lower(),)
+    elif dot and form.isalpha():
+        raise ValueError(f"name must end in .png, .pdf, .svg or in none of them, not in .{form}.")
+    else:
+        forms = SAVED_AS[:2]
+    stem = re.sub(r"[^\w.+-]+", "-", name).strip("-.")
+    if not re.search(r"\w", stem):
+        raise ValueError(f"name must have a letter or a digit, not {name!r}.")
+    return stem, forms
 
 
 def _check_named(named: Mapping) -> Mapping:

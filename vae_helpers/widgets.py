@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import html
 import io
-import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from vae_helpers.writing import write_whole
+from vae_helpers.writing import unused, write_whole
 
 
 def explore(draw: Callable[..., Figure], *, save: str | None = None, **controls: Any) -> Any:
@@ -60,7 +59,7 @@ def explore(draw: Callable[..., Figure], *, save: str | None = None, **controls:
 
     def write(_: Any) -> None:
         try:
-            path = _unused(Path(save))
+            (path,) = unused(Path(save))
             write_whole(path, picture.value)
             message.value = f'<span role="status">saved as {html.escape(str(path))}</span>'
         except Exception as error:
@@ -82,12 +81,6 @@ def explore(draw: Callable[..., Figure], *, save: str | None = None, **controls:
 
 def _alert(error: Exception) -> str:
     return f'<span role="alert"><b>{type(error).__name__}</b>: {html.escape(str(error))}</span>'
-
-
-def _unused(path: Path) -> Path:
-    """The path, or the first of name-2, name-3, ... that does not exist yet."""
-    names = (path.with_stem(f"{path.stem}-{n}") if n > 1 else path for n in itertools.count(1))
-    return next(name for name in names if not name.exists())
 
 
 def _control(name: str, spec: Any) -> Any:

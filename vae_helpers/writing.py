@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import secrets
 from pathlib import Path
@@ -37,6 +38,14 @@ def write_whole(path: str | os.PathLike, content: bytes) -> Path:
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from None
     return path
+
+
+def unused(*paths: Path) -> tuple[Path, ...]:
+    """The paths, or their first name-2, name-3, ... of which none exists yet; the number is the same for all."""
+    for number in itertools.count(1):
+        numbered = tuple(path.with_stem(f"{path.stem}-{number}") if number > 1 else path for path in paths)
+        if not any(os.path.lexists(path) for path in numbered):
+            return numbered
 
 
 def _check_replaceable(target: Path) -> None:

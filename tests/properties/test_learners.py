@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import tempfile
 from unittest import mock
 
 import matplotlib.pyplot as plt
@@ -100,6 +101,7 @@ def test_checks_take_the_right_answer_and_raise_nothing_but_misconceptions(value
 
 
 ALSO = ("images", "columns")  # what errors name besides arguments
+ENDINGS = (".png", ".pdf", ".svg")
 
 
 def drawn(function, *arguments, **named):
@@ -149,6 +151,18 @@ def test_the_small_parts_of_figures(x, n):
     figure, ax = plt.subplots()
     plots.show_picture(ax, np.zeros((2, 3, 3)))
     assert plots.finish(figure) is figure and figure.number not in plt.get_fignums()
+
+
+@property_of("plots.save", few=6, many=60, name=st.text(max_size=12), odd=anything())
+def test_a_figure_is_saved_or_refused(name, odd):
+    figure = plots.images(torch.full((1, 1, 2, 2), 0.5))
+    with tempfile.TemporaryDirectory() as folder:
+        saved = documented(plots.save, figure, name, folder, also=ALSO)
+        assert len(os.listdir(folder)) == (0 if saved is REFUSED else (1 if name[-4:].lower() in ENDINGS else 2))
+        documented(plots.save, odd, "a", folder)
+        documented(plots.save, figure, odd, folder)
+        if not isinstance(odd, str):
+            assert documented(plots.save, figure, "a", odd) is REFUSED
 
 
 @property_of("widgets.explore", few=10, many=60, spec=anything())
