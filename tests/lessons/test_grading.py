@@ -106,8 +106,9 @@ def graded(tmp_path_factory):
     write(folder / "blank.ipynb", lesson(after=["mean + 1"]))
     stray = (
         "import subprocess\n"
-        "subprocess.Popen(['sleep', '321'], start_new_session=True, env={'PATH': '/bin:/usr/bin'})\n"
-        "subprocess.run(['sh', '-c', 'sleep 322 &'], start_new_session=True)"  # outlives its parent
+        "hidden = dict(start_new_session=True, env={'PATH': '/bin:/usr/bin'})\n"
+        "subprocess.Popen(['sleep', '321'], **hidden)\n"
+        "subprocess.run(['sh', '-c', 'sleep 322 &'], **hidden)"  # outlives its parent
     )
     stubborn = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass"
     endless = [stray, stubborn]

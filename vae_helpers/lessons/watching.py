@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -36,7 +37,7 @@ def run_watched(
         "" if it ended by itself, else what it was ended for, as in "ended at the time limit of 600 s".
     """
     if os.name == "posix":  # elsewhere a process cannot become another one
-        bounds = (str(int(size * GIGABYTE)) for size in (limits.memory, limits.disk))
+        bounds = (str(int(size * GIGABYTE)) for size in (limits.memory, limits.disk / 2))
         command = [sys.executable, "-I", str(CONFINED), str(place), *bounds, "--", *command]
     with open(place / "messages.txt", "wb") as messages:
         process = subprocess.Popen(
@@ -114,21 +115,67 @@ class _Family:
     def end(self) -> None:
         """Kill them all; first they are held, so that none starts another while the others are killed."""
         for _ in range(20):
-            self.look()
-            self.living.update(process for process in psutil.process_iter() if _is_marked(process, self.mark))
-            for process in list(self.living):
-                self.living.update(_ask(process, lambda p: p.children(recursive=True), ()))
+            self._hold()
             if not self.living:
                 return
-            for tell in (psutil.Process.suspend, psutil.Process.kill):
-                for process in self.living:
-                    _ask(process, tell, None)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.first.wait(timeout=1)
-            psutil.wait_procs(self.living, timeout=1)
+            _tell(self.living, "SIGKILL")
+            self._wait(seconds=1)
+
+    def _hold(self) -> None:
+        """Find them all and keep them from running on, those too that were started meanwhile."""
+        held: set[psutil.Process] = set()
+        for _ in range(100):
+            self.look()
+            self.living |= _with_descendants(self.living, self.mark)
+            new = self.living - held
+            if not new:
+                return
+            _tell(new, "SIGSTOP")
+            held |= new
+
+    def _wait(self, seconds: float) -> None:
+        """Wait until none is left, but not long."""
+        deadline = time.monotonic() + seconds
+        while self.living and time.monotonic() < deadline:
+            time.sleep(0.01)
+            self.look()
+
+
+def _tell(processes: set[psutil.Process], name: str) -> None:
+    """Send a signal to processes and to their groups: a group takes it at once, however many it has by now."""
+    if os.name != "posix":
+        name = {"SIGSTOP": "suspend", "SIGKILL": "kill"}[name]
+        for process in processes:
+            _ask(process, getattr(psutil.Process, name), None)
+        return
+    number = getattr(signal, name)
+    groups = {_ask(process, lambda p: os.getpgid(p.pid), None) for process in processes}
+    for group in groups - {None, os.getpgrp()}:
+        with contextlib.suppress(OSError):
+            os.killpg(group, number)
+    for process in processes:
+        _ask(process, lambda p: p.send_signal(number), None)
+
+
+def _with_descendants(processes: set[psutil.Process], mark: str) -> set[psutil.Process]:
+    """These, those that bear the mark, and all that descend from them."""
+    children: dict[int, list[psutil.Process]] = {}
+    found, known = [], {process.pid for process in processes}
+    for process in psutil.process_iter():
+        children.setdefault(_ask(process, psutil.Process.ppid, 0), []).append(process)
+        if process.pid in known or _is_marked(process, mark):
+            found.append(process)
+    family: set[psutil.Process] = set()
+    while found:
+        process = found.pop()
+        if process not in family and _runs(process):
+            family.add(process)
+            found += children.get(process.pid, [])
+    return family
 
 
 def _runs(process: psutil.Process) -> bool:
+    """Zombies do not run; they wait for someone to ask how they ended."""
     return _ask(process, lambda p: p.is_running() and p.status() != psutil.STATUS_ZOMBIE, False)
 
 
