@@ -19,10 +19,13 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
+
+from tools.alternatives import alternative, description, shows_picture
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "build" / "site"
@@ -31,107 +34,53 @@ TITLE = "Variational autoencoders for image synthesis"
 MATHJAX = "tex-svg-full.js"  # one file with all of TeX, its letters drawn as curves: no fonts to fetch
 LINK = re.compile(r"(?<=\]\()<?([^)\s>]+)>?")
 CODE = re.compile(r"(^```.*?^```|`[^`\n]*`)", re.DOTALL | re.MULTILINE)
-ENOUGH, MOST = 80, 260  # characters of an alternative text: more sentences are taken up to these
-TEX = {
-    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "varepsilon": "ε", "epsilon": "ε", "theta": "θ",
-    "lambda": "λ", "mu": "μ", "pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ", "varphi": "φ", "Phi": "Φ",
-    "omega": "ω", "Omega": "Ω", "Delta": "Δ", "ell": "ℓ", "infty": "∞", "le": "≤", "ge": "≥", "neq": "≠", "ne": "≠",
-    "approx": "≈", "times": "×", "cdot": "·", "to": "→", "in": "in", "mid": "|", "sim": "~", "pm": "±",
-    "quad": " ", "qquad": " ", "dots": "…", "log": "log", "exp": "exp", "max": "max", "min": "min", "nabla": "∇",
-}  # fmt: skip
-DROPPED = ("mathrm", "mathbb", "mathcal", "mathbf", "text", "operatorname", "left", "right", "big", "Big", "tfrac")
 
 
 # --- what stands on a page ---
 
 
-def description(cells: list, number: int) -> str:
-    """The words that describe the picture of cell `number`: the next cell's, up to a heading, a folded answer aside."""
-    after = cells[number + 1] if number + 1 < len(cells) else None
-    if after is None or after["cell_type"] != "markdown":
-        return ""
-    words = re.sub(r"<details>.*?</details>", "", source_of(after), flags=re.DOTALL)
-    return re.split(r"^#|\*\*Predict", words, maxsplit=1, flags=re.MULTILINE)[0].strip()
-
-
-def alternative(words: str) -> str:
-    """The alternative text of a picture: the first sentences of its description, as plain text without formulas."""
-    paragraph = spoken(re.split(r"\n\s*\n", words.strip(), maxsplit=1)[0])
-    first, *others = re.split(r"(?<=[.!?])\s+(?=[\w\"“(])", paragraph)
-    text = first
-    for sentence in others:
-        if len(text) >= ENOUGH and len(text) + len(sentence) >= MOST:
-            break
-        text += " " + sentence
-    return text
-
-
-def spoken(markdown: str) -> str:
-    """Markdown as it is read aloud: no links, no marks of emphasis, short formulas in letters (μ = 0.5)."""
-    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", markdown)
-    text = re.sub(r"\$+([^$]+)\$+", lambda found: letters(found[1]), text)
-    text = re.sub(r"(\*\*|\*|`)(?=\S)(.+?)(?<=\S)\1", r"\2", text, flags=re.DOTALL)
-    return " ".join(text.split())
-
-
-def letters(formula: str) -> str:
-    """A short TeX formula in Unicode letters."""
-
-    def command(found: re.Match) -> str:
-        return "" if found[1] in DROPPED else TEX.get(found[1], found[1])
-
-    text = re.sub(r"\\(?:hat|bar|tilde|overline)\s*\{?(\w|\\\w+)\}?", r"\1", formula)
-    text = re.sub(r"\\t?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}", r"\1/\2", text)
-    text = re.sub(r"\\([A-Za-z]+)", command, text)
-    text = re.sub(r"\\[,;:! ]", " ", text).replace("\\%", "%").replace("\\|", "|").replace("\\_", "_")
-    return " ".join(re.sub(r"[{}]", "", text).split())
-
-
 def with_alternatives(notebook: dict) -> dict:
     """The notebook with an alternative text for each picture, where MyST-NB looks for it."""
     for number, cell in enumerate(notebook["cells"]):
-        if any(shows_picture(output) for output in cell.get("outputs", [])):
+        if shows_picture(cell):
             image = {"alt": alternative(description(notebook["cells"], number))}
             cell["metadata"] = {**cell.get("metadata", {}), "mystnb": {"image": image}}
     return notebook
 
 
-def shows_picture(output: dict) -> bool:
-    """Whether a cell's output is drawn as a picture."""
-    return any(kind.startswith("image/") for kind in output.get("data", {}))
-
-
 def with_links_to_run(notebook: dict, name: str, address: str | None, branch: str = "main") -> dict:
     """The notebook with links to run it elsewhere after its first cell; as it was where there is no address."""
-    if (text := links_to_run(name, address, branch)) is not None:
+    if address is not None:
+        text = links_to_run(name, address, branch)
         notebook["cells"].insert(1, {"cell_type": "markdown", "id": "run-it", "metadata": {}, "source": text})
     return notebook
 
 
-def links_to_run(name: str, address: str | None, branch: str = "main") -> str | None:
-    """Markdown with links that open notebooks/NAME on Binder and, from GitHub, in Colab; None without an address."""
-    if address is None:
-        return None
+def links_to_run(name: str, address: str, branch: str = "main") -> str:
+    """Markdown with links that open notebooks/NAME on Binder and, if it is on GitHub, in Colab."""
     host, _, repository = address.removeprefix("https://").partition("/")
     place = quote(f"lab/tree/notebooks/{name}", safe="")
     known = {"github.com": f"gh/{repository}", "gitlab.com": f"gl/{quote(repository, safe='')}"}
     kind = known.get(host, f"git/{quote(address, safe='')}")
-    binder = f"https://mybinder.org/v2/{kind}/{branch}?urlpath={place}"
-    text = f"**Run it.** [Open this notebook on Binder]({binder})"
+    text = f"**Run it.** [Open this notebook on Binder](https://mybinder.org/v2/{kind}/{branch}?urlpath={place})"
     if host == "github.com":
         colab = f"https://colab.research.google.com/github/{repository}/blob/{branch}/notebooks/{name}"
-        text += f", or [open it in Colab]({colab}) and run `!git clone {address} course && pip install -q ./course` first"
+        text += (
+            f", or [open it in Colab]({colab}) and run `!git clone {address} course && pip install -q ./course` first"
+        )
     return f"{text}."
 
 
-def anchors_of_pages(markdown: str, of_a_notebook: bool) -> str:
-    """Links to headings of notebooks, written as JupyterLab names them, in the form that the pages have."""
+def links_of_pages(markdown: str, of_a_notebook: bool) -> str:
+    """Links as the pages have them: README.md is index.md, a notebook's headings have not JupyterLab's anchors."""
 
     def rewritten(found: re.Match) -> str:
         path, hash_, anchor = found[1].partition("#")
-        if anchor and "://" not in path and (path.endswith(".ipynb") or (of_a_notebook and not path)):
-            return path + hash_ + re.sub(r"[^\w-]", "", unquote(anchor).lower())
-        return found[1]
+        if "://" in path:
+            return found[1]
+        if path.endswith(".ipynb") or (of_a_notebook and not path):
+            anchor = re.sub(r"[^\w-]", "", unquote(anchor).lower())
+        return re.sub(r"(^|/)README\.md$", r"\1index.md", path) + hash_ + anchor
 
     parts = CODE.split(markdown)  # every second one is code
     return "".join(part if i % 2 else LINK.sub(rewritten, part) for i, part in enumerate(parts))
@@ -155,11 +104,13 @@ def landing_page(readme: str, pages: list[str]) -> str:
 def public_address(address: str) -> str | None:
     """An https address that others can reach, without .git at its end; None if it is not one."""
     parts = urlsplit(address.strip())
-    host = parts.hostname or ""
-    named = "." in host and re.search(r"[a-z]", host) and not host.endswith((".local", ".internal", ".localdomain"))
-    if parts.scheme != "https" or not named or parts.netloc != host or len(parts.path.strip("/").split("/")) < 2:
+    host, path = parts.hostname or "", parts.path.strip("/").removesuffix(".git")
+    named = re.fullmatch(r"([a-z0-9-]+\.)+[a-z]{2,}", host) and not host.endswith(
+        (".local", ".internal", ".localdomain")
+    )
+    if parts.scheme != "https" or parts.netloc != host or not named or "/" not in path:
         return None
-    return f"https://{host}/{parts.path.strip('/').removesuffix('.git')}"
+    return f"https://{host}/{path}"
 
 
 def git(*arguments: str) -> str:
@@ -171,9 +122,15 @@ def git(*arguments: str) -> str:
 
 
 def find_address(given: str) -> str | None:
-    """The repository's address, as given or from git; a line is printed where there is none."""
+    """The repository's address, as given or from git; a line is printed where there is none.
+
+    Raises:
+        SystemExit: what was given is no public https address.
+    """
     if given and public_address(given) is None:
-        raise SystemExit(f"--address must be a public https address of a repository, not {given!r}.")
+        raise SystemExit(
+            f"--address must be a repository's public https address (https://host/owner/name), not {given!r}."
+        )
     address = public_address(given or git("remote", "get-url", "origin"))
     if address is None:
         print("No public https address is known (make site ADDRESS=https://...): no links to Colab and Binder.")
@@ -184,8 +141,8 @@ def find_address(given: str) -> str | None:
 
 
 def pages_of(root: Path) -> list[str]:
-    """The Markdown files and notebooks that become pages, in the order of the sidebar; without README.md."""
-    found = sorted(root.glob("notebooks/*.ipynb")) + sorted(root.glob("docs/*.md"))
+    """The notebooks and Markdown files that become pages, in the order of the sidebar; without README.md."""
+    found = sorted(root.glob("notebooks/*.ipynb")) + sorted(root.glob("README.*.md")) + sorted(root.glob("docs/*.md"))
     found += [root / name for name in ("CONTRIBUTING.md", "CHANGELOG.md") if (root / name).exists()]
     return [path.relative_to(root).as_posix() for path in found]
 
@@ -197,9 +154,8 @@ def lay_out(root: Path, folder: Path) -> None:
         copy(root / name, folder / name)
         for target in linked_files(root / name):
             copy(target, folder / target.relative_to(root))
-    index = landing_page((root / "README.md").read_text("utf-8"), pages)
     (folder / "README.md").unlink()
-    (folder / "index.md").write_text(index, "utf-8")
+    (folder / "index.md").write_text(landing_page((root / "README.md").read_text("utf-8"), pages), "utf-8")
 
 
 def linked_files(page: Path) -> Iterator[Path]:
@@ -215,12 +171,7 @@ def text_of(page: Path) -> str:
     text = page.read_text("utf-8")
     if page.suffix != ".ipynb":
         return text
-    return "\n\n".join(source_of(cell) for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown")
-
-
-def source_of(cell: dict) -> str:
-    """The text of a cell, which a file may hold as a list of lines."""
-    return "".join(cell["source"])
+    return "\n\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown")
 
 
 def copy(source: Path, target: Path) -> None:
@@ -229,13 +180,12 @@ def copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def settings(address: str | None) -> dict:
-    """What Sphinx is told."""
+def settings(address: str | None, assets: Path) -> dict:
+    """What Sphinx is told; `assets` is the folder of the files that pages load."""
     return {
         "project": TITLE,
         "author": "the authors of the course",
         "html_title": TITLE,
-        "html_short_title": "VAE course",
         "language": "en-GB",
         "extensions": ["myst_nb", "tools.build_site"],
         "html_theme": "sphinx_book_theme",
@@ -245,12 +195,15 @@ def settings(address: str | None) -> dict:
             "use_repository_button": address is not None,
             "extra_footer": "Code: MIT. Prose and figures: CC BY 4.0.",
             "search_bar_text": "Search the course",
-            "show_navbar_depth": 1,
+            "navbar_persistent": [],  # one search field, in the sidebar, is enough
         },
+        "html_context": {"default_mode": "auto"},
         "html_show_copyright": False,
-        "html_static_path": [str(STYLE), str(mathjax_folder())],
+        "html_use_index": False,
+        "html_static_path": [str(assets)],
         "html_css_files": ["style.css"],
         "mathjax_path": MATHJAX,
+        "mathjax4_config": {"svg": {"scale": 0.92}},  # beside the theme's letters; read by version 3 as well
         "nb_execution_mode": "off",
         "myst_enable_extensions": ["dollarmath", "amsmath"],
         "myst_dmath_double_inline": True,
@@ -261,12 +214,11 @@ def settings(address: str | None) -> dict:
     }
 
 
-def mathjax_folder() -> Path:
-    """A folder with nothing but the one file of MathJax that the pages use."""
-    folder = SITE.parent / "mathjax"
-    packed = f"sphinx-mathjax-offline/static/mathjax/{MATHJAX}"
-    copy(Path(importlib.metadata.distribution("sphinx-mathjax-offline").locate_file(packed)), folder / MATHJAX)
-    return folder
+def gather_assets(folder: Path) -> None:
+    """Put the style, and the one file of MathJax that pages use, into a folder."""
+    mathjax = importlib.metadata.distribution("sphinx-mathjax-offline")
+    copy(Path(mathjax.locate_file(f"sphinx-mathjax-offline/static/mathjax/{MATHJAX}")), folder / MATHJAX)
+    copy(STYLE / "style.css", folder / "style.css")
 
 
 def setup(app) -> dict:
@@ -275,6 +227,8 @@ def setup(app) -> dict:
     app.add_config_value("course_branch", "main", "html")
     app.connect("source-read", prepare_page)
     app.connect("doctree-read", whole_formulas)
+    app.connect("doctree-read", formulas_with_their_neighbours)
+    app.connect("html-page-context", name_language)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -282,14 +236,13 @@ def prepare_page(app, name: str, content: list[str]) -> None:
     """Alternative texts and links, put into a page as it is read."""
     path = Path(app.env.doc2path(name))
     if path.suffix != ".ipynb":
-        content[0] = anchors_of_pages(content[0], of_a_notebook=False)
+        content[0] = links_of_pages(content[0], of_a_notebook=False)
         return
     notebook = with_alternatives(json.loads(content[0]))
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
-            cell["source"] = anchors_of_pages(source_of(cell), of_a_notebook=True)
-    notebook = with_links_to_run(notebook, path.name, app.config.course_address, app.config.course_branch)
-    content[0] = json.dumps(notebook)
+            cell["source"] = links_of_pages("".join(cell["source"]), of_a_notebook=True)
+    content[0] = json.dumps(with_links_to_run(notebook, path.name, app.config.course_address, app.config.course_branch))
 
 
 def whole_formulas(app, doctree) -> None:
@@ -301,29 +254,57 @@ def whole_formulas(app, doctree) -> None:
         formula["classes"].append("amsmath")
 
 
-def build(address: str | None) -> None:
-    """Make build/site anew.
+def formulas_with_their_neighbours(app, doctree) -> None:
+    """Keep a formula and the comma after it on one line; a browser would break between a drawing and a letter."""
+    from docutils import nodes
+
+    for formula in list(doctree.findall(nodes.math)):
+        parent, place = formula.parent, formula.parent.index(formula)
+        before, after = (
+            node.astext() if isinstance(node, nodes.Text) else ""
+            for node in (parent[place - 1] if place else None, parent[place + 1] if place + 1 < len(parent) else None)
+        )
+        left = re.search(r"[(\[“‘–-]*$", before)[0]
+        right = re.match(r"-?[A-Za-z]{1,12}|[^\s\w(\[]*", after)[0]
+        if left or right:
+            if left:
+                parent[place - 1] = nodes.Text(before.removesuffix(left))
+            if right:
+                parent[place + 1] = nodes.Text(after.removeprefix(right))
+            parts = nodes.Text(left), formula.deepcopy(), nodes.Text(right)
+            parent[place] = nodes.inline("", "", *parts, classes=["together"])
+
+
+def name_language(app, name: str, template: str, context: dict, doctree) -> None:
+    """The page of README.zh.md is in Chinese, and its `lang` says so."""
+    if translation := re.fullmatch(r"README\.([\w-]+)", name):
+        context["language"] = translation[1]
+
+
+def build(address: str | None, site: Path = SITE) -> None:
+    """Make the site anew.
 
     Raises:
-        SystemExit: what Sphinx warned of.
+        SystemExit: what Sphinx warned of, or that it is not installed.
     """
     try:
         from sphinx.application import Sphinx
         from sphinx.errors import SphinxError
     except ImportError:
-        raise SystemExit("The site needs the extra `site`: pip install -e '.[site]', or make site.") from None
-    work = SITE.parent / "site-sources"
-    for folder in (SITE, work):
-        shutil.rmtree(folder, ignore_errors=True)
-    lay_out(ROOT, work)
-    options = {"confoverrides": settings(address), "warningiserror": True, "status": None, "freshenv": True}
-    try:
-        app = Sphinx(work, None, SITE, SITE.parent / "site-doctrees", "html", **options)
-        app.build(force_all=True)
-    except SphinxError as error:
-        raise SystemExit(f"The site is not built: {error}") from None
+        raise SystemExit("The site needs Sphinx and its theme: make site, or pip install -e '.[site]'.") from None
+    shutil.rmtree(site, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        pages, assets, trees = (Path(temporary, name) for name in ("pages", "assets", "trees"))
+        lay_out(ROOT, pages)
+        gather_assets(assets)
+        options = {"confoverrides": settings(address, assets), "warningiserror": True, "status": None}
+        try:
+            app = Sphinx(pages, None, site, trees, "html", **options)
+            app.build()
+        except SphinxError as error:
+            raise SystemExit(f"The site is not built: {error}") from None
     if app.statuscode:
-        raise SystemExit("The site has warnings; see above.")
+        raise SystemExit("The site is not whole: Sphinx warned, see above.")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -331,11 +312,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--address", default="", help="the repository's public https address")
     address = find_address(parser.parse_args(arguments).address)
-    started = time.process_time()
     build(address)
     size = sum(path.stat().st_size for path in SITE.rglob("*") if path.is_file())
-    seconds = time.process_time() - started
-    print(f"{SITE.relative_to(ROOT) / 'index.html'}: {size / 1e6:.0f} MB, {seconds:.0f} s of CPU time")
+    print(f"build/site/index.html: {size / 1e6:.0f} MB in all, {time.process_time():.0f} s of CPU time")
 
 
 if __name__ == "__main__":
