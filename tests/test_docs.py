@@ -1,0 +1,298 @@
+"""docs/teaching.md and docs/glossary.md agree with the notebooks and with the checks of the exercises."""
+
+import functools
+import itertools
+import json
+import math
+import re
+from urllib.parse import unquote
+
+import pytest
+import torch
+
+from tests.notebook_rules import Lesson, anchors, equation_tags
+from tools.notebooks import NOTEBOOKS, ROOT
+from vae_helpers.lessons import lesson_02, lesson_03, lesson_04, lesson_05, lesson_06
+from vae_helpers.lessons.registry import all_exercises, exercises_of, find, lesson_numbers
+
+DOCS = ROOT / "docs"
+TEACHING = (DOCS / "teaching.md").read_text("utf-8")
+GLOSSARY = (DOCS / "glossary.md").read_text("utf-8")
+NUMBERS = lesson_numbers()
+ID = re.compile(r"\b0\d\.\d\b")
+each_notebook = pytest.mark.parametrize("number", NUMBERS)
+
+
+@functools.cache
+def lesson(number):
+    (path,) = NOTEBOOKS.glob(f"{number}_*.ipynb")
+    return Lesson(path)
+
+
+@functools.cache
+def section_of_exercise(number):
+    """Exercise -> its section of the spine, "3", or "further"."""
+    asked = {place: call.args[0].value for place, _, call in lesson(number).calls("exercise")}
+    found, section = {}, "opening"
+    for place, cell in lesson(number).cells:
+        if "going-further" in lesson(number).tags(cell):
+            section = "further"
+        if cell.cell_type == "markdown" and section != "further":
+            section = [section, *re.findall(r"^## (\d+)\. ", cell.source, flags=re.M)][-1]
+        if place in asked:
+            found[asked[place]] = section
+    return found
+
+
+def spine(number):
+    """The numbers of the spine's sections, ["1", "2", ...]."""
+    return [m[1] for _, level, title in lesson(number).headings() if level == 2 and (m := re.match(r"(\d+)\. ", title))]
+
+
+def part(text, heading):
+    """What stands below a heading that begins so, up to the next one of its level or above."""
+    level = heading.index(" ")
+    pattern = rf"^{re.escape(heading)}.*?$(.*?)(?=^#{{1,{level}}} |\Z)"
+    found = re.search(pattern, text, flags=re.M | re.S)
+    assert found, f"there is no heading {heading!r}"
+    return found[1]
+
+
+def rows(text):
+    """The rows of the only table in a text, without its head, cell by cell."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def ids(text):
+    """The exercises that a text names; what stands in code, as in `hint("02.3")`, does not count."""
+    return ID.findall(re.sub(r"`[^`]*`", "", text))
+
+
+def headings(text):
+    """Level and title of each heading; code blocks do not count."""
+    return [
+        (len(m[1]), m[2]) for m in re.finditer(r"^(#{1,6}) (.+)$", re.sub(r"```.*?```", "", text, flags=re.S), re.M)
+    ]
+
+
+# --- teaching ------------------------------------------------------------------------------------------------------
+
+
+def test_the_table_at_a_glance_is_that_of_the_notebooks():
+    times = json.loads((DOCS / "times.json").read_text("utf-8"))
+    wanted = []
+    for number in NUMBERS:
+        name = lesson(number).path.stem
+        title = lesson(number).headings()[0][2]
+        further = list(section_of_exercise(number).values()).count("further")
+        wanted.append(
+            f"| [{title}](../notebooks/{name}.ipynb) | {times[name]['reading_minutes']} min | "
+            f"{times[name]['cpu_seconds']} s | {len(section_of_exercise(number))} | {further} | "
+            f"{len(list(lesson(number).calls('claim')))} |"
+        )
+    given = [line for line in part(TEACHING, "## The course at a glance").splitlines() if line.startswith("| [")]
+    assert given == wanted, "\n".join(["the table of docs/teaching.md has to be:", *wanted])
+
+
+@each_notebook
+@pytest.mark.parametrize("minutes", [50, 90])
+def test_a_plan_fills_its_minutes_section_by_section(number, minutes):
+    plan = rows(part(TEACHING, f"### {number} in {minutes} minutes"))
+    spans = [tuple(int(minute) for minute in when.split("–")) for when, _, _ in plan]
+    assert spans[0][0] == 0 and spans[-1][1] == minutes
+    assert all(end == begin for (_, end), (begin, _) in itertools.pairwise(spans)), spans
+    assert all(begin < end for begin, end in spans), spans
+    known = ["opening", *spine(number)]
+    places = [known.index(section) for _, section, _ in plan]
+    assert places == sorted(places), "the sections are taken in the notebook's order"
+    if minutes == 90:
+        assert set(spine(number)) <= {section for _, section, _ in plan}, "90 minutes are for the whole spine"
+    for _, section, work in plan:
+        for id in ids(work):
+            assert section_of_exercise(number)[id] == section, f"{id} does not stand in section {section}"
+
+
+@each_notebook
+def test_every_exercise_has_its_place_in_both_plans(number):
+    where = section_of_exercise(number)
+    for minutes, wanted in ((50, [id for id in where if where[id] != "further"]), (90, list(where))):
+        given = ids(part(TEACHING, f"### {number} in {minutes} minutes"))
+        assert sorted(set(given)) == wanted, f"the plan of {minutes} minutes, with what is done at home"
+
+
+def test_fourteen_meetings_hold_each_section_and_each_exercise_once():
+    plan = rows(part(TEACHING, "## The course in fourteen meetings"))
+    assert [row[0] for row in plan] == [str(n) for n in range(1, 15)]
+    for number in NUMBERS:
+        taught = []
+        for _, _, sections, in_class, at_home in (row for row in plan if row[1] == number):
+            first, last = sections.split(" to ")
+            here = [str(n) for n in range(int(first), int(last) + 1)]
+            taught += here
+            for id in ids(f"{in_class}, {at_home}"):
+                assert section_of_exercise(number)[id] in [*here, "further"], f"{id} is not in sections {sections}"
+            assert all(section_of_exercise(number)[id] != "further" for id in ids(in_class))
+        assert taught == spine(number)
+    given = [id for row in plan for id in ids(f"{row[3]}, {row[4]}")]
+    assert sorted(given) == [exercise.id for exercise in all_exercises()]
+
+
+def test_seven_meetings_are_the_notebooks():
+    plan = rows(part(TEACHING, "## The course in seven meetings"))
+    assert [row[:2] for row in plan] == [[str(n + 1), number] for n, number in enumerate(NUMBERS)]
+    for _, _, before in plan:
+        for number, sections in re.findall(r"(\d\d), sections? ([\d to and]+)", before):
+            assert set(re.findall(r"\d+", sections)) <= set(spine(number)), before
+
+
+@each_notebook
+def test_the_messages_quoted_are_those_of_the_checks(number):
+    items = re.split(r"^- ", part(TEACHING, f"### {number}: what goes wrong"), flags=re.M)[1:]
+    quoted = set()
+    for item in items:
+        id = re.match(r"\*\*(\d\d\.\d)\*\*", item)[1]
+        said = {f"{wrong.message}." for wrong in find(id).wrong}
+        for message in re.findall(r'"([^"]+)"', " ".join(item.split())):
+            assert message in said, f"the check of {id} does not say {message!r}"
+            quoted.add(id)
+    assert quoted == {exercise.id for exercise in exercises_of(number)}, "each exercise has a mistake to expect"
+
+
+@each_notebook
+def test_every_notebook_has_outcomes_discussion_and_exam(number):
+    title = lesson(number).headings()[0][2]
+    own = part(TEACHING, f"## {title}")
+    assert "**After it a learner can**" in own and "**Before it:**" in own
+    assert lesson(number).path.name in own
+    for heading, fewest, most in (("to discuss", 3, 5), ("for an exam", 2, 4)):
+        counted = re.findall(r"^(\d)\. ", part(TEACHING, f"### {number}: {heading}"), flags=re.M)
+        assert counted == [str(n + 1) for n in range(len(counted))] and fewest <= len(counted) <= most
+    assert set(ids(own)) == {exercise.id for exercise in exercises_of(number)}
+    named = set(re.findall(r"\((\d\.\d+)\)", own))
+    assert named and named <= set(equation_tags(lesson(number))), "every equation that is named exists"
+
+
+def test_the_calculations_for_exams_are_right():
+    kl = lesson_02.kl_to_standard_normal(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, -1.0]])).item()
+    assert f"{kl:.3f}" == "0.684"
+    slopes = lesson_03.pathwise_gradient(lambda z: 2 * z, *(torch.tensor(v) for v in (1.0, 0.0, 0.5)))
+    assert [slope.item() for slope in slopes] == [3.0, 0.75]
+    assert lesson_04.conv_cost(3, 16, 4, 32, 2, 1) == (16, 784, 196_608)
+    assert round(math.sqrt(3 * 64 * 64 / 2)) == 78
+    one = [torch.tensor([v], dtype=torch.float64) for v in (1.0, 0.2, 0.1)]
+    assert lesson_05.posterior_mean(torch.tensor([0.6], dtype=torch.float64), 0.2, *one).item() == pytest.approx(0.28)
+    assert [round(-10 * math.log10(0.1**2 / n)) for n in (1, 4)] == [20, 26]
+    block = torch.tensor([[1.0, 0, 0, 1]] + 3 * [[0, 1, 0, 0]]).T.reshape(1, 4, 2, 2)  # one red pixel, three clear
+    assert block.mean((2, 3)).tolist() == [[0.25, 0.75, 0, 0.25]]
+    assert lesson_06.halve(block).flatten().tolist() == [1, 0, 0, 0.25]
+    exams = "".join(part(TEACHING, f"### {number}: for an exam") for number in NUMBERS)
+    for said in (
+        "0.684",
+        "3 for $\\mu$",
+        "= 0.75$",
+        "= 784$",
+        "196{,}608",
+        "78$",
+        "= 0.28$",
+        "20 dB; 26 dB",
+        "(0.25, 0.75, 0)",
+    ):
+        assert said in exams, f"the exams do not say {said}"
+
+
+def test_commands_and_settings_exist():
+    from vae_helpers import __main__ as commands
+
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for target in re.findall(r"\bmake (\w+)", " ".join(re.findall(r"`[^`]+`|^    .+$", TEACHING, flags=re.M))):
+        assert re.search(rf"^{target}:", makefile, flags=re.M), f"make has no {target}"
+    for command in re.findall(r"python -m vae_helpers (\w+)", TEACHING):
+        with pytest.raises(SystemExit, match="0"):
+            commands.main([command, "--help"])
+    for path in re.findall(r"\btools/\w+\.py", TEACHING):
+        assert (ROOT / path).is_file(), f"there is no {path}"
+    code = "".join(path.read_text("utf-8") for path in (ROOT / "vae_helpers").rglob("*.py"))
+    assert set(re.findall(r"VAE_HELPERS_\w+", TEACHING)) <= set(re.findall(r"VAE_HELPERS_\w+", code))
+
+
+# --- glossary ------------------------------------------------------------------------------------------------------
+
+
+def entries():
+    """(term, definition, link's words, link's target) of each entry."""
+    pattern = r"^- \*\*(.+?)\*\*: (.+?)\n  \[([^\]]+)\]\(([^)\s]+)\)$"
+    return re.findall(pattern, GLOSSARY, flags=re.M | re.S)
+
+
+def plain(term):
+    """A term as it is looked up and as it is sorted: without what stands in brackets, in small letters."""
+    return re.sub(r" \(.*\)", "", term).casefold()
+
+
+def section_text(number, anchor):
+    """The words of the section that an anchor leads to, without marks of emphasis, in small letters."""
+    text = "\n".join(cell.source for _, cell in lesson(number).markdown)
+    all_of_them = lesson(number).headings()
+    at = next(
+        i for i, (_, _, title) in enumerate(all_of_them) if re.sub(r"[*`]", "", title).replace(" ", "-") == anchor
+    )
+    level, title = all_of_them[at][1:]
+    after = all_of_them[at + 1 :]
+    ends = [f"\n{'#' * depth} {name}" for _, depth, name in after if depth <= level or level == 1]
+    text = text[text.index(f"{'#' * level} {title}") :]
+    text = text[: text.index(ends[0])] if ends else text
+    return " ".join(re.sub(r"[*`]", "", text).split()).casefold()
+
+
+def test_every_line_of_the_glossary_is_read():
+    assert len(entries()) == len(re.findall(r"^- ", GLOSSARY, flags=re.M)) >= 80
+
+
+def test_terms_are_in_order_below_their_letters_and_none_comes_twice():
+    names = [plain(term) for term, *_ in entries()]
+    assert names == sorted(names, key=lambda name: re.sub(r"[^a-z0-9 ]", "", name.replace("é", "e")))
+    assert len(set(names)) == len(names)
+    shorts = [short.casefold() for term, *_ in entries() for short in re.findall(r"\((.*)\)", term)]
+    assert len(set(shorts + names)) == len(shorts + names), "an abbreviation has no entry of its own"
+    for letter in re.findall(r"^## (.+)$", GLOSSARY, flags=re.M):
+        below = re.findall(r"^- \*\*(.)", part(GLOSSARY, f"## {letter}"), flags=re.M)
+        assert below and {first.upper() for first in below} == {letter}
+
+
+def test_definitions_are_short():
+    for term, text, *_ in entries():
+        sentences = re.split(r"[.!?](?: |$)", " ".join(text.split()).strip())
+        assert 1 <= len([s for s in sentences if s]) <= 3, f"{term}: {text}"
+        assert text.endswith("."), f"{term} ends without a full stop"
+
+
+def test_a_term_occurs_in_the_section_that_its_link_leads_to():
+    for term, _, words, target in entries():
+        name, _, anchor = target.partition("#")
+        number = name.rpartition("/")[2][:2]
+        assert words.startswith(f"notebook {number}, "), f"the link of {term} says {words!r}"
+        assert plain(term).replace("²", "^2") in section_text(number, unquote(anchor)), f"{term} is not in {target}"
+
+
+# --- both ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["teaching.md", "glossary.md"])
+def test_links_lead_somewhere(name):
+    targets = re.findall(r"\]\(([^)\s]+)\)", (DOCS / name).read_text("utf-8"))
+    assert targets
+    for target in targets:
+        path, _, anchor = target.partition("#")
+        place = DOCS / unquote(path)
+        assert place.is_file(), f"{target} leads to no file"
+        if anchor:
+            assert unquote(anchor) in anchors(lesson(place.name[:2])), f"{place.name} has no heading #{anchor}"
+
+
+@pytest.mark.parametrize("name", ["teaching.md", "glossary.md"])
+def test_headings_are_in_order_and_each_has_a_name_of_its_own(name):
+    found = headings((DOCS / name).read_text("utf-8"))
+    assert [level for level, _ in found].count(1) == 1 == found[0][0]
+    assert all(after <= before + 1 for (before, _), (after, _) in itertools.pairwise(found))
+    assert len({title for _, title in found}) == len(found)
