@@ -1,4 +1,4 @@
-"""python -m vae_helpers check | progress | grade FOLDER."""
+"""python -m vae_helpers check | progress | grade FOLDER | nbgrader FOLDER."""
 
 from __future__ import annotations
 
@@ -43,6 +43,16 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument("--memory", type=float, default=4.0, metavar="GB", help="per notebook (default: 4)")
     grade.add_argument("--output", default="grades.csv", metavar="FILE", help="the table (default: grades.csv)")
     grade.set_defaults(run=_grade)
+
+    nbgrader = commands.add_parser(
+        "nbgrader",
+        help="make a course folder for nbgrader",
+        description="Make a course folder for nbgrader: each notebook is an assignment, each exercise a cell for the "
+        "answer and a locked one that checks it. See docs/teaching.md.",
+    )
+    nbgrader.add_argument("folder", metavar="FOLDER", help="is made; what it holds already stays as it is")
+    nbgrader.add_argument("notebooks", metavar="NOTEBOOK", nargs="*", help="which notebooks (default: all)")
+    nbgrader.set_defaults(run=_nbgrader)
     return parser
 
 
@@ -72,6 +82,17 @@ def _grade(chosen: argparse.Namespace) -> int:
     try:
         limits = Limits(seconds=chosen.timeout, cell_seconds=chosen.timeout / 5, memory=chosen.memory)
         grade(chosen.folder, limits, chosen.output)
+    except GradingError as error:
+        return _complain(str(error))
+    return 0
+
+
+def _nbgrader(chosen: argparse.Namespace) -> int:
+    from vae_helpers.lessons.limits import GradingError
+    from vae_helpers.lessons.nbgrading import release
+
+    try:
+        release(chosen.folder, chosen.notebooks)
     except GradingError as error:
         return _complain(str(error))
     return 0

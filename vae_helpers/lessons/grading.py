@@ -46,6 +46,7 @@ class Run:
 
     exercises: set[str] = field(default_factory=set)  # those that the notebook holds
     solved: dict[str, bool] = field(default_factory=dict)  # those that were attempted and reached
+    messages: dict[str, str] = field(default_factory=dict)  # what the check said of those that are wrong
     note: str = ""  # what went wrong, if anything
 
 
@@ -155,8 +156,10 @@ def run(folder: Path, path: Path, limits: Limits, stopped: Callable[[], bool] = 
         results, report = place / "results.jsonl", place / "report.jsonl"
         command = [sys.executable, "-P", str(RUNNER), str(copy), str(report), str(limits.cell_seconds)]
         ended = run_watched(command, place, _environment(place, results), limits, stopped)
-        lines = filter(_is_result, _lines(results))
-        result.solved = dict([(line["id"], line["solved"] is True) for line in lines][:MOST_EXERCISES])
+        for line in filter(_is_result, _lines(results)):
+            if line["id"] in result.solved or len(result.solved) < MOST_EXERCISES:
+                result.solved[line["id"]] = line["solved"] is True
+                result.messages[line["id"]] = _plain(str(line.get("message", "")))
         result.note = _note(path.name, _lines(report), ended, limits)
     result.exercises |= set(result.solved)
     return result
@@ -216,7 +219,8 @@ def _environment(place: Path, results: Path) -> dict[str, str]:
     _furnish(home)
     temporary.mkdir()
     mine = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
-    mine.pop("VAE_HELPERS_CACHE", None)
+    for name in ("VAE_HELPERS_CACHE", "NBGRADER_EXECUTION"):
+        mine.pop(name, None)
     return mine | {
         MARK: str(results),
         "VAE_HELPERS_PROGRESS": "off",
@@ -268,7 +272,12 @@ def _beginning(path: Path) -> bytes:
 
 
 def _is_result(line: dict) -> bool:
-    return isinstance(line.get("id"), str) and bool(ID.fullmatch(line["id"])) and line.get("attempted") is True
+    return (
+        isinstance(line.get("id"), str)
+        and bool(ID.fullmatch(line["id"]))
+        and line.get("attempted") is True
+        and "solved" in line
+    )
 
 
 def _note(name: str, report: list[dict], ended: str, limits: Limits) -> str:

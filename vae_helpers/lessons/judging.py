@@ -15,6 +15,10 @@ from vae_helpers.lessons.isolation import isolated, silenced
 from vae_helpers.lessons.registry import find
 
 
+class NotSolved(Exception):
+    """Raised by `exercise` under nbgrader, which takes an error in a check's cell for no points."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What a check found out about an answer."""
@@ -29,16 +33,20 @@ def exercise(id: str, answer: Any) -> Any:
 
     Write `name = exercise("03.2", name)` below the answer: the notebook runs on, solved or not. While grading
     (the environment variable VAE_HELPERS_GRADING names a file) the result is appended to that file as one
-    line of JSON and the answer comes back as it is.
+    line of JSON and the answer comes back as it is. nbgrader, when it grades or validates a notebook, is told by an
+    error.
 
     Args:
         id: the exercise, for example "03.2".
         answer: a function or a value; None, `...` or a function without a body is not attempted yet.
     Raises:
         UnknownExercise: there is no exercise of that id.
+        NotSolved: the answer is not right, and nbgrader runs the notebook.
     """
     task = find(id)
     verdict = judge(task, answer)
+    if os.environ.get("NBGRADER_EXECUTION"):
+        return _for_nbgrader(task, verdict, answer)
     results = os.environ.get("VAE_HELPERS_GRADING")
     if results:
         _append(results, task, verdict)
@@ -51,6 +59,14 @@ def exercise(id: str, answer: Any) -> Any:
         return task.reference
     with isolated():
         return task.reference()
+
+
+def _for_nbgrader(task: Exercise, verdict: Verdict, answer: Any) -> Any:
+    said = _paragraph(task, verdict, falls_back=False)
+    if verdict.status != "solved":
+        raise NotSolved(said)
+    print(said)
+    return answer
 
 
 def judge(task: Exercise, answer: Any) -> Verdict:
