@@ -4,6 +4,7 @@
 #   make test       check the style, run the unit tests and every notebook
 #   make soak       the long tests: repeats, fuzzing, kills, a browser, every answer pasted in
 #   make bench      measure speed again and write docs/performance.md       (DATA=folder with MNIST)
+#   make site       build the course as static pages, build/site/index.html       (ADDRESS=https://...)
 #   make notebooks  run the notebooks and write their outputs back        (NOTEBOOKS="notebooks/01_....ipynb")
 #   make format     put the code into its standard layout; `make lint` only looks
 #   make clean      remove .venv (my_course/ is yours and stays)
@@ -22,17 +23,19 @@ PYTEST_ARGS :=
 NOTEBOOKS   :=
 CHANGED     :=
 DATA        :=
+ADDRESS     :=
 
 # A stamp is written after the last step of an install, so a half-finished one is not taken for a whole one.
 VERSIONS    := $(if $(strip $(CONSTRAINTS)),tested,newest)
 INSTALLED   := $(VENV)/installed-$(VERSIONS)
 SOAKING     := $(VENV)/installed-$(VERSIONS)-soak
+SITING      := $(VENV)/installed-$(VERSIONS)-site
 PIP         := $(PY) -m pip -qq --disable-pip-version-check
 WITH        := $(if $(strip $(CONSTRAINTS)),--constraint $(CONSTRAINTS),--upgrade --upgrade-strategy eager)
 NEW_ENOUGH  := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test soak bench notebooks format lint clean
+.PHONY: help lab test soak bench site notebooks format lint clean
 
 help:
 	@sed -n '/^#   make/s/^# *//p' Makefile
@@ -48,6 +51,9 @@ soak: $(SOAKING)
 
 bench: $(INSTALLED)
 	$(PY) -m benchmarks $(DATA)
+
+site: $(SITING)
+	@$(PY) -m tools.build_site $(if $(ADDRESS),--address "$(ADDRESS)")
 
 notebooks: $(INSTALLED)
 	$(PY) tools/notebooks.py $(if $(CHANGED),changed,execute) $(NOTEBOOKS)
@@ -93,4 +99,8 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 
 $(SOAKING): $(INSTALLED)
 	@$(PIP) install $(WITH) --editable ".[test,soak]"
+	@touch $@
+
+$(SITING): $(INSTALLED)
+	@$(PIP) install $(WITH) --editable ".[test,site]"
 	@touch $@

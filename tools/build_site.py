@@ -128,9 +128,7 @@ def find_address(given: str) -> str | None:
         SystemExit: what was given is no public https address.
     """
     if given and public_address(given) is None:
-        raise SystemExit(
-            f"--address must be a repository's public https address (https://host/owner/name), not {given!r}."
-        )
+        raise SystemExit(f"--address must be public, such as https://github.com/OWNER/REPOSITORY, not {given!r}.")
     address = public_address(given or git("remote", "get-url", "origin"))
     if address is None:
         print("No public https address is known (make site ADDRESS=https://...): no links to Colab and Binder.")
