@@ -20,7 +20,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from benchmarks.measuring import description, in_turns, mnist_like, ratio, table
+from benchmarks.measuring import description, in_turns, mnist_like, one_thread, ratio, table
 from benchmarks.options import parser
 from vae_helpers import GreyBernoulliLikelihood, fit, log_likelihood, seed_everything, to_float
 from vae_helpers.models.vae import VAE
@@ -73,7 +73,7 @@ def their_vae(convolutional: bool) -> nn.Module:
 
 def measure(folder: str | None, rounds: int = 5, images: int = 20) -> str:
     """The section of docs/performance.md."""
-    torch.set_num_threads(1)
+    one_thread()
     train, test, name = mnist_like(folder)
     with tempfile.TemporaryDirectory() as place:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", place]

@@ -86,6 +86,12 @@ def cpu_seconds_of_others() -> float | None:
     return everyone - sum(os.times()[:4])
 
 
+def one_thread() -> None:
+    """Compute on one thread from here on, whatever else runs."""
+    os.environ["VAE_HELPERS_THREADS"] = "1"
+    torch.set_num_threads(1)
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A Markdown table."""
     lines = [header, ["---"] * len(header), *rows]

@@ -273,3 +273,32 @@ def test_a_vae_of_levels_encodes_the_picture_not_the_levels():
     of_density = mlp_vae((1, 4, 4), 2, (8,), d.GaussianLikelihood(0.1))
     codes = [m.encode(m.prepare(images)).mean for m in (of_levels, of_density)]
     assert (codes[0] - codes[1]).abs().max() < 0.02
+
+
+# --- softplus and the Bernoulli of pixels -------------------------------------------------------------------------
+
+
+def test_softplus_is_log_of_one_plus_exp_and_its_slope_the_sigmoid():
+    a = torch.cat([torch.linspace(-30, 30, 6001), EXTREME_LOGITS, torch.tensor([-math.inf, math.inf])])
+    exact = torch.logaddexp(a.double(), torch.zeros(()).double())
+    found = d.softplus(a)
+    assert (found >= a.relu()).all()  # so that no log-probability is positive
+    error = torch.where(exact.isinf(), 0.0, found - exact).abs()
+    assert found[-1] == math.inf and (error <= 1.2e-7 * (1 + exact.clamp(max=1e5))).all()
+
+    logits = torch.tensor([-3.0, 0.0, 0.7, 90.0], dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(d.softplus(logits).sum(), logits)
+    assert torch.allclose(slope, torch.sigmoid(logits)) and slope[1] == 0.5
+    assert torch.autograd.gradcheck(d.softplus, logits) and torch.autograd.gradgradcheck(d.softplus, logits)
+    assert torch.allclose(torch.func.vmap(d.softplus)(logits.detach()[:, None])[:, 0], d.softplus(logits))
+    assert torch.isnan(d.softplus(torch.tensor(math.nan)))
+
+
+def test_bernoulli_is_torchs_and_refuses_grey():
+    logits = 5 * torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
+    x = (torch.rand(50, 3, generator=torch.Generator().manual_seed(1)) < 0.5).float()
+    ours, torchs = d.Bernoulli(logits=logits), torch.distributions.Bernoulli(logits=logits)
+    assert torch.allclose(ours.log_prob(x), torchs.log_prob(x), atol=1e-6)
+    assert ours.expand((2, 50, 3)).log_prob(x).shape == (2, 50, 3) and type(ours.expand((2, 50, 3))) is d.Bernoulli
+    with pytest.raises(ValueError, match="support"):
+        ours.log_prob(x + 0.5)

@@ -198,6 +198,14 @@ def fit(
     return run.history
 
 
+def warm_up_and_cosine(step: int, steps: int) -> float:
+    """The learning rate as a share of its peak: linear warm-up, then half a cosine (Loshchilov & Hutter 2017)."""
+    warm_up = min(100, max(1, steps // 20))
+    if step < warm_up:
+        return (step + 1) / warm_up
+    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
+
+
 def _check_betas(betas: tuple[float, float]) -> None:
     two = isinstance(betas, tuple | list) and len(betas) == 2 and all(map(checking.is_number, betas))
     if not two or not all(0 <= beta < 1 for beta in betas):
@@ -265,11 +273,11 @@ class _Run:
 
     def advance(self) -> None:
         """One optimiser step."""
-        batch = self.images[self.indices()]
+        batch = self.images.index_select(0, self.indices())
         if self.augment:
             batch = self.augment(batch)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate * self.schedule()
+            group["lr"] = self.learning_rate * warm_up_and_cosine(self.step, self.steps)
         parts = self.loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
         parts["loss"].mean().backward()
@@ -290,13 +298,6 @@ class _Run:
         x = self.prepare(batch)
         with torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision != torch.float32):
             return self.objective(self.model, x, **self.weights(self.step))
-
-    def schedule(self) -> float:
-        """The learning rate as a share of its peak: linear warm-up, then half a cosine (Loshchilov & Hutter 2017)."""
-        warmup = min(100, max(1, self.steps // 20))
-        if self.step < warmup:
-            return (self.step + 1) / warmup
-        return 0.5 * (1 + math.cos(math.pi * (self.step - warmup) / max(1, self.steps - warmup)))
 
     def indices(self) -> Tensor:
         """Which images make up the batch of this step: a function of seed and step alone, so it can be resumed."""
