@@ -6,8 +6,8 @@ One thread. Grey values under the Bernoulli formula, as in vae/main.py of pytorc
 in `benchmarks/peers.py`. In each round four trainings take their turns: that loop; `fit` with the same batch size and
 as many epochs; a bare loop over tensors in memory with the same settings (it does not look at the gradient's norm, by
 which `fit` stops before a bad step, and keeps no record); and `fit` with a higher learning rate, for as few epochs as
-it needs to be as good as the examples' loop. Learning rates were chosen on validation images (--validation); all batches
-hold 128 images, larger ones were no better.
+it needs to be as good as the examples' loop. Learning rates were chosen on validation images (--validation); all
+batches hold 128 images, larger ones were no better.
 """
 
 from __future__ import annotations
