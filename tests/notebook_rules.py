@@ -18,6 +18,7 @@ from urllib.parse import unquote
 import nbformat
 
 from tools import notebooks
+from tools.alternatives import description, shows_picture
 
 TAGS = {"nbval-check-output", "exercise", "widget", "going-further", "raises-exception"}
 OPENING = ("**Question.", "**You will be able to", "**Before this", "**Time.")
@@ -335,14 +336,9 @@ def help_is_at_hand(lesson: Lesson) -> Iterator[str]:
 
 @rule
 def figures_are_described(lesson: Lesson) -> Iterator[str]:
-    cells = lesson.notebook.cells
     for number, cell in lesson.code:
-        if any("image/png" in output.get("data", {}) for output in cell.outputs):
-            after = cells[number + 1] if number + 1 < len(cells) else None
-            words = ""
-            if after is not None and after.cell_type == "markdown":
-                words = re.sub(r"<details>.*?</details>", "", after.source, flags=re.DOTALL)
-                words = re.split(r"^#|\*\*Predict", words, maxsplit=1, flags=re.MULTILINE)[0]
+        if shows_picture(cell):
+            words = description(lesson.notebook.cells, number)
             if len(words.split()) < FEWEST_WORDS:
                 yield (
                     f"cell {number} shows a figure; the next cell must say in words what is to be seen, "

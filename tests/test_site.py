@@ -6,7 +6,8 @@ Screenshots are kept in the folder that the environment variable VAE_HELPERS_SCR
 import json
 import os
 import shutil
-import time
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,29 @@ def test_pages_and_what_they_show_are_gathered(tmp_path):
     assert lists == [["notebooks/01_a.ipynb", "notebooks/02_b.ipynb", "```"], ["README.zh.md", "docs/b.md", "```"]]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "kept_together"),
+    [
+        ("with ", ", which", "x,"),
+        ("the ", "-axis is", "x-axis"),
+        ("the ", "th pixel", "xth"),
+        ("so (", ") holds", "(x)"),
+        ("so ", "; (a remark)", "x;"),
+        ("let ", " be", None),
+        ("let ", "", None),
+        ("", " is", None),
+    ],
+)
+def test_a_formula_stays_with_its_comma(before, after, kept_together):
+    nodes = pytest.importorskip("docutils.nodes", reason="docutils comes with the extra `site`")
+    paragraph = nodes.paragraph("", "", *map(nodes.Text, filter(None, [before])), nodes.math("", "x"))
+    paragraph += [nodes.Text(after)] if after else []
+    build_site.formulas_with_their_neighbours(None, paragraph)
+    assert paragraph.astext() == f"{before}x{after}" and len(list(paragraph.findall(nodes.math))) == 1
+    together = [node.astext() for node in paragraph.findall(nodes.inline) if node["classes"] == ["together"]]
+    assert together == ([kept_together] if kept_together else [])
+
+
 def test_the_built_pages_are_not_committed():
     ignored = (build_site.ROOT / ".gitignore").read_text("utf-8").splitlines()
     assert f"/{build_site.SITE.relative_to(build_site.ROOT).parts[0]}/" in ignored
@@ -155,10 +179,19 @@ def site(tmp_path_factory):
     """The site, built with an address; a warning of Sphinx would end it."""
     pytest.importorskip("myst_nb", reason="the site is built with the extra `site`")
     folder = tmp_path_factory.mktemp("site")
-    started = time.process_time()
-    build_site.build(ADDRESS, folder)
-    assert time.process_time() - started < MOST_SECONDS
+    before = os.times()
+    run = build("--address", ADDRESS, "--folder", folder)
+    assert run.returncode == 0, run.stderr
+    after = os.times()
+    seconds = after.children_user + after.children_system - before.children_user - before.children_system
+    assert 0 < seconds < MOST_SECONDS
     return folder
+
+
+def build(*arguments, root=build_site.ROOT):
+    """Build the site of a repository in a process of its own."""
+    command = [sys.executable, "-m", "tools.build_site", *map(str, arguments)]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=600)
 
 
 def pages(site):
@@ -176,6 +209,31 @@ def browser():
         running = p.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         yield running
         running.close()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [("# A", None), ("# A\n\n[b](missing.md)", "missing.md"), ("# A\n\n#### B", "H1 to H4"), ("![a](b.png)", "b.png")],
+)
+def test_a_warning_keeps_the_site_from_being_built(tmp_path, text, warning):
+    pytest.importorskip("myst_nb", reason="the site is built with the extra `site`")
+    for name in ("tools/build_site.py", "tools/alternatives.py", "docs/site/style.css"):
+        build_site.copy(build_site.ROOT / name, tmp_path / name)
+    (tmp_path / "README.md").write_text(text, "utf-8")
+    run = build(root=tmp_path)
+    if warning:
+        assert run.returncode != 0 and warning in run.stderr and "warned" in run.stderr
+    else:
+        assert run.returncode == 0 and run.stderr == "", run.stderr
+        assert "mybinder" not in (tmp_path / "build" / "site" / "index.html").read_text("utf-8")
+
+
+def test_a_folder_with_other_things_is_not_emptied(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work", "utf-8")
+    with pytest.raises(SystemExit, match="no site"):
+        build_site.main(["--folder", str(tmp_path)])
+    assert (tmp_path / "thesis.txt").exists()
 
 
 @pytest.mark.soak
@@ -205,6 +263,8 @@ def test_notebooks_keep_their_outputs_and_link_to_where_they_run(site):
         assert html.count('src="../_images/') == pictures > 0
         assert "claim holds: " in html and "jupyter-widgets" not in html
         assert f"/someone/course/blob/main/notebooks/{path.name}" in html and "https://mybinder.org/v2/gh/" in html
+        offered = site / "_sources" / "notebooks" / path.name
+        assert f'href="../_sources/notebooks/{path.name}"' in html and offered.read_bytes() == path.read_bytes()
 
 
 @pytest.mark.soak

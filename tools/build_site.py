@@ -1,6 +1,6 @@
 """Build the course as a site of static pages: build/site/index.html. It is read without a network, from a folder too.
 
-    python -m tools.build_site [--address https://github.com/OWNER/REPOSITORY]
+    python -m tools.build_site [--address https://github.com/OWNER/REPOSITORY] [--folder FOLDER]
 
 The landing page is README.md; the notebooks stand there with the outputs that are committed, and nothing is run.
 Pages are made by Sphinx with MyST-NB; any warning is an error. The formulas are set by a copy of MathJax that comes
@@ -185,7 +185,7 @@ def settings(address: str | None, assets: Path) -> dict:
         "author": "the authors of the course",
         "html_title": TITLE,
         "language": "en-GB",
-        "extensions": ["myst_nb", "tools.build_site"],
+        "extensions": ["myst_nb", "sphinx.ext.githubpages", "tools.build_site"],
         "html_theme": "sphinx_book_theme",
         "html_theme_options": {
             "use_fullscreen_button": False,
@@ -279,8 +279,8 @@ def name_language(app, name: str, template: str, context: dict, doctree) -> None
         context["language"] = translation[1]
 
 
-def build(address: str | None, site: Path = SITE) -> None:
-    """Make the site anew.
+def build(address: str | None, site: Path) -> None:
+    """Make the site anew. Sphinx keeps what it knows for as long as Python runs: once in a process.
 
     Raises:
         SystemExit: what Sphinx warned of, or that it is not installed.
@@ -309,10 +309,14 @@ def main(arguments: list[str] | None = None) -> None:
     """The command line; see the top of this file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--address", default="", help="the repository's public https address")
-    address = find_address(parser.parse_args(arguments).address)
-    build(address)
-    size = sum(path.stat().st_size for path in SITE.rglob("*") if path.is_file())
-    print(f"build/site/index.html: {size / 1e6:.0f} MB in all, {time.process_time():.0f} s of CPU time")
+    parser.add_argument("--folder", type=Path, default=SITE, help="where to put the pages; what is there is removed")
+    options = parser.parse_args(arguments)
+    site = options.folder.resolve()
+    if site.is_dir() and any(site.iterdir()) and not (site / "searchindex.js").exists():
+        raise SystemExit(f"--folder would be emptied, and {site} holds something that is no site. Name another.")
+    build(find_address(options.address), site)
+    size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
+    print(f"{site / 'index.html'}: {size / 1e6:.0f} MB in all, {time.process_time():.0f} s of CPU time")
 
 
 if __name__ == "__main__":
