@@ -6,6 +6,7 @@
 #   make bench      measure speed again and write docs/performance.md       (DATA=folder with MNIST)
 #   make site       build the course as static pages, build/site/index.html       (ADDRESS=https://...)
 #   make notebooks  run the notebooks and write their outputs back        (NOTEBOOKS="notebooks/01_....ipynb")
+#   make lesson     begin a new lesson that runs and keeps all rules       (NAME=07_a_name)
 #   make format     put the code into its standard layout; `make lint` only looks
 #   make clean      remove .venv (my_course/ is yours and stays)
 #
@@ -57,6 +58,9 @@ site: $(SITING)
 
 notebooks: $(INSTALLED)
 	$(PY) tools/notebooks.py $(if $(CHANGED),changed,execute) $(NOTEBOOKS)
+
+lesson: $(INSTALLED)
+	@$(PY) tools/new_lesson.py $(NAME)
 
 format: $(INSTALLED)
 	$(PY) -m ruff check --quiet --fix .

@@ -23,7 +23,8 @@ from vae_helpers.lessons.registry import all_exercises
 
 TASKS = all_exercises()
 TOKEN = re.compile(r"[A-Za-z_][\w.]*|\d+\.?\d*(?:e-?\d+)?|\*\*|//|\S")
-OPERATORS = {"+", "-", "*", "/", "**", "//", "@", "%", "(", ")", "[", "]", ",", ":", "<", ">", "~", "="}
+BINDING = {"+", "-", "*", "/", "**", "//", "@", "%"}
+OPERATORS = BINDING | {"(", ")", "[", "]", ",", ":", "<", ">", "~", "="}
 PLAIN = {name: getattr(builtins, name) for name in ("abs", "enumerate", "float", "int", "len", "range", "round", "zip")}
 MODULES = {"torch": torch, "math": math, "F": F}
 
@@ -91,17 +92,23 @@ def result_of(function, arguments):
 
 
 def expressions(text, task):
-    """The pieces of lines that may be expressions of the arguments; x^2 is a power, 2 x and p (1 - p) are products."""
+    """The pieces of lines that may be expressions of the arguments; x^2 is a power, 2 x and p (1 - p) are products.
+
+    A piece ends where the expression does: 1 + 2 is none in 1 + 2 + 6.
+    """
     arguments = set(arguments_of(task))
     for line in text.replace("^", "**").splitlines():
         tokens = TOKEN.findall(line.partition("  #")[0])
         for start in range(len(tokens)):
+            if start and tokens[start - 1] in BINDING:
+                continue
             depth = 0
             for stop, token in enumerate(tokens[start:], start + 1):
                 depth += (token in "([") - (token in ")]")
                 if depth < 0 or not is_known(token, arguments):
                     break
-                if depth == 0 and (token in ")]" or token not in OPERATORS):
+                goes_on = tokens[stop : stop + 1] and tokens[stop] in BINDING
+                if depth == 0 and not goes_on and (token in ")]" or token not in OPERATORS):
                     yield from {joined(tokens[start:stop], product) for product in (" ", " * ")}
 
 
