@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import shutil
 import struct
 import subprocess
 import sys
@@ -49,6 +50,8 @@ def shown(output: dict) -> str:
 
 def diff(arguments: list[str]) -> int:
     """Show how notebooks differ, by git: from a revision (HEAD), or from one another; returns git's exit status."""
+    if shutil.which("git") is None:
+        raise SystemExit("diff compares notebooks with git, which is not on the PATH here")
     textconv = f'"{Path(sys.executable).as_posix()}" "{Path(__file__).resolve().as_posix()}"'
     command = ["git", "-C", str(ROOT), "-c", f"diff.notebook.textconv={textconv}", "diff"]
     if len(arguments) == 2 and all(Path(name).is_file() for name in arguments):
