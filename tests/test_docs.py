@@ -13,6 +13,8 @@ import torch
 from tests.notebook_rules import Lesson, anchors, equation_tags
 from tools.notebooks import NOTEBOOKS, ROOT
 from vae_helpers.lessons import lesson_02, lesson_03, lesson_04, lesson_05, lesson_06
+from vae_helpers.lessons.grading import AT_ONCE
+from vae_helpers.lessons.limits import Limits
 from vae_helpers.lessons.registry import all_exercises, exercises_of, find, lesson_numbers
 
 DOCS = ROOT / "docs"
@@ -216,6 +218,17 @@ def test_commands_and_settings_exist():
     assert set(re.findall(r"VAE_HELPERS_\w+", TEACHING)) <= set(re.findall(r"VAE_HELPERS_\w+", code))
 
 
+def test_the_limits_of_grading_are_those_of_the_code():
+    limits, grading = Limits(), part(TEACHING, "## Grading")
+    stated = {what: allowed for what, allowed, _ in rows(grading.partition("| | Linux")[0])}
+    assert stated["time"].startswith(f"{limits.seconds:g} s ")
+    assert stated["time of a cell"].endswith(f" {limits.cell_seconds:g} s")
+    assert stated["memory"].startswith(f"{limits.memory:g} GB ")
+    assert stated["disk"] == f"{limits.disk:g} GB, and {limits.files:,} files"
+    assert stated["processes"] == f"{limits.processes}"
+    assert AT_ONCE == 2 and "two at a time" in grading
+
+
 # --- glossary ------------------------------------------------------------------------------------------------------
 
 
@@ -282,7 +295,7 @@ def test_a_term_occurs_in_the_section_that_its_link_leads_to():
 def test_links_lead_somewhere(name):
     targets = re.findall(r"\]\(([^)\s]+)\)", (DOCS / name).read_text("utf-8"))
     assert targets
-    for target in targets:
+    for target in (target for target in targets if not target.startswith("https://")):
         path, _, anchor = target.partition("#")
         place = DOCS / unquote(path)
         assert place.is_file(), f"{target} leads to no file"
