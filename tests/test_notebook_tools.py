@@ -92,12 +92,14 @@ def test_an_edit_changes_the_identity_of_the_edited_cell_alone():
 
 
 def test_a_draft_becomes_a_notebook_and_comes_back(folder):
-    draft, path, back = folder / "draft.py", folder / "07_small.ipynb", folder / "back.py"
+    (folder / "elsewhere").mkdir()
+    draft, path, back = folder / "draft.py", folder / "elsewhere" / "07_small.ipynb", folder / "back.py"
     draft.write_text(DRAFT, "utf-8")
     notebooks.main(["from-draft", str(draft), str(path)])
     assert nbformat.read(path, as_version=4).cells[1].metadata.tags == ["nbval-check-output"]
     notebooks.main(["to-draft", str(path), str(back)])
     assert back.read_text("utf-8").endswith('print("claim holds: it was a draft")\n')
+    assert executed.read_record() == {}, "what is not of the course is not recorded"
 
 
 def test_timing_keeps_what_was_edited_by_hand(folder):

@@ -194,7 +194,8 @@ def execute(notebook, path: Path) -> None:
     if found := problems(notebook):
         raise SystemExit("\n  ".join([f"{path.name} is not written:", *found]))
     write(notebook, path)
-    executed.note(path, modules.split())
+    if path.resolve().parent == NOTEBOOKS.resolve():
+        executed.note(path, modules.split())
     print(f"{path.name}: {time.monotonic() - started:.0f} s, {path.stat().st_size / 1e6:.2f} MB", flush=True)
 
 
