@@ -211,22 +211,33 @@ def browser():
         running.close()
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize(
-    ("text", "warning"),
-    [("# A", None), ("# A\n\n[b](missing.md)", "missing.md"), ("# A\n\n#### B", "H1 to H4"), ("![a](b.png)", "b.png")],
-)
-def test_a_warning_keeps_the_site_from_being_built(tmp_path, text, warning):
+def build_small_course(root, readme):
+    """A repository of two texts, and the run that built its site."""
     pytest.importorskip("myst_nb", reason="the site is built with the extra `site`")
     for name in ("tools/build_site.py", "tools/alternatives.py", "docs/site/style.css"):
-        build_site.copy(build_site.ROOT / name, tmp_path / name)
-    (tmp_path / "README.md").write_text(text, "utf-8")
-    run = build(root=tmp_path)
-    if warning:
-        assert run.returncode != 0 and warning in run.stderr and "warned" in run.stderr
-    else:
-        assert run.returncode == 0 and run.stderr == "", run.stderr
-        assert "mybinder" not in (tmp_path / "build" / "site" / "index.html").read_text("utf-8")
+        build_site.copy(build_site.ROOT / name, root / name)
+    (root / "README.md").write_text(readme, "utf-8")
+    (root / "README.zh.md").write_text("# 课程\n\n[English](README.md)", "utf-8")
+    return build(root=root)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("text", "warning"), [("[b](missing.md)", "missing.md"), ("#### B", "H1 to H4"), ("![a](b.png)", "b.png")]
+)
+def test_a_warning_keeps_the_site_from_being_built(tmp_path, text, warning):
+    run = build_small_course(tmp_path, f"# A\n\n{text}")
+    assert run.returncode != 0 and warning in run.stderr and "warned" in run.stderr
+
+
+@pytest.mark.soak
+def test_a_page_says_which_language_it_is_in_and_links_lead_back(tmp_path):
+    run = build_small_course(tmp_path, "# A\n\n[中文](README.zh.md)")
+    assert run.returncode == 0 and run.stderr == "", run.stderr
+    site = tmp_path / "build" / "site"
+    english, chinese = ((site / name).read_text("utf-8") for name in ("index.html", "README.zh.html"))
+    assert '<html lang="en-GB"' in english and 'href="README.zh.html"' in english and "mybinder" not in english
+    assert '<html lang="zh"' in chinese and 'href="index.html"' in chinese
 
 
 def test_a_folder_with_other_things_is_not_emptied(tmp_path):
