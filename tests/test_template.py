@@ -88,4 +88,5 @@ def test_a_lesson_just_begun_passes_the_tests_of_lessons(tmp_path):
     test = ["-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-m", "soak or not soak"]
     run(*test, f"notebooks/{NAME}.ipynb")
     run(*test, "tests/test_notebooks.py", "-k", f"{NAME} and (rules or reference)")
+    run(*test, "tests/test_accessibility.py", "-k", NAME)
     run(*test, "tests/lessons/test_exercises.py", "tests/lessons/test_hints.py", "-k", f"{NUMBER} or id")

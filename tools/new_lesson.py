@@ -75,8 +75,8 @@ def begin(name: str) -> None:
     print(
         "Rewrite them piece by piece; after each, make notebooks CHANGED=1 and",
         f"  .venv/bin/python -m pytest -n0 tests/test_notebooks.py tests/lessons -k '{name[:2]}'",
-        "At the end: reading_minutes in docs/times.json, tools/notebooks.py time and claims, the table in README.md",
-        "(tests/test_readme.py prints it), and a line in CHANGELOG.md.",
+        "At the end: reading_minutes in docs/times.json; tools/notebooks.py time and claims; the row in README.md and",
+        "the part in docs/teaching.md, which tests ask for; a line in CHANGELOG.md.",
         sep="\n",
     )
 
