@@ -255,6 +255,45 @@ def test_links_are_not_followed(tmp_path):
     assert sorted(path.name for path in copy.parent.iterdir()) == ["own.ipynb"]
 
 
+def test_a_runner_that_cannot_start_says_why(tmp_path, monkeypatch):
+    monkeypatch.setattr(grading, "RUNNER", tmp_path / "no_such_file.py")
+    path = write(tmp_path / "in" / "ann.ipynb", lesson())
+    note = grading.run(path.parent, path, Limits()).note
+    assert note.startswith("could not be run: ann.ipynb: ") and "no_such_file.py" in note
+
+
+@pytest.mark.parametrize("trick", ["link", "pipe", "folder", "endless"])
+def test_what_a_submission_puts_in_the_place_of_its_results_is_not_followed(trick, tmp_path):
+    path = tmp_path / "results.jsonl"
+    if trick == "link":
+        path.symlink_to(write(tmp_path / "secret.jsonl", '{"id": "99.1"}'))
+    elif trick == "pipe":
+        os.mkfifo(path)
+    elif trick == "folder":
+        path.mkdir()
+    else:
+        path.write_bytes(b'{"id": "99.1"}\n' + bytes(2 * grading.LONGEST_REPORT))
+    assert grading._lines(path) == ([{"id": "99.1"}] if trick == "endless" else [])
+
+
+def test_forged_results_make_no_odd_columns_and_no_odd_notes():
+    forged = [{"id": "=cmd()", "attempted": True, "solved": True}, {"id": "99.1", "attempted": "yes", "solved": True}]
+    assert not any(map(grading._is_result, forged))
+    report = [{"cell": "\x1b[2J"}, {"error": "=1"}, {"unreadable": 3}, {"done": True}]
+    assert grading._note("a.ipynb", report, "", Limits()) == ""
+    assert grading._note("a.ipynb", [{"unreadable": "\x1b[2Jno"}], "", Limits()).endswith(": [2Jno")
+
+
+def test_a_notebook_without_end_and_a_folder_without_end_are_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(grading, "LARGEST_NOTEBOOK", 1000)
+    path = write(tmp_path / "in" / "ann" / "ann.ipynb", '"' + 2000 * " " + '"')
+    assert "larger than" in grading.run(path.parents[1], path, Limits()).note
+    write(path, "{}")
+    for n in range(9):
+        write(path.parent / f"{n}.txt", "x")
+    assert "5 files" in grading.run(path.parents[1], path, Limits(files=5)).note
+
+
 def test_lines_cut_off_or_odd_are_left_out(tmp_path):
     path = tmp_path / "results.jsonl"
     path.write_bytes(b'{"id": "99.1", "solved": true}\n3\n\xff\n{"id": "99.2", "sol')

@@ -67,6 +67,23 @@ def test_one_large_file_is_refused(watched):
     assert watched(said) == "" and (watched.place / "said").read_text() == "too large"
 
 
+HOGS = """import os, time
+hog = bytearray(2 * 10**8)
+for _ in range(4):
+    if os.fork() == 0:
+        more = bytearray({more})
+        time.sleep({seconds})
+        os._exit(0)
+time.sleep({seconds})"""
+
+
+@LINUX
+def test_memory_that_processes_share_counts_once(watched):
+    assert watched(HOGS.format(more=0, seconds=0.7), memory=0.6) == ""
+    ended = watched(HOGS.format(more=2 * 10**8, seconds=60), memory=0.6)
+    assert ended == "ended at the memory limit of 0.6 GB"
+
+
 @LINUX
 def test_orphans_that_hide_are_ended_too(watched):
     code = (

@@ -28,7 +28,7 @@ from pathlib import Path
 from vae_helpers.lessons.confined import protection
 from vae_helpers.lessons.definition import ID
 from vae_helpers.lessons.limits import GIGABYTE, GradingError, Limits
-from vae_helpers.lessons.watching import MARK, run_watched, weigh
+from vae_helpers.lessons.watching import MARK, MESSAGES, run_watched, weigh
 from vae_helpers.writing import write_whole
 
 RUNNER = Path(__file__).with_name("run_submission.py")
@@ -46,8 +46,8 @@ class Run:
 
     exercises: set[str] = field(default_factory=set)  # those that the notebook holds
     solved: dict[str, bool] = field(default_factory=dict)  # those that were attempted and reached
-    messages: dict[str, str] = field(default_factory=dict)  # what the check said of those that are wrong
     note: str = ""  # what went wrong, if anything
+    messages: dict[str, str] = field(default_factory=dict)  # what the check said of those that are wrong
 
 
 def grade(folder: str | Path, limits: Limits | None = None, output: str | Path = "grades.csv") -> list[dict[str, str]]:
@@ -161,6 +161,8 @@ def run(folder: Path, path: Path, limits: Limits, stopped: Callable[[], bool] = 
                 result.solved[line["id"]] = line["solved"] is True
                 result.messages[line["id"]] = _plain(str(line.get("message", "")))
         result.note = _note(path.name, _lines(report), ended, limits)
+        if result.note == _not_run(path.name):
+            result.note += f": {_last_line(place / MESSAGES)}"
     result.exercises |= set(result.solved)
     return result
 
@@ -296,12 +298,22 @@ def _note(name: str, report: list[dict], ended: str, limits: Limits) -> str:
     elif "died" in cells:
         notes.append(f"the kernel died in cell {cells['died'][0]} of {name}")
     elif "done" not in cells:
-        notes.append(f"could not be run: {name}")
+        notes.append(_not_run(name))
     if "interrupted" in cells:
         notes.append(f"interrupted after {limits.cell_seconds:g} s: {_listed(cells['interrupted'])} of {name}")
     if "error" in cells:
         notes.append(f"error{'s' * (len(cells['error']) > 1)} in {_listed(cells['error'])} of {name}")
     return "; ".join(notes)
+
+
+def _not_run(name: str) -> str:
+    return f"could not be run: {name}"
+
+
+def _last_line(messages: Path) -> str:
+    """What a program said last, which is the reason if it could not start."""
+    lines = _beginning(messages).decode(errors="replace").split("\n")
+    return next((_plain(line) for line in reversed(lines) if line.strip()), "it says nothing")
 
 
 def _listed(cells: list[int]) -> str:

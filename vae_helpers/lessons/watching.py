@@ -17,6 +17,7 @@ import psutil
 from vae_helpers.lessons.limits import GIGABYTE, Limits
 
 MARK = "VAE_HELPERS_GRADING"  # the variable that names the results file, and marks a submission's processes
+MESSAGES = "messages.txt"  # what a command says, in its folder
 CONFINED = Path(__file__).with_name("confined.py")
 LOOK = 0.2  # seconds between two looks at the processes
 WEIGH = 1.0  # seconds between two looks at the files
@@ -39,7 +40,7 @@ def run_watched(
     if os.name == "posix":  # elsewhere a process cannot become another one
         bounds = (str(int(size * GIGABYTE)) for size in (limits.memory, limits.disk / 2))
         command = [sys.executable, "-I", str(CONFINED), str(place), *bounds, "--", *command]
-    with open(place / "messages.txt", "wb") as messages:
+    with open(place / MESSAGES, "wb") as messages:
         process = subprocess.Popen(
             command,
             cwd=place,
@@ -68,7 +69,7 @@ def _watch(family: _Family, place: Path, limits: Limits, stopped: Callable[[], b
         family.look()
         if len(family.living) > limits.processes:
             return f"ended at the limit of {limits.processes} processes"
-        if family.memory() > limits.memory * GIGABYTE:
+        if family.has_more_memory_than(limits.memory * GIGABYTE):
             return f"ended at the memory limit of {limits.memory:g} GB"
         if now - weighed > WEIGH:
             size, files = weigh(place, limits.files)
@@ -99,9 +100,11 @@ class _Family:
                 self.living.update([first, *first.children(recursive=True)])
         self.living = {process for process in self.living if _runs(process)}
 
-    def memory(self) -> int:
-        """Bytes of memory in use; a page that two processes share counts twice."""
-        return sum(_ask(process, lambda p: p.memory_info().rss, 0) for process in self.living)
+    def has_more_memory_than(self, most: float) -> bool:
+        """Do they use more than so many bytes? Pages that they share are told apart only when it may matter."""
+        if sum(_ask(process, lambda p: p.memory_info().rss, 0) for process in self.living) <= most:
+            return False
+        return sum(_ask(process, _own_share, 0) for process in self.living) > most
 
     def held(self) -> int:
         """Bytes in files that are open and have no name any more (Linux)."""
@@ -139,6 +142,12 @@ class _Family:
         while self.living and time.monotonic() < deadline:
             time.sleep(0.01)
             self.look()
+
+
+def _own_share(process: psutil.Process) -> int:
+    """Bytes of memory; of a page that n processes share, the n-th part (Linux; elsewhere all of it)."""
+    share = _ask(process, lambda p: p.memory_full_info().pss, None) if sys.platform == "linux" else None
+    return process.memory_info().rss if share is None else share
 
 
 def _tell(processes: set[psutil.Process], name: str) -> None:
