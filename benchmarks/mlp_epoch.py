@@ -37,8 +37,8 @@ from vae_helpers.models.vae import VAE
 from vae_helpers.training import warm_up_and_cosine
 
 SAME = {"batch_size": BATCH, "learning_rate": 2e-3}
-BEST = {"batch_size": BATCH, "learning_rate": 8e-3, "betas": (0.9, 0.98)}
-BEST_EPOCHS = 1.75
+BEST = {"batch_size": BATCH, "learning_rate": 1.3e-2, "betas": (0.9, 0.97)}
+BEST_EPOCHS = 1.45
 
 
 def vae() -> VAE:

@@ -108,7 +108,8 @@ def denoising_error(
             f"sigma must be a number of at least 0, or a range (low, high) of such, not {checking.shown(sigma)}."
         )
     levels = low + (high - low) * torch.rand(len(x), device=x.device)  # (B,)
-    y = x + levels[:, None, None, None] * torch.randn_like(x)
+    noise = torch.randn(x.shape, dtype=x.dtype, device=x.device)  # the same draws whatever the layout of x in memory
+    y = x + levels[:, None, None, None] * noise
     return {"loss": (model(y, levels) - x).square().flatten(1).sum(1)}
 
 
