@@ -4,7 +4,7 @@
 #   make test       check the style, run the unit tests and every notebook
 #   make soak       the long tests: repeats, fuzzing, kills, a browser, every answer pasted in
 #   make bench      measure speed again and write docs/performance.md       (DATA=folder with MNIST)
-#   make site       build the course as static pages, build/site/index.html       (ADDRESS=https://...)
+#   make site       build the course as static pages, build/site/index.html       (ADDRESS=the repository)
 #   make notebooks  run the notebooks and write their outputs back        (NOTEBOOKS="notebooks/01_....ipynb")
 #   make lesson     begin a new lesson that runs and keeps all rules       (NAME=07_a_name)
 #   make format     put the code into its standard layout; `make lint` only looks

@@ -9,6 +9,7 @@ from tests.properties.calls import small_denoiser, unit, vae
 from tests.properties.ground import pictures, property_of, stored
 from vae_helpers import distributions as d
 from vae_helpers import evaluation, models, objectives
+from vae_helpers.training import warm_up_and_cosine
 
 LIKELIHOODS = {
     "bernoulli": d.BernoulliLikelihood,
@@ -73,6 +74,34 @@ def test_a_continuous_bernoulli_integrates_to_one_and_has_its_mean(logit):
 @property_of("distributions.GreyBernoulli", logit=st.floats(-1e4, 1e4), x=st.floats(0, 1, width=32))
 def test_cross_entropy_is_never_positive(logit, x):
     assert d.GreyBernoulli(torch.tensor([logit])).log_prob(torch.tensor([x])).max() <= 1e-6
+
+
+@property_of("distributions.Bernoulli", logit=st.floats(-1e4, 1e4), x=st.sampled_from([0.0, 1.0]))
+def test_the_probabilities_of_black_and_white_sum_to_one(logit, x):
+    p = d.Bernoulli(logits=torch.tensor([logit]))
+    assert p.log_prob(torch.tensor([x])).max() <= 0
+    assert math.isclose(sum(p.log_prob(torch.tensor([x])).exp() for x in (0.0, 1.0)), 1, rel_tol=1e-6)
+
+
+@property_of(
+    "distributions.softplus",
+    a=st.floats(-1e15, 1e15),
+    dtype=st.sampled_from([torch.float16, torch.bfloat16, torch.float32, torch.float64]),
+)
+def test_softplus_lies_on_or_above_its_corner_and_differs_by_its_argument_across_it(a, dtype):
+    a = torch.tensor([a]).clamp(-6e4, 6e4).to(dtype)
+    above, below = d.softplus(a), d.softplus(-a)
+    assert above.dtype == dtype and (above >= a.relu()).all()
+    assert torch.allclose((above - below).float(), a.float(), rtol=0.02, atol=0.02)
+
+
+@property_of("training.warm_up_and_cosine", steps=st.integers(1, 10_000), data=st.data())
+def test_the_learning_rate_rises_to_its_peak_and_falls(steps, data):
+    at = data.draw(st.integers(0, steps - 1))
+    rates = [warm_up_and_cosine(step, steps) for step in range(steps)]
+    peak = max(range(steps), key=rates.__getitem__)
+    assert 0 < rates[at] <= 1 == rates[peak] and peak <= min(100, max(1, steps // 20))
+    assert rates[: peak + 1] == sorted(rates[: peak + 1]) and rates[peak:] == sorted(rates[peak:], reverse=True)
 
 
 @property_of(
