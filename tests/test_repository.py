@@ -124,7 +124,7 @@ def test_no_file_holds_a_path_of_a_machine():
 def test_links_lead_to_known_hosts():
     for name, text in committed_files():
         for host in re.findall(r"\bhttps?://([\w.-]+)", text):
-            if host not in {"example.org", "127.0.0.1"}:
+            if host not in {"example.org", "127.0.0.1", "HUB"}:  # HUB stands for a teacher's own
                 assert host in HOSTS, f"{name} names the host {host}; if it is to stay, add it to HOSTS"
 
 
