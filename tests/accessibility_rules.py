@@ -88,7 +88,7 @@ def alternatives(cells: list) -> Iterator[str]:
             text = alternative(description(cells, number))
             if not SHORTEST <= len(text) <= LONGEST:
                 yield f"cell {number}: the alternative text has {len(text)} letters: {text[:80]!r}"
-            if odd := re.search(r"[\\${}`<>]|\*\*|\]\(|https?:", text):
+            if odd := re.search(r"[\\${}`]|</?[a-z]|\*\*|\]\(|https?:", text):
                 yield f"cell {number}: the alternative text cannot be read aloud at {text[odd.start() :][:40]!r}"
             if re.match(r"(an? |the )?(image|picture|figure|plot) (of|shows)\b", text, flags=re.IGNORECASE):
                 yield f"cell {number}: that it is a picture is said anyway: {text[:60]!r}"

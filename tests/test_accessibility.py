@@ -152,6 +152,7 @@ def test_links_with_meaning_and_addresses_in_code_are_fine():
         ("# A heading right under the picture, in place of a description of it", "0 letters"),
         (LONG * 12, "letters"),
         (LONG + r"Its slope is $\left\{ x \right\}$ `a", "read aloud"),
+        (LONG + "It rises <b>fast</b>.", "read aloud"),
         ("The figure shows " + LONG, "said anyway"),
     ],
 )
