@@ -82,6 +82,10 @@ def test_an_alternative_text_is_the_beginning_of_the_description_in_plain_words(
     assert alternative(words) == f"{LONG}It rises by σ = 0.5, see the end."
 
 
+def test_what_leads_over_to_the_next_cell_is_no_part_of_it():
+    assert alternative(f"{LONG}How often it does so:") == LONG.strip()
+
+
 def test_each_panel_is_mentioned_and_long_remarks_between_are_left_out():
     remark = "This is a long remark on what the reader may want to think about it, " * 4 + "and so on. "
     assert alternative(f"{LONG}{remark}Right: a circle. {remark}") == f"{LONG}Right: a circle."
@@ -97,6 +101,7 @@ def test_each_panel_is_mentioned_and_long_remarks_between_are_left_out():
         (r"\sigma / \sqrt{2\pi}", "σ / √(2π)"),
         (r"p(z \mid x)", "p(z | x)"),
         (r"10\,\%", "10 %"),
+        (r"R^2", "R²"),
     ],
 )
 def test_short_formulas_are_read_in_letters(formula, words):

@@ -39,6 +39,7 @@ def alternative(words: str) -> str:
     """The alternative text of a picture, from its description: the first sentences, and those on its other panels."""
     paragraph = spoken(re.split(r"\n\s*\n", words.strip(), maxsplit=1)[0])
     text, *others = re.split(r"(?<=[.!?])\s+(?=[\w\"“(])", paragraph)
+    others = [sentence for sentence in others if not sentence.endswith(":")]  # it leads over to what comes next
     while others and (len(text) < ENOUGH or len(text) + len(others[0]) < MOST):
         text += " " + others.pop(0)
     return " ".join([text, *filter(OF_A_PANEL.match, others)])
@@ -62,5 +63,5 @@ def letters(formula: str) -> str:
     text = re.sub(r"\\t?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}", r"\1/\2", text)
     text = re.sub(r"\\sqrt\s*\{([^{}]*)\}", r"√(\1)", text)
     text = re.sub(r"\\([A-Za-z]+)", command, text)
-    text = re.sub(r"\\[,;:! ]", " ", text)
+    text = re.sub(r"\\[,;:! ]", " ", text).replace("^2", "²")
     return " ".join(re.sub(r"\\([%|_#&$])|[{}]", r"\1", text).split())
