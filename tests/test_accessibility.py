@@ -145,7 +145,7 @@ def test_links_without_meaning_are_found(text, wrong):
 
 
 def test_links_with_meaning_and_addresses_in_code_are_fine():
-    text = "[the paper](https://example.org/a), [the paper](https://example.org/a), `https://b.org`\n\n    git https://c.org"
+    text = "[the paper](https://example.org/a), [the paper](https://example.org/a), `https://example.org/b`\n\n    git https://example.org/c"
     assert list(rules.links(text)) == []
 
 

@@ -32,19 +32,23 @@ TOO_WIDE = "() => document.documentElement.scrollWidth - window.innerWidth"
 # --- addresses ---
 
 
+def https(place):
+    return f"https://{place}"
+
+
 @pytest.mark.parametrize(
     ("given", "address"),
     [
         (ADDRESS, ADDRESS),
         (f"{ADDRESS}.git", ADDRESS),
         (f" {ADDRESS}/\n", ADDRESS),
-        ("https://gitlab.com/group/part/course.git", "https://gitlab.com/group/part/course"),
+        (https("gitlab.com/group/part/course.git"), https("gitlab.com/group/part/course")),
         ("http://github.com/someone/course", None),
-        ("https://name:secret@github.com/someone/course", None),
-        ("https://localhost/someone/course", None),
-        ("https://192.168.0.1/someone/course", None),
-        ("https://git.example.internal/someone/course", None),
-        ("https://example.org:8443/someone/course", None),
+        (https("name:secret@github.com/someone/course"), None),
+        (https("localhost/someone/course"), None),
+        (https("192.168.0.1/someone/course"), None),
+        (https("git.example.internal/someone/course"), None),
+        (https("example.org:8443/someone/course"), None),
         ("https://github.com/someone", None),
         ("git@github.com:someone/course.git", None),
         ("/srv/course.git", None),
@@ -73,7 +77,7 @@ def test_links_to_run_a_notebook_depend_on_where_the_repository_is():
     assert "https://mybinder.org/v2/gh/someone/course/main?urlpath=lab%2Ftree%2Fnotebooks%2F01_a.ipynb" in text
     assert "https://colab.research.google.com/github/someone/course/blob/main/notebooks/01_a.ipynb" in text
     assert f"git clone {ADDRESS} course" in text
-    text = build_site.links_to_run("01_a.ipynb", "https://gitlab.com/group/course")
+    text = build_site.links_to_run("01_a.ipynb", https("gitlab.com/group/course"))
     assert "/v2/gl/group%2Fcourse/main?" in text and "Colab" not in text
     text = build_site.links_to_run("01_a.ipynb", "https://example.org/a/b")
     assert "/v2/git/https%3A%2F%2Fexample.org%2Fa%2Fb/main?" in text and "Colab" not in text

@@ -131,7 +131,9 @@ def find_address(given: str) -> str | None:
         raise SystemExit(f"--address must be public, such as https://github.com/OWNER/REPOSITORY, not {given!r}.")
     address = public_address(given or git("remote", "get-url", "origin"))
     if address is None:
-        print("No public https address is known (make site ADDRESS=https://...): no links to Colab and Binder.")
+        print(
+            "No public https address is known (make site ADDRESS=https://github.com/...): no links to Colab and Binder."
+        )
     return address
 
 
