@@ -175,7 +175,7 @@ def test_nbgrader_gives_the_marks_that_grade_gives(nbgrader, tmp_path):
     exchange.chmod(0o777)
     assert main(["nbgrader", str(course), str(START)]) == 0
     with open(course / "nbgrader_config.py", "a") as settings:
-        settings.write(f'c.Exchange.root = "{exchange}"\nc.Exercises.seconds = 120\n')
+        settings.write(f'c.Exchange.root = "{exchange}"\nc.Exercises.seconds = 90\n')
     nbgrader("generate_assignment", START.stem)
     released = course / "release" / START.stem / START.name
     assert code_of(nbformat.read(released, as_version=4)) == code_of(nbformat.read(START, as_version=4))
@@ -201,7 +201,7 @@ def test_nbgrader_gives_the_marks_that_grade_gives(nbgrader, tmp_path):
         scores = {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
     assert scores == {me if student == "right" else student: what[0] for student, what in ANSWERS.items()}
 
-    rows = grading.grade(course / "submitted", grading.Limits(seconds=120, cell_seconds=24), tmp_path / "grades.csv")
+    rows = grading.grade(course / "submitted", grading.Limits(seconds=90, cell_seconds=18), tmp_path / "grades.csv")
     assert {row["student"]: float(row["total"]) for row in rows} == scores
 
     feedback = nbgrader("generate_feedback", START.stem)

@@ -166,7 +166,8 @@ def note_verdicts(notebook: NotebookNode, outcome: Run) -> None:
         if outcome.solved.get(id):
             cell.outputs = [new_output("stream", text=f"Exercise {id} solved.\n")]
         else:
-            said = f"it was not attempted, or not reached. {outcome.note}".strip()
+            said = "it was not attempted, or not reached"
+            said += f" ({outcome.note})" if outcome.note else ""
             if id in outcome.solved:
                 said = outcome.messages.get(id) or "it is wrong"
             line = f"Exercise {id} is not solved: {said}"
