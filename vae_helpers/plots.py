@@ -6,10 +6,11 @@ small images drawn pixel by pixel. Importing this module applies it.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -67,6 +68,19 @@ def use_style() -> None:
 use_style()
 
 
+@contextlib.contextmanager
+def _nothing_half_drawn() -> Iterator[None]:
+    """Close the figures that were begun where drawing fails: a notebook would show them below the error."""
+    before = plt.get_fignums()
+    try:
+        yield
+    except Exception:
+        for number in set(plt.get_fignums()) - set(before):
+            plt.close(number)
+        raise
+
+
+@_nothing_half_drawn()
 def images(batch: Tensor, columns: int | None = None, title: str = "", scale: float = 1.0) -> Figure:
     """A grid of pictures.
 
@@ -86,6 +100,7 @@ def images(batch: Tensor, columns: int | None = None, title: str = "", scale: fl
     return finish(fig)
 
 
+@_nothing_half_drawn()
 def rows(named: Mapping[str, Tensor], title: str = "", scale: float = 1.0) -> Figure:
     """Rows of pictures under each other, a name to the left of each: originals, reconstructions, ...
 
@@ -114,6 +129,7 @@ def rows(named: Mapping[str, Tensor], title: str = "", scale: float = 1.0) -> Fi
     return finish(fig)
 
 
+@_nothing_half_drawn()
 def history(record: History, parts: Sequence[str] = ("loss",), ylabel: str = "nats per image") -> Figure:
     """The curves of a training run: each part on training images and, dashed with dots, on validation images.
 
@@ -140,6 +156,7 @@ def history(record: History, parts: Sequence[str] = ("loss",), ylabel: str = "na
     return finish(fig)
 
 
+@_nothing_half_drawn()
 def curves(
     x: Tensor | Sequence[float],
     named: Mapping[str, Tensor | Sequence[float]],
@@ -181,6 +198,7 @@ def curves(
     return finish(fig)
 
 
+@_nothing_half_drawn()
 def latent_map(codes: Tensor, labels: Tensor, classes: Sequence[str], title: str = "") -> Figure:
     """Two-dimensional codes as points, each drawn as the name of its class, so that colour is not needed to read it.
 

@@ -105,9 +105,10 @@ ENDINGS = (".png", ".pdf", ".svg")
 
 
 def drawn(function, *arguments, **named):
-    """A figure or a documented error."""
+    """A figure or a documented error; no half-drawn figure that the notebook would show."""
     figure = documented(function, *arguments, also=ALSO, **named)
-    assert figure is REFUSED or (isinstance(figure, Figure) and figure.number not in plt.get_fignums())
+    assert not plt.get_fignums(), [plt.close("all"), f"{function.__name__} left a figure open"]
+    assert figure is REFUSED or isinstance(figure, Figure)
     return figure
 
 

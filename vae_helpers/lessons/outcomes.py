@@ -115,6 +115,8 @@ def kind(leaf: Leaf) -> str:
 
 def as_numbers(leaf: Leaf) -> torch.Tensor:
     """A tensor, array or number as a tensor of doubles (complex ones as complex doubles) on the CPU."""
+    if isinstance(leaf, int):  # of any length
+        leaf = float(min(max(leaf, -(10**300)), 10**300))
     tensor = torch.as_tensor(leaf).detach().cpu().to_dense()
     return tensor.to(torch.complex128 if tensor.is_complex() else torch.float64)
 
