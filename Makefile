@@ -102,7 +102,7 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@touch $@
 
 $(SOAKING): $(INSTALLED)
-	@$(PIP) install $(WITH) --editable ".[test,soak]"
+	@$(PIP) install $(WITH) --editable ".[test,soak,site]"
 	@touch $@
 
 $(SITING): $(INSTALLED)
