@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from bs4 import BeautifulSoup
 from PIL import Image
 
 from vae_helpers import plots, widgets
@@ -201,11 +202,70 @@ def test_the_button_saves_what_is_shown_and_overwrites_nothing(monkeypatch, tmp_
 def test_words_stand_beside_the_button_and_both_under_the_controls(monkeypatch):
     monkeypatch.delenv("VAE_HELPERS_STATIC", raising=False)
     box = widgets.explore(drawing(), save="shown.png", x=(0, 10), a_long_name=(0.0, 1.0))
-    *controls, below, picture = box.children
-    assert controls == list(box.controls.values()) and picture is box.picture
+    *controls, below, picture, words = box.children
+    assert controls == list(box.controls.values()) and picture is box.picture and words.layout.display == "none"
     assert below.children == (box.button, box.message) and box.button.layout.flex == "none"
     assert {w.style.description_width for w in controls} == {below.layout.margin.split()[-1]} == {"12ch"}
-    assert widgets.explore(drawing(), n=(0, 10)).children[-2].children[-1].value == ""
+    assert widgets.explore(drawing(), n=(0, 10)).message.value == ""
+
+
+def words_of(box):
+    """The image that brings a widget's words into the page."""
+    return BeautifulSoup(box.children[-1].value, "html.parser").img
+
+
+def test_the_picture_is_told_in_words(monkeypatch):
+    monkeypatch.delenv("VAE_HELPERS_STATIC", raising=False)
+
+    def draw(how_many, share, kind):
+        """Bars of
+        some kind, "drawn" & <coloured>.
+
+        More about them.
+        """
+        if how_many == 3:
+            raise ValueError("three")
+        fig, axes = plt.subplots(1, 2)
+        axes[0].set_title(f"{how_many} bars")
+        axes[1].set_title("in the\nmiddle", loc="center")
+        return plots.finish(fig)
+
+    box = widgets.explore(draw, how_many=(0, 10), share=(0.1, 0.7, 0.2), kind=["a", "b"])
+    said = 'Bars of some kind, "drawn" & <coloured>. how many {}, share {}, kind a. {} bars; in the middle'
+    assert words_of(box)["alt"] == said.format(5, 0.3, 5) and words_of(box)["data-sliders"] == "2"
+    box.controls["how_many"].value, box.controls["share"].value = 6, 0.1 + 0.4
+    assert words_of(box)["alt"] == said.format(6, 0.5, 6)
+    box.controls["how_many"].value = 3
+    assert words_of(box)["alt"] == said.format(6, 0.5, 6), "words and picture are those of the last good drawing"
+    assert words_of(widgets.explore(lambda n: curve("t"), n=(0, 2)))["alt"] == "A picture. n 1. t"
+
+
+def test_a_widget_says_that_it_works_while_it_draws(monkeypatch):
+    monkeypatch.delenv("VAE_HELPERS_STATIC", raising=False)
+    said = []
+
+    def draw(n):
+        if box:
+            said.append(box.message.value)
+        if n == 7:
+            raise KeyboardInterrupt
+        return curve(str(n))
+
+    box = None
+    box = widgets.explore(draw, n=(0, 10))
+    box.controls["n"].value = 6
+    assert len(said) == 1 and 'role="status"' in said[0] and "drawing" in said[0] and box.message.value == ""
+    with pytest.raises(KeyboardInterrupt):
+        box.controls["n"].value = 7
+    assert len(said) == 2 and box.message.value == ""
+
+
+def test_rows_keep_within_the_page_and_no_label_is_called_null(monkeypatch):
+    monkeypatch.delenv("VAE_HELPERS_STATIC", raising=False)
+    mine = ipywidgets.IntSlider(tooltip="whole", layout={"width": "9em", "max_width": "50%"})
+    box = widgets.explore(drawing(), mine=mine, on=True)
+    assert box.controls["on"].layout.max_width.startswith("calc(100%") and box.controls["on"].tooltip == ""
+    assert (mine.layout.width, mine.layout.max_width, mine.tooltip) == ("9em", "50%", "whole")
 
 
 def test_what_goes_wrong_in_saving_is_shown_and_the_widget_goes_on(monkeypatch, tmp_path):

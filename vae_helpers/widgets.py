@@ -3,11 +3,15 @@
 The picture is a PNG in an `ipywidgets.Image`; it needs no special backend and does not flicker. When notebooks are
 executed for committing (environment variable VAE_HELPERS_STATIC=1), the same picture at the initial values is shown
 instead of the controls, for a widget without its kernel is an empty box.
+
+The keyboard alone is enough, a slider's number can be typed, and a screen reader is told the name of each control and,
+in words, what the picture shows.
 """
 
 from __future__ import annotations
 
 import html
+import inspect
 import io
 import os
 from collections.abc import Callable
@@ -18,12 +22,51 @@ from matplotlib.figure import Figure
 
 from vae_helpers.writing import unused, write_whole
 
+# Sent when drawing begins, and visible a fifth of a second later: a picture that comes sooner takes it away unseen.
+_AT_WORK = (
+    "<style>@keyframes vae-late { from { visibility: hidden } }</style>"
+    '<span role="status" style="animation: vae-late 0.2s step-end">drawing …</span>'
+)
+_STYLE = """
+.vae-explore .widget-readout, .vae-explore .noUi-handle { border: 1px solid #808080 }
+.vae-explore .widget-readout { border-radius: 2px; cursor: text }
+.vae-explore .noUi-connects { background: #808080 }
+[data-jp-theme-light=false] .vae-explore select { appearance: auto; background-image: none; color-scheme: dark }
+.vae-explore .widget-readout:focus, .vae-explore .noUi-handle:focus { outline: 2px solid #1976d2 }
+"""
+# ipywidgets names neither a slider's handle nor its number, and knows no alternative text for a picture. This brings
+# the words into the page: an image that cannot be loaded, whose error handler puts them where they belong as soon as
+# all parts of the widget are there. Where a page runs no handlers, the widget works without the words.
+_PUT_WORDS = """
+const put = (tries) => {
+  const box = this.closest('.vae-explore');
+  const picture = box && box.querySelector('.widget-image');
+  const handles = box ? box.querySelectorAll('.noUi-handle') : [];
+  if (!picture || handles.length < this.dataset.sliders) {
+    if (tries) setTimeout(put, 100, tries - 1);
+    return;
+  }
+  picture.alt = this.alt;
+  for (const handle of handles) {
+    const slider = handle.closest('.jupyter-widgets');
+    const name = slider.querySelector('.widget-label').textContent;
+    const number = slider.querySelector('.widget-readout');
+    handle.setAttribute('aria-label', name);
+    number.setAttribute('role', 'textbox');
+    number.setAttribute('aria-label', name + ', typed');
+    number.title = 'type a number, then Enter';
+  }
+};
+put(100);
+"""
+
 
 def explore(draw: Callable[..., Figure], *, save: str | None = None, **controls: Any) -> Any:
     """Controls above a picture; show it as the last line of a cell.
 
     Args:
-        draw: called as `draw(**values)` with the values of the controls; returns a matplotlib figure.
+        draw: called as `draw(**values)` with the values of the controls; returns a matplotlib figure. The first
+            paragraph of its docstring, the values and the titles in the figure are the picture's alternative text.
         save: a file's name such as "composite.png"; a button then writes the picture that is shown to it, beside the
             notebook, and says under which name. No file is overwritten: the next is composite-2.png.
         controls: for each argument of `draw` an ipywidgets widget with a `value`, or a shorthand:
@@ -31,8 +74,8 @@ def explore(draw: Callable[..., Figure], *, save: str | None = None, **controls:
             for a box to tick. The slider starts in the middle; for another start pass a widget.
     Returns:
         the widget, with `.controls` (name -> widget), `.picture`, `.message` and `.button` (None without `save`); or a
-        figure under VAE_HELPERS_STATIC=1. An error in `draw` or in saving is shown in `.message`, and the last good
-        picture stays.
+        figure under VAE_HELPERS_STATIC=1. Drawing that takes longer than a fifth of a second, and an error in `draw`
+        or in saving, are told in `.message`; after an error the last good picture stays.
     Raises:
         ValueError: `save` is no file name ending in .png.
     """
@@ -49,13 +92,19 @@ def explore(draw: Callable[..., Figure], *, save: str | None = None, **controls:
         return still
     picture = ipywidgets.Image(value=_png(still), format="png", layout=ipywidgets.Layout(max_width="100%"))
     message = ipywidgets.HTML()
+    words = ipywidgets.HTML(_words(_described(draw, values, still), inputs), layout=ipywidgets.Layout(display="none"))
 
     def redraw(_: Any = None) -> None:
+        message.value, said = _AT_WORK, ""
         try:
-            picture.value = _png(draw(**{name: widget.value for name, widget in inputs.items()}))
-            message.value = ""
+            values = {name: widget.value for name, widget in inputs.items()}
+            figure = draw(**values)
+            picture.value = _png(figure)
+            words.value = _words(_described(draw, values, figure), inputs)
         except Exception as error:
-            message.value = _alert(error)
+            said = _alert(error)
+        finally:  # Ctrl-C too ends the work
+            message.value = said
 
     def write(_: Any) -> None:
         try:
@@ -74,13 +123,35 @@ def explore(draw: Callable[..., Figure], *, save: str | None = None, **controls:
     # Words stand beside the button, so that the picture does not move when they come.
     under_the_controls = ipywidgets.Layout(margin=f"0 0 0 {column}")
     below = ipywidgets.HBox([button, message] if button else [message], layout=under_the_controls)
-    box = ipywidgets.VBox([*inputs.values(), below, picture])
+    box = ipywidgets.VBox([*inputs.values(), below, picture, words])
+    box.add_class("vae-explore")
     box.controls, box.picture, box.message, box.button = inputs, picture, message, button
     return box
 
 
 def _alert(error: Exception) -> str:
     return f'<span role="alert"><b>{type(error).__name__}</b>: {html.escape(str(error))}</span>'
+
+
+def _described(draw: Callable[..., Figure], values: dict[str, Any], figure: Figure) -> str:
+    """What a picture shows: what `draw` says of itself, the values of the controls, the titles in the figure."""
+    what = (inspect.getdoc(draw) or "A picture.").split("\n\n")[0]
+    shown = {name.replace("_", " "): f"{v:g}" if isinstance(v, float) else v for name, v in values.items()}
+    titles = [axes.get_title(loc=place) for axes in figure.axes for place in ("left", "center", "right")]
+    parts = [what, ", ".join(f"{name} {value}" for name, value in shown.items()) + "."]
+    parts.append("; ".join(title for title in [figure.get_suptitle(), *titles] if title))
+    return " ".join(" ".join(parts).split())
+
+
+def _words(described: str, inputs: dict[str, Any]) -> str:
+    """The invisible part of the page that names what ipywidgets leaves without a name."""
+    import ipywidgets
+
+    sliders = sum(isinstance(widget, ipywidgets.IntSlider | ipywidgets.FloatSlider) for widget in inputs.values())
+    return (
+        f'<style>{_STYLE}</style><img hidden src="data:," alt="{html.escape(described)}" data-sliders="{sliders}" '
+        f'onerror="{html.escape(_PUT_WORDS)}">'
+    )
 
 
 def _control(name: str, spec: Any) -> Any:
@@ -115,7 +186,9 @@ def _line_up(inputs: dict[str, Any]) -> str:
     column = f"{1 + max((len(widget.description) for widget in inputs.values()), default=0)}ch"
     for widget in inputs.values():
         widget.style.description_width = column
-        widget.layout.width = widget.layout.width or f"calc({column} + 24em)"
+        widget.layout.width = widget.layout.width or f"calc({column} + 32em)"
+        widget.layout.max_width = widget.layout.max_width or "calc(100% - 4px)"  # without the margins
+        widget.tooltip = widget.tooltip or ""  # None would be shown as "null"
     return column
 
 
