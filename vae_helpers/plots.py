@@ -115,7 +115,8 @@ def rows(named: Mapping[str, Tensor], title: str = "", scale: float = 1.0) -> Fi
         check_drawable(batch, f"named[{name!r}]")
     most = max(len(batch) for batch in named.values())
     one = scale * min(0.9, 7.0 / most)
-    margin = max(1.6, 0.1 * max(map(len, named)))  # inches for the names
+    longest = max(len(line) for name in named for line in str(name).split("\n"))
+    margin = max(1.6, 0.1 * longest)  # inches for the names
     fig, axes = plt.subplots(len(named), 1, figsize=(one * most + margin, one * len(named) + 0.4 * bool(title)))
     for ax, (name, batch) in zip(np.atleast_1d(axes), named.items(), strict=True):
         if len(batch) < most:  # white places, so that all rows have the same width

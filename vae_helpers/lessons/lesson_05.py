@@ -244,12 +244,12 @@ def estimate_sigma(y):
 
 
 def _sigma_probes():
-    ramp = torch.linspace(0, 1, 24, dtype=torch.float64)
-    smooth = (ramp[:, None] * ramp)[None, None].expand(3, 1, 24, 24)
-    noisy = smooth + torch.tensor([0.02, 0.1, 0.4]).reshape(3, 1, 1, 1) * _randn(5, 3, 1, 24, 24)
-    edge = torch.zeros(1, 2, 15, 18, dtype=torch.float64)
+    ramp = torch.linspace(0, 1, 25, dtype=torch.float64)
+    smooth = (ramp[:, None] * ramp)[None, None].expand(3, 1, 25, 25)
+    noisy = smooth + torch.tensor([0.02, 0.1, 0.4]).reshape(3, 1, 1, 1) * _randn(5, 3, 1, 25, 25)
+    edge = torch.zeros(1, 3, 15, 17, dtype=torch.float64)
     edge[..., 7:, :] = 1
-    return [(noisy,), (edge + 0.05 * _randn(6, 1, 2, 15, 18),)]
+    return [(noisy,), (edge + 0.05 * _randn(6, 1, 3, 15, 17),)]
 
 
 def _second(y):
