@@ -3,6 +3,7 @@
 #   make lab        bring my_course/ up to date (what you edited stays) and open JupyterLab in it
 #   make test       check the style, run the unit tests and every notebook
 #   make soak       the long tests: repeats, fuzzing, kills, a browser, every answer pasted in
+#   make browser    the part of the long tests that runs the course in Chromium or Chrome; pictures in build/browser/
 #   make bench      measure speed again and write docs/performance.md       (DATA=folder with MNIST)
 #   make site       build the course as static pages, build/site/index.html       (ADDRESS=the repository)
 #   make notebooks  run the notebooks and write their outputs back        (NOTEBOOKS="notebooks/01_....ipynb")
@@ -36,7 +37,7 @@ WITH        := $(if $(strip $(CONSTRAINTS)),--constraint $(CONSTRAINTS),--upgrad
 NEW_ENOUGH  := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test soak bench site notebooks format lint clean
+.PHONY: help lab test soak browser bench site notebooks format lint clean
 
 help:
 	@sed -n '/^#   make/s/^# *//p' Makefile
@@ -49,6 +50,9 @@ test: $(INSTALLED) lint
 
 soak: $(SOAKING)
 	$(PY) -m pytest -m soak --timeout 3600 $(PYTEST_ARGS)
+
+browser: $(SOAKING)
+	$(PY) -m pytest -n0 -m soak tests/browser $(PYTEST_ARGS)
 
 bench: $(INSTALLED)
 	$(PY) -m benchmarks $(DATA)

@@ -47,6 +47,7 @@ const put = (tries) => {
     return;
   }
   picture.alt = this.alt;
+  for (const icon of box.querySelectorAll('button i')) icon.setAttribute('aria-hidden', 'true');
   for (const handle of handles) {
     const slider = handle.closest('.jupyter-widgets');
     const name = slider.querySelector('.widget-label').textContent;
