@@ -46,6 +46,7 @@ HOSTS = {
     "proceedings.neurips.cc",
     "pytorch.org",
     "scikit-learn.org",
+    "szeliski.org",
     "udlbook.github.io",
     "www.deeplearningbook.org",
     "www.inference.org.uk",
