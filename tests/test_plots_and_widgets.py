@@ -202,8 +202,10 @@ def test_the_button_saves_what_is_shown_and_overwrites_nothing(monkeypatch, tmp_
 def test_words_stand_beside_the_button_and_both_under_the_controls(monkeypatch):
     monkeypatch.delenv("VAE_HELPERS_STATIC", raising=False)
     box = widgets.explore(drawing(), save="shown.png", x=(0, 10), a_long_name=(0.0, 1.0))
-    *controls, below, picture, words = box.children
-    assert controls == list(box.controls.values()) and picture is box.picture and words.layout.display == "none"
+    *controls, below, frame, words = box.children
+    assert controls == list(box.controls.values()) and words.layout.display == "none"
+    assert frame.children == (box.picture,) and frame.layout.overflow == "auto"
+    assert box.picture.layout.min_width == "130px", "two thirds of two inches"
     assert below.children == (box.button, box.message) and box.button.layout.flex == "none"
     assert {w.style.description_width for w in controls} == {below.layout.margin.split()[-1]} == {"12ch"}
     assert widgets.explore(drawing(), n=(0, 10)).message.value == ""

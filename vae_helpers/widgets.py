@@ -92,6 +92,9 @@ def explore(draw: Callable[..., Figure], *, save: str | None = None, **controls:
     if os.environ.get("VAE_HELPERS_STATIC") == "1":
         return still
     picture = ipywidgets.Image(value=_png(still), format="png", layout=ipywidgets.Layout(max_width="100%"))
+    # In a narrow window it shrinks while its text can be read, and from there on it is scrolled.
+    picture.layout.min_width = f"{0.65 * still.get_figwidth() * still.dpi:.0f}px"
+    frame = ipywidgets.Box([picture], layout=ipywidgets.Layout(align_items="flex-start", overflow="auto"))
     message = ipywidgets.HTML()
     words = ipywidgets.HTML(_words(_described(draw, values, still), inputs), layout=ipywidgets.Layout(display="none"))
 
@@ -124,7 +127,7 @@ def explore(draw: Callable[..., Figure], *, save: str | None = None, **controls:
     # Words stand beside the button, so that the picture does not move when they come.
     under_the_controls = ipywidgets.Layout(margin=f"0 0 0 {column}")
     below = ipywidgets.HBox([button, message] if button else [message], layout=under_the_controls)
-    box = ipywidgets.VBox([*inputs.values(), below, picture, words])
+    box = ipywidgets.VBox([*inputs.values(), below, frame, words])
     box.add_class("vae-explore")
     box.controls, box.picture, box.message, box.button = inputs, picture, message, button
     return box

@@ -153,7 +153,7 @@ class Notebook:
     def widgets(self):
         """The boxes that `explore` made, as shown under their cells."""
         boxes = self.page.locator(".jp-OutputArea-output .vae-explore")
-        assert boxes.count() == self.page.locator(".jp-OutputArea-output .widget-image").count() >= 1
+        wait_for(lambda: boxes.count() == self.page.locator(".widget-image").count() >= 1, 60, "the widgets")
         return [Explored(self, boxes.nth(n)) for n in range(boxes.count())]
 
     def save(self):
@@ -267,10 +267,11 @@ class Explored:
             wait_for(lambda: self.box.locator(".widget-image").get_attribute("alt") != words, 60, "another picture")
 
     def too_wide(self):
-        """The parts of the widget that the page cuts off."""
+        """The parts of the widget that the page cuts off; a picture is scrolled in its frame."""
         script = """box => {
           const right = box.closest('.jp-OutputArea-output').getBoundingClientRect().right;
-          return [...box.querySelectorAll('*')].filter(e => e.getBoundingClientRect().right > right + 1)
+          return [...box.querySelectorAll(':not(.widget-image)')]
+            .filter(e => e.getBoundingClientRect().right > right + 1)
             .map(e => e.outerHTML.slice(0, 100));
         }"""
         return self.box.evaluate(script)

@@ -36,11 +36,15 @@ COLOURS = """element => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def notebook(lab, browser):
+def write(folder, name):
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CODE.strip())])
     made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(made, lab.folder / NAME)
+    nbformat.write(made, folder / name)
+
+
+@pytest.fixture(scope="module")
+def notebook(lab, browser):
+    write(lab.folder, NAME)
     with lab.opened(browser, NAME) as notebook:
         notebook.run_all()
         yield notebook
@@ -104,9 +108,26 @@ def test_it_has_room_and_can_be_read(notebook, small, theme, width, screenshots)
     with notebook.looking(theme, width):
         small.box.screenshot(path=screenshots / f"small_{theme.split(maxsplit=1)[1].replace(' ', '_')}_{width}.png")
         assert small.too_wide() == []
+        shown, drawn = small.box.locator(".widget-image").evaluate("image => [image.width, image.naturalWidth]")
+        assert shown == drawn if width > 1000 else 0.6 * drawn < shown < 0.7 * drawn
         texts = small.box.locator("label, .widget-readout, select, button, span").filter(visible=True, has_text="")
         for text in texts.all():
             assert contrast(*text.evaluate(COLOURS)) >= 4.5, text.inner_text()
+
+
+def test_a_notebook_that_is_opened_again_without_its_kernel_shows_its_last_picture(lab, browser):
+    name = f"again_{NAME}"
+    write(lab.folder, name)
+    with lab.opened(browser, name) as notebook:
+        notebook.run_all()
+        (widget,) = notebook.widgets()
+        widget.fill("how many", 321)
+        last = widget.picture()
+        notebook.save()
+    with lab.opened(browser, name) as notebook:
+        (widget,) = notebook.widgets()
+        assert widget.picture() == last and "321 bars" in widget.box.locator(".widget-image").get_attribute("alt")
+        assert notebook.wrong() == []
 
 
 def contrast(one, two):
