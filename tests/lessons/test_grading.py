@@ -279,7 +279,7 @@ def test_what_a_submission_puts_in_the_place_of_its_results_is_not_followed(tric
 def test_forged_results_make_no_odd_columns_and_no_odd_notes():
     forged = [{"id": "=cmd()", "attempted": True, "solved": True}, {"id": "99.1", "attempted": "yes", "solved": True}]
     assert not any(map(grading._is_result, forged))
-    report = [{"cell": "\x1b[2J"}, {"error": "=1"}, {"unreadable": 3}, {"done": True}]
+    report = [{"cell": "\x1b[2J"}, {"error": "=1"}, {"error": 10**99}, {"unreadable": 3}, {"done": True}]
     assert grading._note("a.ipynb", report, "", Limits()) == ""
     assert grading._note("a.ipynb", [{"unreadable": "\x1b[2Jno"}], "", Limits()).endswith(": [2Jno")
 

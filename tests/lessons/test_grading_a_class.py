@@ -113,4 +113,5 @@ def test_a_class_of_thirty_is_graded_whatever_some_of_them_do(lesson, burnt, tmp
     if protection()[0]:
         assert (canary / "file.txt").read_text() == "alive"
         assert before == {path: path.read_bytes() for path in folder.rglob("*.ipynb")}
-    assert wall < MINUTES * 60
+    # The clock on the wall depends on what else the machine does; two cores have to share out this much.
+    assert sum(burnt.values()) / grading.AT_ONCE < MINUTES * 60

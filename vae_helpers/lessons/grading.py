@@ -35,9 +35,11 @@ RUNNER = Path(__file__).with_name("run_submission.py")
 AT_ONCE = 2  # notebooks run side by side, on one thread each
 CALL = re.compile(r"\bexercise\(\s*(?:id\s*=\s*)?[\"'](\d\d\.\d+)[\"']")
 # A notebook can hold, and a submission can write, anything: what is read of it here has an end.
-LARGEST_NOTEBOOK = 100_000_000  # bytes
+LARGEST_NOTEBOOK = 50_000_000  # bytes
 LONGEST_REPORT = 4_000_000  # bytes
+LONGEST_MESSAGE = 600  # characters
 MOST_EXERCISES = 50
+MOST_CELLS = 10_000
 
 
 @dataclass
@@ -287,7 +289,7 @@ def _note(name: str, report: list[dict], ended: str, limits: Limits) -> str:
     told = [(key, value) for line in report for key, value in line.items()]
     cells: dict[str, list[int]] = {}
     for key, value in told:
-        if isinstance(value, int):  # the report lies where a submission can write
+        if isinstance(value, int) and value < MOST_CELLS:  # the report lies where a submission can write
             cells.setdefault(key, []).append(value)
     unreadable = [value for key, value in told if key == "unreadable" and isinstance(value, str)]
     if unreadable:
@@ -322,7 +324,7 @@ def _listed(cells: list[int]) -> str:
 
 
 def _plain(text: str) -> str:
-    return "".join(letter for letter in text if letter.isprintable())[:200]
+    return "".join(letter for letter in text if letter.isprintable())[:LONGEST_MESSAGE]
 
 
 def _table(handed_in: dict[str, list[Path]], runs: dict[Path, Run]) -> list[dict[str, str]]:
