@@ -15,6 +15,7 @@ from tools.notebooks import NOTEBOOKS, ROOT
 from vae_helpers.lessons import lesson_02, lesson_03, lesson_04, lesson_05, lesson_06
 from vae_helpers.lessons.grading import AT_ONCE
 from vae_helpers.lessons.limits import Limits
+from vae_helpers.lessons.paste import paste
 from vae_helpers.lessons.registry import all_exercises, exercises_of, find, lesson_numbers
 
 DOCS = ROOT / "docs"
@@ -227,6 +228,19 @@ def test_the_limits_of_grading_are_those_of_the_code():
     assert stated["disk"] == f"{limits.disk:g} GB, and {limits.files:,} files"
     assert stated["processes"] == f"{limits.processes}"
     assert AT_ONCE == 2 and "two at a time" in grading
+
+
+@pytest.mark.soak
+@each_notebook
+def test_an_exercise_needs_the_set_up_cell_only(number, capsys, monkeypatch):
+    monkeypatch.setenv("VAE_HELPERS_PROGRESS", "off")
+    code = [cell for cell in paste(lesson(number).notebook).cells if cell.cell_type == "code"]
+    for cell in code:
+        if "exercise" in lesson(number).tags(cell):
+            names = {"__name__": "__main__"}
+            exec(code[0].source, names)
+            exec(cell.source, names)
+            assert capsys.readouterr().out.rstrip().endswith("solved. Your answer is used below."), cell.source
 
 
 # --- glossary ------------------------------------------------------------------------------------------------------
