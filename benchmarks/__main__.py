@@ -9,15 +9,10 @@ first: a benchmark gives up where others hold the cores. All of it takes the bet
 from __future__ import annotations
 
 import argparse
-import importlib
-import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
-
-import torch
-
-from benchmarks.measuring import description
-from vae_helpers import machine
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 SECTIONS = {
@@ -46,11 +41,11 @@ def main() -> None:
     parser.add_argument("folder", nargs="?")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="NAME")
     args = parser.parse_args()
+    folder = [] if args.folder is None else [args.folder]
     for name in args.only:
-        torch.set_num_threads(machine().threads)  # some measure with one thread
-        measure = importlib.import_module(f"benchmarks.{name}").measure
-        text = measure(args.folder) if "folder" in inspect.signature(measure).parameters else measure()
-        text = f"`python -m benchmarks.{name}`. {description()}\n\n{text}"
+        command = [sys.executable, "-m", f"benchmarks.{name}", *folder]  # each chooses its own number of threads
+        measured = subprocess.run(command, stdout=subprocess.PIPE, text=True, encoding="utf-8", check=True).stdout
+        text = f"`python -m benchmarks.{name}`. {measured}"
         PAGE.write_text(with_section(PAGE.read_text("utf-8"), SECTIONS[name], text), "utf-8")
         print(text, flush=True)
 

@@ -103,4 +103,5 @@ def at_size(side: int, rounds: int, steps: int) -> list[list[str]]:
 
 if __name__ == "__main__":
     args = parser(__doc__, rounds=5, steps=50).parse_args()
-    print(description(), measure(args.rounds, args.steps), sep="\n\n")
+    measured = measure(args.rounds, args.steps)
+    print(description(), measured, sep="\n\n")

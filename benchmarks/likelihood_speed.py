@@ -135,4 +135,5 @@ def compared(theirs: nn.Module, train: Tensor, stored: Tensor, rounds: int) -> l
 
 if __name__ == "__main__":
     args = parser(__doc__, rounds=5, images=20).parse_args()
-    print(description(), measure(args.folder, args.rounds, args.images), sep="\n\n")
+    measured = measure(args.folder, args.rounds, args.images)
+    print(description(), measured, sep="\n\n")

@@ -130,4 +130,5 @@ def measure(folder: str | None, rounds: int = 5, epochs: int = 5, validation: bo
 
 if __name__ == "__main__":
     args = parser(__doc__, rounds=5, epochs=5, validation=False).parse_args()
-    print(description(), measure(args.folder, args.rounds, args.epochs, args.validation), sep="\n\n")
+    measured = measure(args.folder, args.rounds, args.epochs, args.validation)
+    print(description(), measured, sep="\n\n")

@@ -92,4 +92,5 @@ def shares(precision: torch.dtype, rounds: int, steps: int) -> list[list[str]]:
 
 if __name__ == "__main__":
     args = parser(__doc__, rounds=5, steps=60).parse_args()
-    print(description(), measure(args.rounds, args.steps), sep="\n\n")
+    measured = measure(args.rounds, args.steps)
+    print(description(), measured, sep="\n\n")

@@ -89,4 +89,5 @@ def measure(rounds: int = 5, picture: str = "docs/images/scaling.png") -> str:
 
 if __name__ == "__main__":
     options = parser(__doc__, rounds=5, picture="docs/images/scaling.png").parse_args()
-    print(description(), measure(options.rounds, options.picture), sep="\n\n")
+    measured = measure(options.rounds, options.picture)
+    print(description(), measured, sep="\n\n")

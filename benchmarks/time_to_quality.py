@@ -73,4 +73,5 @@ def measure(folder: str | None, rounds: int = 3, seconds: float = 120, share: fl
 
 if __name__ == "__main__":
     args = parser(__doc__, rounds=3, seconds=120.0, share=0.33, validation=False).parse_args()
-    print(description(), measure(args.folder, args.rounds, args.seconds, args.share, args.validation), sep="\n\n")
+    measured = measure(args.folder, args.rounds, args.seconds, args.share, args.validation)
+    print(description(), measured, sep="\n\n")
