@@ -118,7 +118,7 @@ def check_it_teaches(path, fault, tmp_path):
     work.mkdir()
     hint = f"hint('{path.name[:2]}.1')"  # that it was read is noted in progress.json
     proofs = [new_code_cell(line, metadata=MAY_FAIL) for line in fault.proof.splitlines()]
-    aside = [notebooks.peak_cell(), new_code_cell(hint), new_code_cell(hint), *proofs]
+    aside = [*map(new_code_cell, (notebooks.peak_question(), hint, hint)), *proofs]
     asked.write_text(nbformat.writes(nbformat.from_dict({**before, "cells": before.cells + aside})), "utf-8")
     folder = notebooks.NOTEBOOKS if "remount" in fault.commands else work
     command = [sys.executable, "-c", RUN, str(asked), str(folder), str(result)]

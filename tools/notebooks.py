@@ -259,10 +259,14 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+def peak_question() -> str:
+    """A cell that prints it."""
+    return f"{inspect.getsource(peak_bytes)}\n\nprint(peak_bytes())"
+
+
 def peak_memory(notebook, timeout: int = 1200) -> int:
     """Run a notebook and return the most bytes that its kernel held in RAM, read when all its cells have run."""
-    question = f"{inspect.getsource(peak_bytes)}\n\nprint(peak_bytes())"
-    return int(run_asking(notebook, question, timeout)[1])
+    return int(run_asking(notebook, peak_question(), timeout)[1])
 
 
 def list_stale(paths: list[Path]) -> bool:
