@@ -1,0 +1,546 @@
+"""Make the pictures of docs/gallery.md, with the numbers behind them.
+
+    python -m tools.gallery                        what needs no data, into docs/images
+    python -m tools.gallery --only walk photograph some of it
+    python -m tools.gallery --fashion FOLDER       Fashion-MNIST too; FOLDER as torchvision keeps it
+    python -m tools.gallery --celeba FOLDER        pictures of CelebA too, any folder of faces; into build/gallery
+    python -m tools.gallery --quick --folder TRY   tiny models in a few seconds, to see that all of it runs
+
+Seeds are fixed, and pictures show the first images of a test split, not chosen ones. Settings were chosen on validation
+images. What a picture was measured to show, and the seconds of CPU time that it took with its models, are written into
+the PNG file itself, as the texts Measured and Seconds; docs/gallery.md repeats them, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+from vae_helpers import (
+    VAE,
+    BernoulliLikelihood,
+    Dataset,
+    ResidualDenoiser,
+    aggregate_posterior,
+    bits_per_dim,
+    compositing,
+    conv_vae,
+    denoising_error,
+    evaluate,
+    fit,
+    load,
+    log_likelihood,
+    machine,
+    mean_and_error,
+    noise,
+    psnr,
+    seed_everything,
+    shipped_denoiser,
+    to_float,
+)
+from vae_helpers.data.photos import photographs
+from vae_helpers.images import grid
+from vae_helpers.rendering import faces
+
+ROOT = Path(__file__).resolve().parent.parent
+IMAGES, CELEBA_IMAGES = ROOT / "docs" / "images", ROOT / "build" / "gallery"
+FONT = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+LETTERS, GAP = 26, 4  # pixels: height of the letters, and paper between pictures
+COLOURS = 256  # of a PNG with a palette, a third as large as one without
+HAIR = ("hair_colour", "hair_length", "hair_texture", "fringe")
+SET = {
+    "surprise": {"brows": 1.0, "eye_size": 1.0},
+    "silver hair": {"hair_colour": 1.0},
+    "long curls": {"hair_length": 1.0, "hair_texture": 1.0},
+    "ochre shirt": {"clothes": 0.6},
+}  # edits that give some factors a value
+TURNED = {"glasses": "glasses", "smile": "smile", "fringe": "fringe", "lean": "tilt"}  # those that reverse a factor
+PORTRAIT_NOISE, PHOTOGRAPH_NOISE = 0.4, 25 / 255  # standard deviation, as a share of white
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large everything is made."""
+
+    side: int = 32  # pixels of a portrait
+    portraits: int = 10_000  # to train on
+    steps: int = 5000
+    denoiser_steps: int = 3000
+    fashion_steps: int = 6000
+    tested: int = 10_000  # test pictures, at most, for the ELBO
+    measured: int = 500  # test pictures, or pairs of them, for what is compared with a truth
+    bound: tuple[int, int] = (500, 100)  # portraits, and draws K for each, for log p(x)
+    fashion_bound: tuple[int, int] = (2_000, 500)
+    inference_steps: int = 30
+    shown: int = 8  # pictures in a row
+
+
+QUICK = Scale(
+    portraits=200,
+    steps=2,
+    denoiser_steps=2,
+    fashion_steps=2,
+    tested=10,
+    measured=10,
+    bound=(10, 2),
+    fashion_bound=(10, 2),
+    inference_steps=1,
+    shown=4,
+)
+
+
+class Studio:
+    """Data and trained models, each made when it is first asked for; `seconds` of CPU time that each took."""
+
+    def __init__(self, scale: Scale, fashion: Path | None = None, celeba: Path | None = None):
+        self.scale, self.fashion_folder, self.celeba_folder = scale, fashion, celeba
+        self.seconds: dict[str, float] = {}
+
+    @cached_property
+    def portraits(self) -> Dataset:
+        """The drawn portraits."""
+        return load("faces", size=self.scale.side, n=self.scale.portraits).to(machine().device)
+
+    @cached_property
+    def portrait_vae(self) -> VAE:
+        """A VAE of the portraits with a code of 32 numbers."""
+        return self._colour_vae("portrait_vae", self.portraits)
+
+    @cached_property
+    def celeba(self) -> Dataset:
+        """The middle squares of the pictures in a folder."""
+        return load("folder", self.celeba_folder, size=self.scale.side).to(machine().device)
+
+    @cached_property
+    def celeba_vae(self) -> VAE:
+        """The same VAE as that of the portraits, for CelebA."""
+        return self._colour_vae("celeba_vae", self.celeba)
+
+    @cached_property
+    def denoiser(self) -> ResidualDenoiser:
+        """A network that takes noise out of portraits, of any strength up to half of white."""
+        seed_everything(0)
+        objective = partial(denoising_error, sigma=(0.0, 0.5))
+        train = partial(fit, objective=objective, steps=self.scale.denoiser_steps, batch_size=32, learning_rate=2e-3)
+        return self._trained("denoiser", ResidualDenoiser(channels=3), self.portraits, train)
+
+    @cached_property
+    def fashion(self) -> Dataset:
+        """Fashion-MNIST."""
+        return load("fashion-mnist", self.fashion_folder).to(machine().device)
+
+    @cached_property
+    def fashion_vae(self) -> VAE:
+        """A VAE of Fashion-MNIST, each pixel black or white with a probability equal to its grey value."""
+        seed_everything(0)
+        model = conv_vae((1, 28, 28), 32, width=48, hidden=512, colours=None, likelihood=BernoulliLikelihood())
+        steps = self.scale.fashion_steps
+        train = partial(fit, steps=steps, learning_rate=2e-3, betas=(0.9, 0.99), weights=warm_up(steps // 10))
+        return self._trained("fashion_vae", model, self.fashion, train)
+
+    def _colour_vae(self, name: str, data: Dataset) -> VAE:
+        seed_everything(0)
+        model = conv_vae(data.image_shape, latent_dim=32)
+        settings = {"batch_size": 32, "learning_rate": 4e-3, "betas": (0.9, 0.98), "weights": warm_up(400)}
+        return self._trained(name, model, data, partial(fit, steps=self.scale.steps, **settings))
+
+    def _trained(self, name: str, model: torch.nn.Module, data: Dataset, train: Callable) -> torch.nn.Module:
+        begun = time.process_time()
+        print(f"{name}: {train(model, data.train.images, progress=False)}", flush=True)
+        self.seconds[name] = time.process_time() - begun
+        return model.eval()
+
+
+def warm_up(steps: int) -> Callable[[int], dict[str, float]]:
+    """Weights of the KL that grow from 0 to 1 over the first steps."""
+    return lambda step: {"beta": min(1.0, step / max(1, steps))}
+
+
+# --- what the pictures hold ---
+
+
+@torch.no_grad()
+def in_parts(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """A function of a batch, applied to some of it at a time."""
+    return torch.cat([function(part) for part in x.split(100)])
+
+
+def encode(model: VAE, x: Tensor) -> Tensor:
+    """Mean codes: (N, C, H, W) -> (N, D)."""
+    return in_parts(lambda part: model.encode(part).mean, x)
+
+
+def decode(model: VAE, z: Tensor) -> Tensor:
+    """The decoder's mean pictures, cut to [0, 1]: (N, D) -> (N, C, H, W)."""
+    return in_parts(lambda part: model.decode(part).mean.clamp(0, 1), z)
+
+
+def drawn_from_prior(model: VAE, n: int, seed: int = 0) -> Tensor:
+    """The decoder's mean pictures at n draws from the prior: (n, C, H, W)."""
+    z = torch.randn(n, model.latent_dim, generator=torch.Generator().manual_seed(seed))
+    return decode(model, z.to(model.device))
+
+
+def drawn_from_codes(model: VAE, images: Tensor, n: int, seed: int = 0) -> Tensor:
+    """The same at draws from the Gaussian with mean and covariance of the codes of images: a mended prior."""
+    mean, covariance = aggregate_posterior(model, images, batch_size=100)
+    root = torch.linalg.cholesky(covariance)
+    z = torch.randn(n, model.latent_dim, generator=torch.Generator().manual_seed(seed), dtype=root.dtype)
+    return decode(model, (mean + z @ root.T).float().to(model.device))
+
+
+def painted(factors: Tensor, side: int) -> Tensor:
+    """The portraits with these factors, in [0, 1]: (N, 14) -> (N, 3, side, side)."""
+    return to_float(faces.render(factors.cpu(), side)).to(machine().device)
+
+
+def bounds(model: VAE, images: Tensor, how_many: tuple[int, int], precision: torch.dtype) -> tuple[str, float]:
+    """The ELBO of images and log p(x) of the first of them, in words; and the ELBO."""
+    n, draws = how_many
+    elbo = evaluate(model, images, samples=4, batch_size=100)["elbo"]
+    tight = log_likelihood(model, images[:n], samples=draws, precision=precision)
+    n = min(n, len(images))
+    return f"ELBO {elbo}, log p(x) {tight} (K = {draws}, {n:,} of them) nats per image", elbo.mean
+
+
+def decibels(truth: Tensor, pictures: Tensor) -> str:
+    """The mean PSNR with its standard error, in words."""
+    return f"{mean_and_error(psnr(truth, pictures.clamp(0, 1)))} dB"
+
+
+@dataclass(frozen=True)
+class Board:
+    """Rows of pictures with names, and what was measured."""
+
+    rows: Sequence[Tensor]  # (N, C, H, W) each
+    measured: str
+    names: Sequence[str] = ()  # of the rows, to the left
+    columns: Sequence[str] = ()  # above
+    enlarged: int = 4
+
+
+# --- the pictures ---
+
+
+def overview(studio: Studio) -> Board:
+    """Portraits with and without noise, with the hair of others, and invented ones."""
+    clean, noisy, estimates = noisy_portraits(studio)
+    trial = hair_trial(studio)
+    made = composites(studio, trial)
+    n = studio.scale.shown
+    rows = [clean, noisy.clamp(0, 1), estimates["network"], trial.givers, made["by VAE"]]
+    rows = [row[:n] for row in rows] + [drawn_from_codes(studio.portrait_vae, studio.portraits.train.images, n)]
+    names = ("portrait", "noise added", "noise removed", "another", "with that hair", "invented")
+    removed = f"noise removed: PSNR {decibels(clean, noisy)} with the noise cut to [0, 1]"
+    removed += f", {decibels(clean, estimates['network'])} without it"
+    return Board(rows, f"{removed}; hair: {decibels(trial.truth, made['by VAE'])}", names)
+
+
+def portraits(studio: Studio) -> Board:
+    """Invented portraits."""
+    return invented(studio, studio.portrait_vae, studio.portraits)
+
+
+def invented(studio: Studio, model: VAE, data: Dataset) -> Board:
+    """The decoder's means at draws from the prior, and below from the prior mended."""
+    n, test = studio.scale.shown + 2, data.test.images[: studio.scale.tested]
+    words, elbo = bounds(model, test, studio.scale.bound, torch.float32)
+    bits = bits_per_dim(-elbo, test[0].numel(), levels=data.levels)
+    rows = [drawn_from_prior(model, n), *drawn_from_codes(model, data.train.images, 3 * n).chunk(3)]
+    return Board(rows, f"{words}; the ELBO is {bits:.2f} bits/dim", ("prior", *3 * ["mended"]))
+
+
+def walk(studio: Studio) -> Board:
+    """From one portrait to the next, by way of codes and by fading."""
+    model, n = studio.portrait_vae, studio.scale.measured
+    factors = studio.portraits.test.factors
+    first, last = (to_float(studio.portraits.test.images[part]) for part in (slice(n), slice(n, 2 * n)))
+    codes = encode(model, first), encode(model, last)
+    halfway = painted((factors[:n] + factors[n : 2 * n]) / 2, studio.scale.side)
+    places = torch.linspace(0, 1, studio.scale.shown + 1, device=first.device)[:, None]
+    rows, names = [], []
+    for k in range(3):
+        rows += [decode(model, torch.lerp(codes[0][k], codes[1][k], places))]
+        rows += [torch.lerp(first[k], last[k], places[:, :, None, None])]
+        names += ["codes", "pixels"]
+    by_code, by_pixel = decode(model, (codes[0] + codes[1]) / 2), (first + last) / 2
+    measured = f"halfway, PSNR against the portrait drawn from the mean of the factors, {n} test pairs: "
+    return Board(rows, f"{measured}codes {decibels(halfway, by_code)}, pixels {decibels(halfway, by_pixel)}", names)
+
+
+def arithmetic(studio: Studio) -> Board:
+    """Portraits with one attribute changed by moving their codes, above the truth."""
+    model, data, n = studio.portrait_vae, studio.portraits, studio.scale.measured
+    attributes = compositing.fit_attributes(encode(model, to_float(data.train.images)), data.train.factors)
+    own, factors = to_float(data.test.images[:n]), data.test.factors[:n]
+    codes = encode(model, own)
+    edits = {name: {factor: reversed_factor(factors, factor)} for name, factor in TURNED.items()} | SET
+    edited, truths = [], []
+    for values in edits.values():
+        wanted = faces.changed(factors, **values)
+        change = decode(model, attributes.edit(codes, factors, wanted)) - decode(model, codes)
+        edited.append((own + change).clamp(0, 1))
+        truths.append(painted(wanted, studio.scale.side))
+    rows = [torch.stack([own[k], *(x[k] for x in these)]) for k in range(3) for these in (edited, truths)]
+    scores = [
+        mean_and_error(torch.stack([psnr(*pair) for pair in zip(truths, given, strict=True)]).mean(0))
+        for given in (edited, [own] * len(edits))
+    ]  # the edits of a portrait are not independent: first their mean, then the spread over portraits
+    measured = f"PSNR against the truth, {n} test portraits, {len(edits)} edits of each: "
+    measured += f"edited {scores[0]} dB, not edited {scores[1]} dB"
+    return Board(rows, measured, ("by code", "truth") * 3, ("portrait", *edits))
+
+
+def reversed_factor(factors: Tensor, name: str) -> Tensor:
+    """The far end of a factor's range: its highest value where it is in the lower half, and the reverse: (N,)."""
+    low, high = (bound[faces.index(name)] for bound in faces.ranges(factors))
+    return torch.where(factors[:, faces.index(name)] < (low + high) / 2, high, low)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Portraits that get the hair of others, and what is known about both; (N, C, H, W) or (N, 1, H, W)."""
+
+    takers: Tensor
+    givers: Tensor
+    truth: Tensor
+    turned: Tensor  # the givers, turned and widened until their heads stand like the takers'
+    hair: Tensor  # which share of a pixel is hair: that of the taker, of the turned giver and of the giver
+    turned_hair: Tensor
+    givers_hair: Tensor
+
+
+def hair_trial(studio: Studio) -> Trial:
+    """Test portraits, each with the next one's hair to get."""
+    n, side = studio.scale.measured, studio.scale.side
+    own, other = studio.portraits.test.factors[:n], studio.portraits.test.factors[n : 2 * n]
+    wanted = faces.changed(own, **{name: other[:, faces.index(name)] for name in HAIR})
+    posed = faces.changed(other, **{name: own[:, faces.index(name)] for name in ("tilt", "face_width")})
+    hair, givers_hair = (faces.masks(x.cpu(), side)["hair"].to(own.device) for x in (own, other))
+    takers, givers, truth = (painted(x, side) for x in (own, other, wanted))
+    turned, turned_hair = (compositing.align(x, other, posed) for x in (givers, givers_hair))
+    return Trial(takers, givers, truth, turned, hair, turned_hair.clamp(0, 1), givers_hair)
+
+
+def composites(studio: Studio, trial: Trial) -> dict[str, Tensor]:
+    """The hair pasted, pasted by the best recipe of notebook 06, and by an inferred code with own pixels kept."""
+    t = trial
+    pasted = t.givers_hair * t.givers + (1 - t.givers_hair) * t.takers
+    both = torch.maximum(t.hair, t.turned_hair) > 0.1
+    cleared = compositing.poisson_blend(t.turned, t.takers, both)
+    best = (t.turned_hair * t.turned + (1 - t.turned_hair) * cleared).clamp(0, 1)
+    rest = ((t.hair < 0.1) & (t.turned_hair < 0.1)).float()
+    chosen = (t.turned_hair > 0.5).float()
+    model, steps = studio.portrait_vae, studio.scale.inference_steps
+    q = compositing.infer_code(model, [t.takers, t.turned], [rest, chosen], start=best, steps=steps)
+    inferred = rest * t.takers + (1 - rest) * decode(model, q.mean)
+    return {"pasted": pasted, "best pasting": best, "by VAE": inferred}
+
+
+def hair(studio: Studio) -> Board:
+    """One portrait with the hair of another, by scissors and by a VAE."""
+    trial = hair_trial(studio)
+    made = composites(studio, trial)
+    named = {"portrait": trial.takers, "hair of": trial.givers, **made, "truth": trial.truth}
+    scores = ", ".join(f"{name} {decibels(trial.truth, x)}" for name, x in made.items())
+    measured = f"PSNR against the truth, {len(trial.truth)} test pairs: {scores}"
+    return Board([x[: studio.scale.shown] for x in named.values()], measured, tuple(named))
+
+
+def noisy_portraits(studio: Studio) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """Test portraits, the same with strong noise, and what two methods make of that."""
+    clean = to_float(studio.portraits.test.images[: min(100, studio.scale.measured)])
+    noisy = noise.gaussian(clean, PORTRAIT_NOISE, seed=0)
+    by_network = in_parts(lambda y: studio.denoiser(y, PORTRAIT_NOISE).clamp(0, 1), noisy)
+    return clean, noisy, {"non-local means": non_local_means(noisy, PORTRAIT_NOISE, 0.5), "network": by_network}
+
+
+def non_local_means(y: Tensor, sigma: float, strength: float) -> Tensor:
+    """Non-local means by scikit-image: (N, C, H, W) of the same shape. Strengths were chosen on validation images."""
+    from skimage.restoration import denoise_nl_means
+
+    options = {"patch_size": 5, "patch_distance": 6, "h": strength * sigma, "sigma": sigma}
+    colour = y.shape[1] > 1
+    arrays = [(x.permute(1, 2, 0) if colour else x[0]).double().cpu().numpy() for x in y]
+    cleaned = torch.from_numpy(
+        np.stack([denoise_nl_means(x, channel_axis=2 if colour else None, **options) for x in arrays])
+    )
+    return (cleaned.permute(0, 3, 1, 2) if colour else cleaned[:, None]).to(y).clamp(0, 1)
+
+
+def denoising(studio: Studio) -> Board:
+    """Portraits under noise as strong as the picture, and without it."""
+    clean, noisy, estimates = noisy_portraits(studio)
+    scores = ", ".join(f"{name} {decibels(clean, x)}" for name, x in estimates.items())
+    measured = f"PSNR against the truth, {len(clean)} test portraits, sigma = {PORTRAIT_NOISE}: {scores}"
+    named = {"noisy": noisy.clamp(0, 1), **estimates, "truth": clean}
+    return Board([x[: studio.scale.shown] for x in named.values()], measured, tuple(named))
+
+
+def photograph(studio: Studio) -> Board:
+    """A photograph of a cat under noise, and what the shipped network and non-local means make of it."""
+    clean = to_float(photographs("test", colour=False)["chelsea"])
+    noisy = noise.gaussian(clean, PHOTOGRAPH_NOISE, seed=0)
+    with torch.no_grad():
+        by_network = shipped_denoiser()(noisy, PHOTOGRAPH_NOISE).clamp(0, 1)
+    named = {"noisy": noisy.clamp(0, 1), "non-local means": non_local_means(noisy, PHOTOGRAPH_NOISE, 0.8)}
+    named |= {"network": by_network, "photograph": clean}
+    scores = ", ".join(f"{name} {psnr(clean, x).item():.2f} dB" for name, x in list(named.items())[1:3])
+    eyes = torch.cat([x[:, :, 30:190, 110:270] for x in named.values()])
+    measured = f"PSNR of the whole picture, sigma = 25/255, one draw: {scores}"
+    return Board([eyes], measured, columns=tuple(named), enlarged=2)
+
+
+def fashion(studio: Studio) -> Board:
+    """Invented clothes: the decoder's means at draws from the prior."""
+    images = studio.fashion.test.images[: studio.scale.tested]
+    words, _ = bounds(studio.fashion_vae, images, studio.scale.fashion_bound, torch.bfloat16)
+    return Board(drawn_from_prior(studio.fashion_vae, 8 * studio.scale.shown).chunk(4), words, enlarged=2)
+
+
+def fashion_reconstructions(studio: Studio) -> Board:
+    """Clothes, two of each class, above what is left of them after 32 numbers."""
+    split, model = studio.fashion.test, studio.fashion_vae
+    x = to_float(split.images[: studio.scale.measured])
+    again = decode(model, encode(model, x))
+    first = [int((split.labels == k).nonzero()[place]) for k in range(10) for place in range(2)]
+    chosen = to_float(split.images[first])
+    rows = (chosen, decode(model, encode(model, chosen)))
+    measured = f"PSNR against the grey values, the first {len(x)} test images: {decibels(x, again)}"
+    return Board(rows, measured, ("picture", "from code"), enlarged=2)
+
+
+def celeba(studio: Studio) -> Board:
+    """Invented faces after those of a folder."""
+    return invented(studio, studio.celeba_vae, studio.celeba)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the gallery: how it is made, and with which models of the studio."""
+
+    make: Callable[[Studio], Board]
+    models: tuple[str, ...] = ()
+    data: str = "built-in"
+
+
+PICTURES = {
+    "overview": Picture(overview, ("portrait_vae", "denoiser")),
+    "portraits": Picture(portraits, ("portrait_vae",)),
+    "walk": Picture(walk, ("portrait_vae",)),
+    "arithmetic": Picture(arithmetic, ("portrait_vae",)),
+    "hair": Picture(hair, ("portrait_vae",)),
+    "denoising": Picture(denoising, ("denoiser",)),
+    "photograph": Picture(photograph),
+    "fashion": Picture(fashion, ("fashion_vae",), "fashion"),
+    "fashion_reconstructions": Picture(fashion_reconstructions, ("fashion_vae",), "fashion"),
+    "celeba": Picture(celeba, ("celeba_vae",), "celeba"),
+}
+
+
+# --- drawing and writing them ---
+
+
+def drawn(board: Board) -> Image.Image:
+    """The rows below each other, pixel by pixel enlarged, with the names beside and above."""
+    most = max(map(len, board.rows))
+    stripes = [as_image(row, most, board.enlarged) for row in board.rows]
+    font = ImageFont.truetype(str(FONT), LETTERS)
+    left = max((int(font.getlength(name)) for name in board.names), default=-4 * GAP) + 4 * GAP
+    top = LETTERS + 3 * GAP if board.columns else 0
+    wide, high = stripes[0].size
+    canvas = Image.new("RGB", (left + wide, top + len(stripes) * (high + GAP) - GAP), "white")
+    pen = ImageDraw.Draw(canvas)
+    for place, stripe in enumerate(stripes):
+        canvas.paste(stripe, (left, top + place * (high + GAP)))
+    for place, name in enumerate(board.names):
+        pen.text((left - 3 * GAP, top + place * (high + GAP) + high // 2), name, "black", font, anchor="rm")
+    for place, name in enumerate(board.columns):
+        pen.text((left + (place + 0.5) * wide / most, LETTERS), name, "black", fitting(name, wide / most), anchor="ms")
+    return canvas
+
+
+def as_image(row: Tensor, most: int, enlarged: int) -> Image.Image:
+    """A row of pictures side by side, on white where there are fewer than most."""
+    blank = row.new_ones(most - len(row), *row.shape[1:])
+    array = grid(torch.cat([row, blank]), columns=most, padding=GAP // enlarged)
+    image = Image.fromarray(np.rint(255 * array).astype(np.uint8))
+    return image.resize((image.width * enlarged, image.height * enlarged), Image.Resampling.NEAREST)
+
+
+def fitting(name: str, width: float) -> ImageFont.FreeTypeFont:
+    """The letters, smaller where the name would be wider than its column."""
+    font = ImageFont.truetype(str(FONT), LETTERS)
+    return font.font_variant(size=min(LETTERS, int(LETTERS * 0.96 * width / font.getlength(name))))
+
+
+def write(image: Image.Image, path: Path, texts: Mapping[str, str]) -> None:
+    """A PNG file with a palette, and with texts in it."""
+    info = PngInfo()
+    for key, text in texts.items():
+        info.add_itxt(key, text)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    small = image.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
+    small.save(path, pnginfo=info, optimize=True)
+
+
+def make(name: str, studio: Studio, folder: Path) -> None:
+    """Make one picture and say what it shows."""
+    picture = PICTURES[name]
+    for model in picture.models:
+        getattr(studio, model)  # trained here, if not yet, and timed by itself
+    begun = time.process_time()
+    board = picture.make(studio)
+    seconds = math.ceil(time.process_time() - begun + sum(studio.seconds[model] for model in picture.models))
+    path = folder / f"gallery_{name}.png"
+    write(drawn(board), path, {"Measured": board.measured, "Seconds": str(seconds)})
+    size = path.stat().st_size / 1000
+    print(f"{path.name}: {size:.0f} kB, {seconds} s of CPU time\n    {board.measured}", flush=True)
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command line may say; see the top of this file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=PICTURES, metavar="NAME", help=", ".join(PICTURES))
+    parser.add_argument("--fashion", type=Path, metavar="FOLDER", help="where torchvision keeps Fashion-MNIST")
+    parser.add_argument("--celeba", type=Path, metavar="FOLDER", help="pictures of CelebA")
+    parser.add_argument("--folder", type=Path, help="where to put the pictures")
+    parser.add_argument("--quick", action="store_true", help="tiny models: to see that it runs; needs --folder")
+    return parser
+
+
+def given(options: argparse.Namespace) -> set[str]:
+    """The data that pictures can be made from."""
+    return {"built-in", *(data for data in ("fashion", "celeba") if getattr(options, data))}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Make what was asked for."""
+    options = parser().parse_args(arguments)
+    if options.quick and options.folder is None:
+        parser().error("--quick needs --folder: its pictures are not for docs/images.")
+    for name in options.only or ():
+        if PICTURES[name].data not in given(options):
+            parser().error(f"the picture {name} needs --{PICTURES[name].data} FOLDER.")
+    studio = Studio(QUICK if options.quick else Scale(), options.fashion, options.celeba)
+    print(machine())
+    for name, picture in PICTURES.items():
+        if picture.data in given(options) and name in (options.only or PICTURES):
+            folder = CELEBA_IMAGES if picture.data == "celeba" else IMAGES
+            make(name, studio, options.folder or folder)
+
+
+if __name__ == "__main__":
+    main()
