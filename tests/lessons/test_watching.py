@@ -101,7 +101,7 @@ def test_orphans_that_hide_are_ended_too(watched):
 @LINUX
 @pytest.mark.parametrize("hiding", ["", "; os.setsid()"])
 def test_what_goes_on_starting_others_is_ended(hiding, watched):
-    bomb = "for _ in range(500):\n    time.sleep(0.002)\n    if os.fork() == 0: pass{}; time.sleep(325)"  # not without end
+    bomb = "for _ in range(500):\n    time.sleep(0.002)\n    if os.fork() == 0: pass{}; time.sleep(325)"  # it ends
     code = f"import os, time\n{bomb.format(hiding)}\ntime.sleep(325)"
     assert watched(code, processes=30) == "ended at the limit of 30 processes"
     left = [process for process in psutil.process_iter(["cmdline"]) if code in (process.info["cmdline"] or [])]
