@@ -105,11 +105,11 @@ def answer(address):
         return None
 
 
-def wait_for(condition, seconds, what):
+def wait_for(condition, seconds, what, every=0.1):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"waited {seconds} s in vain for {what}"
-        time.sleep(0.1)
+        time.sleep(every)
 
 
 class Notebook:
@@ -133,7 +133,7 @@ class Notebook:
         self.page.get_by_text("Run All Cells", exact=True).click()
         counts = self.page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt")
         time.sleep(1)
-        wait_for(lambda: not any("*" in t for t in counts.all_inner_texts()), seconds, "the cells")
+        wait_for(lambda: not any("*" in t for t in counts.all_inner_texts()), seconds, "the cells", every=2)
         self.lab.rest(self.name)
 
     def run(self, cell, code):
