@@ -1,5 +1,6 @@
 """README.zh.md says in Chinese what README.md says: section by section the same code, links, pictures and numbers."""
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -58,6 +59,15 @@ def section(level: int, body: str) -> Section:
     )
 
 
+def state(english: str) -> str:
+    """A short digest of the words of each section, without tables and numbers, which are compared themselves."""
+    for line in FIRST_LINES.values():
+        english = english.replace(f"{line}\n\n", "", 1)
+    bodies = re.split(r"^(?=#{1,6} )", FENCED.sub("", HIDDEN.sub("", english)), flags=re.MULTILINE)[1:]
+    words = (re.sub(r"^\|.*$|\d", "", INDENTED.sub("", body), flags=re.MULTILINE).split() for body in bodies)
+    return " ".join(hashlib.sha256(" ".join(body).encode()).hexdigest()[:6] for body in words)
+
+
 def lines_of(block: str) -> list[str]:
     """A table line by line, anything else as one."""
     return block.splitlines() if block.startswith("|") else [block]
@@ -83,6 +93,18 @@ def differences(english: str, chinese: str) -> Iterator[str]:
 
 def test_both_say_the_same():
     assert list(differences(ENGLISH, CHINESE)) == []
+
+
+def test_each_section_was_read_again_since_the_english_changed():
+    wanted = f"<!-- translated from: {state(ENGLISH)} -->"
+    given = CHINESE.splitlines()[-1]
+    changed = [n for n, (a, b) in enumerate(zip(wanted.split()[3:], given.split()[3:], strict=False), 1) if a != b]
+    assert given == wanted, f"bring sections {changed} of README.zh.md up to date; its last line then is: {wanted}"
+
+
+def test_other_words_change_the_state_and_other_line_breaks_or_times_do_not():
+    assert state(ENGLISH.replace("without a GPU", "with a GPU", 1)) != state(ENGLISH)
+    assert state(ENGLISH.replace(" and\n", "\nand ", 1).replace("| 26 s |", "| 27 s |")) == state(ENGLISH)
 
 
 @pytest.mark.parametrize("name", FIRST_LINES)
