@@ -35,7 +35,7 @@ for _ in range(3):
         hog = bytearray(8 * 10**8)
         time.sleep(300)
 time.sleep(300)"""
-WRONG_NOTE = "interrupted after 8 s: cell 6 of wrong.ipynb; error in cell 5 of wrong.ipynb"
+WRONG_NOTE = "interrupted after 20 s: cell 6 of wrong.ipynb; error in cell 5 of wrong.ipynb"
 VANDAL = """import os, shutil
 from pathlib import Path
 canary = Path({canary!r})
@@ -62,7 +62,11 @@ assert not succeeded, succeeded
 assert Path.home().is_relative_to(Path(os.environ["TMPDIR"]).parent)
 Path.home().joinpath("own.txt").write_text("allowed")
 """
-BOMB = "import subprocess\nwhile True: subprocess.Popen(['sleep', '323'], start_new_session=True)"
+ENDLESS = "import time\nwhile True: time.sleep(0.1)"  # without taking the machine's time
+BOMB = """import subprocess, time
+for _ in range(300):  # should it not be ended, it ends
+    subprocess.Popen(['sleep', '323'], start_new_session=True)
+time.sleep(300)"""
 
 
 def lesson(answers=None, after=()):
@@ -102,7 +106,7 @@ def graded(tmp_path_factory):
     folder = place / "handed in"
     write(folder / "good" / "week 1" / "99_made_up.ipynb", lesson(RIGHT))
     write(folder / "good" / ".ipynb_checkpoints" / "99_made_up-checkpoint.ipynb", "not a notebook")
-    write(folder / "wrong.ipynb", lesson(WRONG, after=["print(kl)", "1 / 0", "while True: pass", "2 + 2"]))
+    write(folder / "wrong.ipynb", lesson(WRONG, after=["print(kl)", "1 / 0", ENDLESS, "2 + 2"]))
     write(folder / "blank.ipynb", lesson(after=["mean + 1"]))
     stray = (
         "import subprocess\n"
@@ -110,7 +114,7 @@ def graded(tmp_path_factory):
         "subprocess.Popen(['sleep', '321'], **hidden)\n"
         "subprocess.run(['sh', '-c', 'sleep 322 &'], **hidden)"  # outlives its parent
     )
-    stubborn = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass"
+    stubborn = f"import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n{ENDLESS}"
     endless = [stray, stubborn]
     write(folder / "endless" / "99.ipynb", lesson(RIGHT, after=endless))
     write(folder / "broken.ipynb", '{"cells": [')
@@ -135,7 +139,7 @@ def graded(tmp_path_factory):
     before = everything_in(folder)
     output = place / "grades.csv"
     started = time.monotonic()
-    limits = Limits(seconds=25, cell_seconds=8, memory=MEMORY, disk=0.1, processes=20)
+    limits = Limits(seconds=60, cell_seconds=20, memory=MEMORY, disk=0.1, processes=20)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(grading.tempfile, "tempdir", str(place))
         rows = grading.grade(folder, limits, output)
@@ -159,7 +163,7 @@ def test_wrong_is_0_and_not_attempted_is_empty(graded):
 def test_the_endless_one_ends_at_the_time_limit_and_keeps_what_it_solved(graded):
     row = graded[0]["endless"]
     assert marks(row) == ("1", "1", "2")
-    assert row["note"] == "ended at the time limit of 25 s in cell 5 of 99.ipynb"
+    assert row["note"] == "ended at the time limit of 60 s in cell 5 of 99.ipynb"
     assert graded[4] < 240, "the one without an end holds up the others"
 
 
