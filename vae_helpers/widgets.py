@@ -124,8 +124,8 @@ def explore(draw: Callable[..., Figure], *, save: str | None = None, **controls:
         button.on_click(write)
     for widget in inputs.values():
         widget.observe(redraw, names="value")
-    # Words stand beside the button, so that the picture does not move when they come.
-    under_the_controls = ipywidgets.Layout(margin=f"0 0 0 {column}")
+    # Words stand beside the button, so that the picture does not move when they come; in a narrow window, below it.
+    under_the_controls = ipywidgets.Layout(margin=f"0 0 0 {column}", flex_flow="row wrap")
     below = ipywidgets.HBox([button, message] if button else [message], layout=under_the_controls)
     box = ipywidgets.VBox([*inputs.values(), below, frame, words])
     box.add_class("vae-explore")

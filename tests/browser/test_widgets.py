@@ -106,6 +106,8 @@ def test_an_error_is_told_and_the_picture_stays(small):
 @pytest.mark.parametrize("width", [1300, 480])
 def test_it_has_room_and_can_be_read(notebook, small, theme, width, screenshots):
     with notebook.looking(theme, width):
+        small.box.get_by_role("button").click()
+        wait_for(lambda: small.box.get_by_text("saved as bars").count() == 1, 30, "word of what was saved")
         small.box.screenshot(path=screenshots / f"small_{theme.split(maxsplit=1)[1].replace(' ', '_')}_{width}.png")
         assert small.too_wide() == []
         shown, drawn = small.box.locator(".widget-image").evaluate("image => [image.width, image.naturalWidth]")
