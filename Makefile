@@ -106,7 +106,7 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	@touch $@
 
 $(SOAKING): $(INSTALLED)
-	@$(PIP) install $(WITH) --editable ".[test,soak,site]"
+	@$(PIP) install $(WITH) --editable ".[test,soak,site,nbgrader]"
 	@touch $@
 
 $(SITING): $(INSTALLED)

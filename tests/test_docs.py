@@ -221,11 +221,11 @@ def test_commands_and_settings_exist():
 
 def test_the_limits_of_grading_are_those_of_the_code():
     limits, grading = Limits(), part(TEACHING, "## Grading")
-    stated = {what: allowed for what, allowed, _ in rows(grading.partition("| what a submission")[0])}
+    stated = {what: allowed for what, allowed, _ in rows(grading.partition("| can a submission")[0])}
     assert stated["time"].startswith(f"{limits.seconds:g} s ")
     assert stated["time of a cell"].endswith(f" {limits.cell_seconds:g} s")
     assert stated["memory"].startswith(f"{limits.memory:g} GB ")
-    assert stated["disk"] == f"{limits.disk:g} GB, and {limits.files:,} files"
+    assert stated["disk"] == f"{limits.disk:g} GB and {limits.files:,} files"
     assert stated["processes"] == f"{limits.processes}"
     assert AT_ONCE == 2 and "two at a time" in grading
 

@@ -112,7 +112,7 @@ def test_grade_passes_its_options_on(monkeypatch):
     monkeypatch.setattr(grading, "grade", lambda *given: calls.append(given))
     assert main(["grade", "here"]) == 0
     assert main(["grade", "here", "--timeout", "60", "--memory", "2", "--output", "marks.csv"]) == 0
-    limits = Limits(seconds=60, cell_seconds=12, memory=2)
+    limits = Limits(seconds=60, cell_seconds=20, memory=2)
     assert calls == [("here", Limits(), "grades.csv"), ("here", limits, "marks.csv")]
 
 

@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=600.0,
         metavar="SECONDS",
-        help="per notebook (default: 600); a cell is interrupted after a fifth of it",
+        help="per notebook (default: 600); a cell is interrupted after a third of it",
     )
     grade.add_argument("--memory", type=float, default=4.0, metavar="GB", help="per notebook (default: 4)")
     grade.add_argument("--output", default="grades.csv", metavar="FILE", help="the table (default: grades.csv)")
@@ -80,7 +80,7 @@ def _grade(chosen: argparse.Namespace) -> int:
     from vae_helpers.lessons.limits import GradingError, Limits
 
     try:
-        limits = Limits(seconds=chosen.timeout, cell_seconds=chosen.timeout / 5, memory=chosen.memory)
+        limits = Limits(seconds=chosen.timeout, cell_seconds=chosen.timeout / 3, memory=chosen.memory)
         grade(chosen.folder, limits, chosen.output)
     except GradingError as error:
         return _complain(str(error))

@@ -16,7 +16,7 @@ from vae_helpers.lessons.paste import locate, paste, reference_source
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_autoencoders.ipynb"
 CLASS, MINUTES = 30, 10
-LIMITS = Limits(memory=3)
+LIMITS = Limits(memory=3, cell_seconds=120)
 # name -> (code of a last cell, what the note has to say)
 HARMFUL = {
     "endless": ("while True: pass", "interrupted after 120 s"),

@@ -20,7 +20,7 @@ class Limits:
     """
 
     seconds: float = 600.0
-    cell_seconds: float = 120.0  # then the cell is interrupted, as by the stop button, and the next one runs
+    cell_seconds: float = 200.0  # then the cell is interrupted, as by the stop button, and the next one runs
     memory: float = 4.0  # GB
     disk: float = 1.0  # GB in its folder, and in files that it has open
     processes: int = 64

@@ -140,13 +140,13 @@ def grader() -> type:
     class Exercises(NbGraderPreprocessor):
         """Runs a submission and writes into each check's cell what came out; outputs of other cells are left out."""
 
-        seconds = Float(Limits.seconds, help="Time limit of a notebook; a cell has a fifth of it.").tag(config=True)
+        seconds = Float(Limits.seconds, help="Time limit of a notebook; a cell has a third of it.").tag(config=True)
         memory = Float(Limits.memory, help="Memory limit of a notebook in GB.").tag(config=True)
 
         def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
             """Run the file that nbgrader has just made of a submission, and note the verdicts in `nb`."""
             place = Path(resources["metadata"]["path"]).resolve()
-            limits = Limits(seconds=self.seconds, cell_seconds=self.seconds / 5, memory=self.memory)
+            limits = Limits(seconds=self.seconds, cell_seconds=self.seconds / 3, memory=self.memory)
             outcome = run(place.parent, place / f"{resources['metadata']['name']}.ipynb", limits)
             if outcome.note:
                 self.log.warning("%s", outcome.note)
