@@ -25,7 +25,7 @@ def draw(how_many, height, pace, on):
     ax.set_title(f"{how_many} bars of <1 & more>")
     return plots.finish(fig)
 
-explore(draw, save="bars.png", how_many=(0, 1000), height=(0.0, 1.0), pace=["quick", "slow"], on=True)
+explore(draw, save="a_row_of_bars.png", how_many=(0, 1000), height=(0.0, 1.0), pace=["quick", "slow"], on=True)
 '''
 NAMES = ["how many", "how many, typed", "height", "height, typed", "pace", "on", "Save as PNG"]
 COLOURS = """element => {
@@ -107,7 +107,7 @@ def test_an_error_is_told_and_the_picture_stays(small):
 def test_it_has_room_and_can_be_read(notebook, small, theme, width, screenshots):
     with notebook.looking(theme, width):
         small.box.get_by_role("button").click()
-        wait_for(lambda: small.box.get_by_text("saved as bars").count() == 1, 30, "word of what was saved")
+        wait_for(lambda: small.box.get_by_text("saved as a_row").count() == 1, 30, "word of what was saved")
         small.box.screenshot(path=screenshots / f"small_{theme.split(maxsplit=1)[1].replace(' ', '_')}_{width}.png")
         assert small.too_wide() == []
         shown, drawn = small.box.locator(".widget-image").evaluate("image => [image.width, image.naturalWidth]")
