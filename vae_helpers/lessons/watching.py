@@ -55,6 +55,8 @@ def run_watched(
         return _watch(family, place, limits, stopped)
     finally:
         family.end()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=5)
 
 
 def _watch(family: _Family, place: Path, limits: Limits, stopped: Callable[[], bool]) -> str:
