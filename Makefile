@@ -82,7 +82,7 @@ ifneq ($(shell $(PY) -c "print(1)" 2>/dev/null),1)
 .PHONY: $(INSTALLED)
 endif
 
-$(INSTALLED): pyproject.toml $(CONSTRAINTS)
+$(INSTALLED): pyproject.toml $(CONSTRAINTS) tools/jupyterlab_settings.json
 	@if ! $(PY) -c "$(NEW_ENOUGH)" 2>/dev/null || ! $(PY) -m pip --version >/dev/null 2>&1; then \
 	  python=; for name in $(if $(PYTHON),"$(PYTHON)",python3 python3.14 python3.13 python3.12 python3.11 python); do \
 	    if "$$name" -c "$(NEW_ENOUGH)" 2>/dev/null; then python=$$name; break; fi; \
