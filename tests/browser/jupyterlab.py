@@ -117,11 +117,16 @@ class Notebook:
 
     def __init__(self, lab: Lab, page, name: str):
         self.lab, self.page, self.name, self.complaints = lab, page, name, []
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("pageerror", self.hear)
         page.on("console", self.listen)
         page.goto(f"{lab.address}/lab/tree/{name}?reset")  # no tab of an earlier notebook stays open
         page.wait_for_selector(".jp-Notebook .jp-Cell")
         wait_for(lambda: lab.idle(name), 120, "the kernel")
+
+    def hear(self, error):
+        # Opened with ?reset, JupyterLab may take its splash screen away twice: a removeChild of document.body in its core
+        if not ("removeChild" in str(error) and "jlab_core" in (error.stack or "")):
+            self.complaints.append(f"{error}\n{error.stack}")
 
     def listen(self, message):
         if message.type == "error" and not any(part in f"{message.text} {message.location}" for part in NOT_OURS):
