@@ -124,7 +124,7 @@ class Notebook:
         wait_for(lambda: lab.idle(name), 120, "the kernel")
 
     def hear(self, error):
-        # Opened with ?reset, JupyterLab may take its splash screen away twice: a removeChild of document.body in its core
+        # Opened with ?reset, JupyterLab may take its splash screen away twice: a removeChild in its own core
         if not ("removeChild" in str(error) and "jlab_core" in (error.stack or "")):
             self.complaints.append(f"{error}\n{error.stack}")
 
