@@ -14,9 +14,9 @@ import pytest
 
 from tests import accessibility_rules as rules
 from tools import build_site
+from tools.notebooks import BROWSERS
 
 ADDRESS = "https://github.com/someone/course"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 MOST_SECONDS = 60  # of CPU time, for building it
 SEARCHED = "reparameterization"
 # MathJax marks what it could not read, or leaves it red; a formula that it did not find has no container.

@@ -46,6 +46,7 @@ from tools import executed, notebook_text  # noqa: E402
 
 NOTEBOOKS = ROOT / "notebooks"
 TIMES = ROOT / "docs" / "times.json"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 OF_ANY_NUMBER = ("execute", "changed", "stale", "claims", "time", "memory")
 COMMANDS = (*OF_ANY_NUMBER, "from-draft", "to-draft", "figures", "render", "diff")
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -300,10 +301,9 @@ def render(path: Path, picture: Path, cells: int = 12) -> None:
     from nbconvert import HTMLExporter
     from PIL import Image, ImageChops
 
-    browsers = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    browser = next((found for name in browsers if (found := shutil.which(name))), None)
+    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if browser is None:
-        raise SystemExit(f"render needs one of these on the PATH: {', '.join(browsers)}")
+        raise SystemExit(f"render needs one of these on the PATH: {', '.join(BROWSERS)}")
     notebook = nbformat.read(path, as_version=4)
     for page, first in enumerate(range(0, len(notebook.cells), cells), start=1):
         part = nbformat.from_dict({**notebook, "cells": notebook.cells[first : first + cells]})

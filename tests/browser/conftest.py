@@ -9,7 +9,6 @@ import pytest
 from tests.browser import jupyterlab
 from tools import notebooks
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 PLACES = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
@@ -20,7 +19,9 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-ne
 
 def installed_browser():
     """Chromium or Chrome, wherever it is installed; the variable VAE_HELPERS_BROWSER names another one."""
-    named = [os.environ["VAE_HELPERS_BROWSER"]] if "VAE_HELPERS_BROWSER" in os.environ else [*NAMES, *PLACES]
+    named = (
+        [os.environ["VAE_HELPERS_BROWSER"]] if "VAE_HELPERS_BROWSER" in os.environ else [*notebooks.BROWSERS, *PLACES]
+    )
     return next((found for name in named if (found := shutil.which(name))), None)
 
 
