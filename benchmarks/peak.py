@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.measuring import Timing, description, in_turns, table
+from benchmarks.measuring import description, in_turns, table
 from benchmarks.options import parser
 from vae_helpers import conv_vae, fit, load, machine, negative_elbo, seed_everything
 
@@ -31,6 +31,35 @@ def operations(work: Callable[[], object]) -> int:
     return counter.get_total_flops()
 
 
+class Repeated:
+    """Something done again and again, its operations counted."""
+
+    def __init__(self, work: Callable[[], object], times: int):
+        self.work, self.times = work, times
+        self.operations = times * operations(work)
+
+    def __call__(self) -> float:
+        """Do it; the seconds that it took."""
+        start = time.perf_counter()
+        for _ in range(self.times):
+            self.work()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        return time.perf_counter() - start
+
+
+def probes(precision: torch.dtype) -> dict[str, Repeated]:
+    """What the machine's peak is measured with: the faster of the two."""
+    device = machine().device
+    a = torch.randn(1024, 1024, device=device, dtype=precision)
+    x = torch.randn(BATCH, 64, 32, 32, device=device, dtype=precision).to(memory_format=torch.channels_last)
+    w = torch.randn(64, 64, 3, 3, device=device, dtype=precision).to(memory_format=torch.channels_last)
+    return {
+        "products of matrices": Repeated(lambda: a @ a, 100),
+        "a convolution": Repeated(lambda: F.conv2d(x, w, padding=1), 20),
+    }
+
+
 def measure(rounds: int = 5, steps: int = 60) -> str:
     """The section of docs/performance.md."""
     precisions = dict.fromkeys([torch.float32, machine().precision])
@@ -42,7 +71,6 @@ def measure(rounds: int = 5, steps: int = 60) -> str:
 
 def shares(precision: torch.dtype, rounds: int, steps: int) -> list[list[str]]:
     """The lines of the table for one precision."""
-    device = machine().device
     images = load("faces", size=32, n=2_000).train.images
     seed_everything(0)
     model = conv_vae(images.shape[1:], latent_dim=32)
@@ -50,42 +78,15 @@ def shares(precision: torch.dtype, rounds: int, steps: int) -> list[list[str]]:
     def one_step() -> None:
         negative_elbo(model, model.prepare(images[:BATCH]))["loss"].mean().backward()
 
-    a = torch.randn(1024, 1024, device=device, dtype=precision)
-    x = torch.randn(BATCH, 64, 32, 32, device=device, dtype=precision).to(memory_format=torch.channels_last)
-    w = torch.randn(64, 64, 3, 3, device=device, dtype=precision).to(memory_format=torch.channels_last)
-    repeats = {"products of matrices": 100, "a convolution": 20, "training": steps}
-    per_repeat = {
-        "products of matrices": operations(lambda: a @ a),
-        "a convolution": operations(lambda: F.conv2d(x, w, padding=1)),
-        "training": operations(one_step),
-    }
-
-    def repeated(kind: str, work: Callable[[], object]) -> float:
-        start = time.perf_counter()
-        for _ in range(repeats[kind]):
-            work()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter() - start
-
-    def train() -> float:
-        start = time.perf_counter()
+    def train() -> None:
         fit(model, images, steps=steps, batch_size=BATCH, precision=precision, progress=False)
-        return time.perf_counter() - start
 
     fit(model, images, steps=5, batch_size=BATCH, precision=precision, progress=False)
-    works = {
-        "products of matrices": lambda: repeated("products of matrices", lambda: a @ a),
-        "a convolution": lambda: repeated("a convolution", lambda: F.conv2d(x, w, padding=1)),
-        "training": train,
-    }
-    times = in_turns(works, rounds)
-
-    def rate(kind: str, timing: Timing) -> float:
-        return per_repeat[kind] * repeats[kind] / timing.median / 1e9
-
-    rates = {kind: rate(kind, timing) for kind, timing in times.items()}
-    peak = max(rates["products of matrices"], rates["a convolution"])
+    peak_works = probes(precision)
+    counts = {name: work.operations for name, work in peak_works.items()} | {"training": steps * operations(one_step)}
+    times = in_turns(peak_works | {"training": train}, rounds)
+    rates = {kind: counts[kind] / timing.median / 1e9 for kind, timing in times.items()}
+    peak = max(rates[kind] for kind in peak_works)
     name = str(precision).removeprefix("torch.")
     return [[name, kind, f"{value:,.0f}", f"{value / peak:.0%}"] for kind, value in rates.items()]
 

@@ -1,5 +1,6 @@
 """What is chosen follows the environment, and is said."""
 
+import math
 import os
 import subprocess
 import sys
@@ -15,6 +16,8 @@ def fresh(monkeypatch):
     for name in ("DEVICE", "PRECISION", "THREADS"):
         monkeypatch.delenv(f"VAE_HELPERS_{name}", raising=False)
     threads = torch.get_num_threads()
+    monkeypatch.setattr(devices, "_sparing", False)
+    monkeypatch.setattr(devices, "_look_again", 0.0)
     devices.machine.cache_clear()
     yield monkeypatch
     devices.machine.cache_clear()
@@ -74,16 +77,32 @@ def test_a_processor_told_to_stay_with_avx2_is_taken_at_its_word(fresh):
 def test_the_thread_count_that_is_measured_to_be_faster_is_taken(fresh):
     fresh.setenv("VAE_HELPERS_DEVICE", "cpu")
     fresh.delenv("OMP_NUM_THREADS", raising=False)
-    for seconds, chosen in (({1: 1.0, 2: 0.6}, 2), ({1: 1.0, 2: 5.0}, 1), ({1: 1.0, 2: 0.95}, 1)):
+    fresh.setattr(devices, "LOOKS", math.inf)
+    for seconds, taken in (({1: 1.0, 2: 0.6}, 2), ({1: 1.0, 2: 5.0}, 1), ({1: 1.0, 2: 0.95}, 1)):
         torch.set_num_threads(2)
         fresh.setattr(devices, "_probe", seconds.get)
         devices.machine.cache_clear()
-        assert devices.machine().threads == chosen == torch.get_num_threads()
+        m = devices.machine()
+        assert m.threads == 2 and torch.get_num_threads() == taken
+        assert ("the CPU, 2 threads," if taken == 2 else "the CPU, 1 of 2 threads for now,") in str(m)
     fresh.setenv("OMP_NUM_THREADS", "2")  # the user has spoken: nothing is measured
     fresh.setattr(devices, "_probe", None)
     torch.set_num_threads(2)
     devices.machine.cache_clear()
     assert devices.machine().threads == 2
+
+
+def test_a_machine_that_was_busy_at_first_gets_all_its_threads_later(fresh):
+    fresh.setenv("VAE_HELPERS_DEVICE", "cpu")
+    fresh.delenv("OMP_NUM_THREADS", raising=False)
+    fresh.setattr(devices, "LOOKS", math.inf)
+    torch.set_num_threads(2)
+    fresh.setattr(devices, "_gain", lambda many: 0.3)
+    devices.machine()
+    assert torch.get_num_threads() == 1
+    fresh.setattr(devices, "_gain", lambda many: 1.8)
+    devices.spare_busy_cores()
+    assert torch.get_num_threads() == 2
 
 
 def test_seeds_repeat_all_three_sources():
@@ -112,6 +131,8 @@ def four_threads(monkeypatch):
     monkeypatch.setattr(devices, "machine", lambda: chosen)
     monkeypatch.setattr(devices, "_gain", lambda many: state["gain"])
     monkeypatch.setattr(devices, "_sparing", False)
+    monkeypatch.setattr(devices, "_look_again", 0.0)
+    monkeypatch.setattr(devices, "LOOKS", math.inf)
     torch.set_num_threads(4)
     yield state
     torch.set_num_threads(before)
@@ -124,6 +145,23 @@ def test_beside_busy_programs_one_thread_is_used_and_afterwards_all_again(four_t
         devices.spare_busy_cores()
         seen.append(torch.get_num_threads())
     assert seen == [4, 1, 1, 1, 4, 4]  # between 1.15 and 1.4 nothing changes, lest it go to and fro
+
+
+def test_looking_takes_a_small_part_of_the_time(four_threads, monkeypatch):
+    clock, looks = {"now": 100.0}, []
+
+    def look(many):
+        looks.append(clock["now"])
+        clock["now"] += 2.0  # as slow as where many threads share one core
+        return 0.5
+
+    monkeypatch.setattr(devices, "LOOKS", 0.05)
+    monkeypatch.setattr(devices, "_gain", look)
+    monkeypatch.setattr(devices.time, "perf_counter", lambda: clock["now"])
+    while clock["now"] < 300:
+        devices.spare_busy_cores()
+        clock["now"] += 1.0
+    assert 3 <= len(looks) <= 6 and 2.0 * len(looks) <= 0.06 * 200
 
 
 @pytest.mark.parametrize("by_hand", [1, 3])

@@ -5,7 +5,6 @@ Screenshots are kept in the folder that the environment variable VAE_HELPERS_SCR
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests import accessibility_rules as rules
+from tests.browser import chromium
 from tools import build_site
-from tools.notebooks import BROWSERS
 
 ADDRESS = "https://github.com/someone/course"
 MOST_SECONDS = 60  # of CPU time, for building it
@@ -181,7 +180,6 @@ def test_the_built_pages_are_not_committed():
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """The site, built with an address; a warning of Sphinx would end it."""
-    pytest.importorskip("myst_nb", reason="the site is built with the extra `site`")
     folder = tmp_path_factory.mktemp("site")
     before = os.times()
     run = build("--address", ADDRESS, "--folder", folder)
@@ -204,20 +202,12 @@ def pages(site):
 
 @pytest.fixture(scope="module")
 def browser():
-    """A browser that is installed on the machine, cut off from any network."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    if path is None:
-        pytest.skip(f"none of these is on the PATH: {', '.join(BROWSERS)}")
-    with playwright.sync_playwright() as p:
-        running = p.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+    with chromium.launched() as running:
         yield running
-        running.close()
 
 
 def build_small_course(root, readme):
     """A repository of two texts, and the run that built its site."""
-    pytest.importorskip("myst_nb", reason="the site is built with the extra `site`")
     for name in ("tools/build_site.py", "tools/alternatives.py", "docs/site/style.css"):
         build_site.copy(build_site.ROOT / name, root / name)
     (root / "README.md").write_text(readme, "utf-8")

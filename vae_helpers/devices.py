@@ -2,7 +2,7 @@
 
     VAE_HELPERS_DEVICE      cpu | cuda | mps      (default: CUDA if there is one, otherwise the CPU)
     VAE_HELPERS_PRECISION   float32 | bfloat16    (default: what is fast on the device)
-    VAE_HELPERS_THREADS     a whole number        (default: measured once, unless OMP_NUM_THREADS is set)
+    VAE_HELPERS_THREADS     a whole number        (default: measured, unless OMP_NUM_THREADS is set)
 
 set in the environment, override the choice.
 """
@@ -22,7 +22,9 @@ import torch
 from vae_helpers import checking
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-_sparing = False  # whether `spare_busy_cores` went down to one thread
+LOOKS = 0.05  # of the time, at most, goes into finding out whether one thread would do as well
+_sparing = False  # whether there is one thread now where there may be more
+_look_again = 0.0  # not before this moment
 SMALL_MODEL = 200_000  # parameters; below it, casting to bfloat16 costs more than it saves (measured)
 
 
@@ -32,7 +34,7 @@ class Machine:
 
     device: torch.device
     precision: torch.dtype  # of matrix products and convolutions in larger models; losses stay float32
-    threads: int  # OpenMP threads of the CPU
+    threads: int  # OpenMP threads of the CPU, at most; one while other programs hold its cores
     channels_last: bool  # memory format that convolutions are fast in
     reason: str
 
@@ -74,7 +76,8 @@ def machine() -> Machine:
             why = f"it has {unit}; models under {SMALL_MODEL:,} parameters in float32"
         else:
             why = "it has no unit for bfloat16 products"
-        how = f"the CPU, {threads} thread{'s' * (threads > 1)}, {_name(precision)} ({why})"
+        count = f"1 of {threads} threads for now" if _sparing else f"{threads} thread{'s' * (threads > 1)}"
+        how = f"the CPU, {count}, {_name(precision)} ({why})"
     return Machine(device, precision, threads, channels_last=precision == torch.bfloat16, reason=how)
 
 
@@ -128,34 +131,39 @@ def _matrix_unit() -> str:
 
 
 def _threads() -> int:
-    """Set and return the CPU thread count: as asked for, or the one that is measured to be faster."""
+    """The CPU's thread count: as asked for, or torch's own; one is used for now where more prove to be no faster."""
     wish = os.environ.get("VAE_HELPERS_THREADS")
     if wish is not None:
         if not wish.isdigit() or int(wish) < 1:
             raise ValueError(f"VAE_HELPERS_THREADS={wish!r} is not a whole number of at least 1.")
         torch.set_num_threads(int(wish))
-    elif "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > 1:
-        many = torch.get_num_threads()
-        torch.set_num_threads(many if _gain(many) > 1.25 else 1)
-    return torch.get_num_threads()
+    many = torch.get_num_threads()
+    _spare(many, below=1.25)
+    return many
 
 
 def spare_busy_cores() -> None:
     """Go down to one CPU thread while other programs hold the cores, and up again to those of `machine()` when not.
 
     Threads wait for each other by spinning: beside a busy program two of them can be ten times slower than one. Does
-    nothing where the environment settles the number, or where one thread was chosen for a quiet machine.
+    nothing where the environment settles the number, or soon after it was last called: looking takes a tenth of a
+    second, and longer where the cores are held.
     """
-    global _sparing
     many, now = machine().threads, torch.get_num_threads()
-    if many == 1 or now not in (1, many) or {"VAE_HELPERS_THREADS", "OMP_NUM_THREADS"} & set(os.environ):
+    if now == many or (now == 1 and _sparing):  # a number that was set by hand stays
+        _spare(many, below=1.4 if _sparing else 1.15)  # in between nothing changes, lest it go to and fro
+
+
+def _spare(many: int, below: float) -> None:
+    """Compute on one thread where `many` are less than so many times faster, and on all of them otherwise."""
+    global _sparing, _look_again
+    start = time.perf_counter()
+    if many == 1 or start < _look_again or {"VAE_HELPERS_THREADS", "OMP_NUM_THREADS"} & set(os.environ):
         return
-    if now == many:
-        _sparing = _gain(many) < 1.15
-        torch.set_num_threads(1 if _sparing else many)
-    elif _sparing:  # one thread that was set by hand stays
-        _sparing = _gain(many) < 1.4
-        torch.set_num_threads(1 if _sparing else many)
+    _sparing = _gain(many) < below
+    torch.set_num_threads(1 if _sparing else many)
+    now = time.perf_counter()
+    _look_again = now + (now - start) / LOOKS
 
 
 def _gain(many: int) -> float:

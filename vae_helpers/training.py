@@ -163,6 +163,7 @@ def fit(
     )
     path = Path(checkpoint) if checkpoint is not None else None
     with run.prepared(), _Interrupts() as interrupts:
+        spare_busy_cores()
         if path is not None and path.exists():
             if not resume:
                 raise FileExistsError(f"{path} exists. Say resume=True to go on from it, or delete it to begin anew.")
@@ -260,6 +261,7 @@ class _Run:
         self.step = 0
         self.history = History()
         self.log_every = max(1, steps // 200)
+        self.threads: int | None = None  # of the CPU, to go back to after a run that was resumed
         self.unwritten = False  # whether the latest checkpoint could not be written
         self.pending: list[Tensor] = []  # one row of loss parts for each step since the last record
         self.names: list[str] = []
@@ -396,6 +398,8 @@ class _Run:
                 yield
         finally:
             torch.set_flush_denormal(flushed)
+            if self.threads:
+                torch.set_num_threads(self.threads)
             Distribution.set_default_validate_args(checked)
             self.model.train(mode)
             self.optimizer.zero_grad(set_to_none=True)
@@ -468,6 +472,7 @@ class _Run:
         if self.device.type == "cuda" and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
         if self.device.type == "cpu" and torch.get_num_threads() != notes["threads"]:
+            self.threads = torch.get_num_threads()
             torch.set_num_threads(notes["threads"])  # sums are rounded in another order otherwise
         self.step, self.history = notes["step"], History.from_dict(notes["history"])
         self.history.stopped = ""
@@ -504,7 +509,8 @@ class _Interrupts:
 class _Pace:
     """Notices that training has become slow, as when another program has started, and has the threads chosen anew.
 
-    With another number of threads, sums are rounded in another order; a run that is to be resumed keeps its number.
+    With another number of threads, sums are rounded in another order; a run that is to be resumed keeps the number that
+    it began with.
     """
 
     PATIENCE = 5.0  # seconds between two looks
@@ -513,8 +519,6 @@ class _Pace:
         self.fixed, self.best = fixed, math.inf
         self.looked = self.before = time.perf_counter()
         self.step = 0
-        if not fixed:
-            spare_busy_cores()
 
     def keep(self, step: int) -> None:
         """To be called now and then with the number of steps done."""

@@ -80,57 +80,83 @@ def explore(draw: Callable[..., Figure], *, save: str | None = None, **controls:
     Raises:
         ValueError: `save` is no file name ending in .png.
     """
-    import ipywidgets
-
     if save is not None and (not isinstance(save, str) or Path(save).suffix.lower() != ".png" or not Path(save).stem):
         raise ValueError(f"save must be the name of a PNG file, such as 'picture.png', not {save!r}.")
-
     inputs = {name: _control(name, spec) for name, spec in controls.items()}
     column = _line_up(inputs)
-    values = {name: widget.value for name, widget in inputs.items()}
-    still = draw(**values)  # an error here is the author's and is raised
+    still = draw(**_values(inputs))  # an error here is the author's and is raised
     if os.environ.get("VAE_HELPERS_STATIC") == "1":
         return still
-    picture = ipywidgets.Image(value=_png(still), format="png", layout=ipywidgets.Layout(max_width="100%"))
-    # In a narrow window it shrinks while its text can be read, and from there on it is scrolled.
-    picture.layout.min_width = f"{0.65 * still.get_figwidth() * still.dpi:.0f}px"
-    frame = ipywidgets.Box([picture], layout=ipywidgets.Layout(align_items="flex-start", overflow="auto"))
-    message = ipywidgets.HTML()
-    words = ipywidgets.HTML(_words(_described(draw, values, still), inputs), layout=ipywidgets.Layout(display="none"))
+    shown = _Shown(draw, inputs, still)
+    for widget in inputs.values():
+        widget.observe(shown.draw_again, names="value")
+    return _laid_out(inputs, column, shown, _save_button(shown, Path(save)) if save else None)
 
-    def redraw(_: Any = None) -> None:
-        message.value, said = _AT_WORK, ""
+
+class _Shown:
+    """What stands below the controls: the picture, its description in words, and a message."""
+
+    def __init__(self, draw: Callable[..., Figure], inputs: dict[str, Any], still: Figure):
+        import ipywidgets
+
+        self.draw, self.inputs = draw, inputs
+        self.picture = ipywidgets.Image(value=_png(still), format="png", layout=ipywidgets.Layout(max_width="100%"))
+        # In a narrow window it shrinks while its text can be read, and from there on it is scrolled.
+        self.picture.layout.min_width = f"{0.65 * still.get_figwidth() * still.dpi:.0f}px"
+        self.message = ipywidgets.HTML()
+        self.words = ipywidgets.HTML(self.described(still), layout=ipywidgets.Layout(display="none"))
+
+    def described(self, figure: Figure) -> str:
+        return _words(_described(self.draw, _values(self.inputs), figure), self.inputs)
+
+    def draw_again(self, _: Any = None) -> None:
+        """Called when a control was moved."""
+        self.message.value, said = _AT_WORK, ""
         try:
-            values = {name: widget.value for name, widget in inputs.items()}
-            figure = draw(**values)
-            picture.value = _png(figure)
-            words.value = _words(_described(draw, values, figure), inputs)
+            figure = self.draw(**_values(self.inputs))
+            self.picture.value = _png(figure)
+            self.words.value = self.described(figure)
         except Exception as error:
             said = _alert(error)
         finally:  # Ctrl-C too ends the work
-            message.value = said
+            self.message.value = said
 
-    def write(_: Any) -> None:
+    def write(self, path: Path) -> None:
+        """Save the picture under this name, or the next that is free."""
         try:
-            (path,) = unused(Path(save))
-            write_whole(path, picture.value)
-            message.value = f'<span role="status">saved as {html.escape(str(path))}</span>'
+            (path,) = unused(path)
+            write_whole(path, self.picture.value)
+            self.message.value = f'<span role="status">saved as {html.escape(str(path))}</span>'
         except Exception as error:
-            message.value = _alert(error)
+            self.message.value = _alert(error)
+
+
+def _save_button(shown: _Shown, path: Path) -> Any:
+    import ipywidgets
 
     as_wide_as_its_name = ipywidgets.Layout(flex="none")  # however long the words beside it are
-    button = ipywidgets.Button(description="Save as PNG", icon="download", layout=as_wide_as_its_name) if save else None
-    if button:
-        button.on_click(write)
-    for widget in inputs.values():
-        widget.observe(redraw, names="value")
+    button = ipywidgets.Button(description="Save as PNG", icon="download", layout=as_wide_as_its_name)
+    button.on_click(lambda _: shown.write(path))
+    return button
+
+
+def _laid_out(inputs: dict[str, Any], column: str, shown: _Shown, button: Any) -> Any:
+    """The controls under each other, then button and message, then the picture."""
+    import ipywidgets
+
     # Words stand beside the button, so that the picture does not move when they come; in a narrow window, below it.
     under_the_controls = ipywidgets.Layout(margin=f"0 0 0 {column}", flex_flow="row wrap")
-    below = ipywidgets.HBox([button, message] if button else [message], layout=under_the_controls)
-    box = ipywidgets.VBox([*inputs.values(), below, frame, words])
+    below = ipywidgets.HBox([button, shown.message] if button else [shown.message], layout=under_the_controls)
+    scrolled = ipywidgets.Layout(align_items="flex-start", overflow="auto")
+    frame = ipywidgets.Box([shown.picture], layout=scrolled)
+    box = ipywidgets.VBox([*inputs.values(), below, frame, shown.words])
     box.add_class("vae-explore")
-    box.controls, box.picture, box.message, box.button = inputs, picture, message, button
+    box.controls, box.picture, box.message, box.button = inputs, shown.picture, shown.message, button
     return box
+
+
+def _values(inputs: dict[str, Any]) -> dict[str, Any]:
+    return {name: widget.value for name, widget in inputs.items()}
 
 
 def _alert(error: Exception) -> str:

@@ -1,40 +1,18 @@
 """The browser, JupyterLab in it, and the folder where what was seen is kept."""
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.browser import jupyterlab
+from tests.browser import chromium, jupyterlab
 from tools import notebooks
-
-PLACES = (
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-    "C:/Program Files/Google/Chrome/Application/chrome.exe",
-)
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-
-
-def installed_browser():
-    """Chromium or Chrome, wherever it is installed; the variable VAE_HELPERS_BROWSER names another one."""
-    named = (
-        [os.environ["VAE_HELPERS_BROWSER"]] if "VAE_HELPERS_BROWSER" in os.environ else [*notebooks.BROWSERS, *PLACES]
-    )
-    return next((found for name in named if (found := shutil.which(name))), None)
 
 
 @pytest.fixture(scope="session")
 def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    path = installed_browser()
-    if path is None:
-        pytest.fail("there is no Chromium or Chrome; install one, or name its program in VAE_HELPERS_BROWSER")
-    with sync_api.sync_playwright() as p:
-        running = p.chromium.launch(executable_path=path, args=FLAGS)
+    with chromium.launched() as running:
         yield running
-        running.close()
 
 
 @pytest.fixture(scope="session")
