@@ -1,9 +1,9 @@
 """How soon is a convolutional VAE as good as after two minutes of the loop of pytorch/examples?
 
-    python -m benchmarks.time_to_quality [FOLDER] [--rounds 3] [--seconds 120] [--share 0.33] [--validation]
+    python -m benchmarks.time_to_quality [FOLDER] [--rounds 3] [--seconds 120] [--share 0.3] [--validation]
 
 The same network on dynamically binarised images, with all the threads of the machine for the peer and those that the
-package chooses for `fit`. The peer trains for the given seconds; `fit` for a third of them, with as many steps as its
+package chooses for `fit`. The peer trains for the given seconds; `fit` for a share of them, with as many steps as its
 schedule then has time for, measured first. Each round has its own seed.
 """
 
@@ -28,7 +28,7 @@ def vae() -> VAE:
     return conv_vae((1, 28, 28), latent_dim=20, width=32, hidden=256, colours=None, likelihood=BernoulliLikelihood())
 
 
-def measure(folder: str | None, rounds: int = 3, seconds: float = 120, share: float = 0.33, validation=False) -> str:
+def measure(folder: str | None, rounds: int = 3, seconds: float = 120, share: float = 0.3, validation=False) -> str:
     """The section of docs/performance.md."""
     threads = machine().threads
     train, test, name = mnist_like(folder)
@@ -72,6 +72,6 @@ def measure(folder: str | None, rounds: int = 3, seconds: float = 120, share: fl
 
 
 if __name__ == "__main__":
-    args = parser(__doc__, rounds=3, seconds=120.0, share=0.33, validation=False).parse_args()
+    args = parser(__doc__, rounds=3, seconds=120.0, share=0.3, validation=False).parse_args()
     measured = measure(args.folder, args.rounds, args.seconds, args.share, args.validation)
     print(description(), measured, sep="\n\n")

@@ -2,6 +2,7 @@
 
 import math
 import os
+import platform
 import subprocess
 import sys
 
@@ -147,14 +148,15 @@ def test_beside_busy_programs_one_thread_is_used_and_afterwards_all_again(four_t
     assert seen == [4, 1, 1, 1, 4, 4]  # between 1.15 and 1.4 nothing changes, lest it go to and fro
 
 
-def test_looking_takes_a_small_part_of_the_time(four_threads, monkeypatch):
+def test_looking_takes_a_small_part_of_the_time_with_one_thread(four_threads, monkeypatch):
     clock, looks = {"now": 100.0}, []
 
     def look(many):
         looks.append(clock["now"])
         clock["now"] += 2.0  # as slow as where many threads share one core
-        return 0.5
+        return gain["now"]
 
+    gain = {"now": 0.5}
     monkeypatch.setattr(devices, "LOOKS", 0.05)
     monkeypatch.setattr(devices, "_gain", look)
     monkeypatch.setattr(devices.time, "perf_counter", lambda: clock["now"])
@@ -162,6 +164,10 @@ def test_looking_takes_a_small_part_of_the_time(four_threads, monkeypatch):
         devices.spare_busy_cores()
         clock["now"] += 1.0
     assert 3 <= len(looks) <= 6 and 2.0 * len(looks) <= 0.06 * 200
+    gain["now"], clock["now"] = 2.0, 1000.0
+    for _ in range(3):  # with all threads it looks each time, lest training begins beside a busy program
+        devices.spare_busy_cores()
+    assert looks[-3:] == [1000.0, 1002.0, 1004.0]
 
 
 @pytest.mark.parametrize("by_hand", [1, 3])
@@ -177,6 +183,42 @@ def test_a_number_of_threads_asked_for_in_the_environment_stays(four_threads, mo
     four_threads["gain"] = 0.1
     devices.spare_busy_cores()
     assert torch.get_num_threads() == 4
+
+
+HELD = """
+import os, sys
+import torch
+from vae_helpers import machine
+
+if sys.argv[1] == "machine":
+    machine()
+pictures = torch.ones(2000, 784)
+
+def held():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+def work():
+    buffers = [pictures.abs() for _ in range(16)]
+
+before = held()
+work()
+print(held() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to keep memory")
+def test_freed_memory_is_kept_for_the_next_batch(fresh):
+    fresh.setenv("VAE_HELPERS_DEVICE", "cpu")
+
+    def megabytes_held(*arguments):
+        run = [sys.executable, "-c", HELD, *arguments]
+        return float(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
+
+    for name in [name for name in os.environ if name.startswith(("MALLOC_", "GLIBC_TUNABLES"))]:
+        fresh.delenv(name)
+    assert megabytes_held("nothing") < 50 < 90 < megabytes_held("machine") < 110  # of a hundred that were freed
+    fresh.setenv("MALLOC_TRIM_THRESHOLD_", "131072")  # the user has spoken
+    assert megabytes_held("machine") < 50
 
 
 def test_importing_the_package_does_not_import_what_is_heavy():

@@ -9,8 +9,11 @@ set in the environment, override the choice.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import functools
 import os
+import platform
 import random
 import statistics
 import time
@@ -22,9 +25,11 @@ import torch
 from vae_helpers import checking
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-LOOKS = 0.05  # of the time, at most, goes into finding out whether one thread would do as well
+LOOKS = 0.05  # of the time with one thread, at most, goes into finding out whether more would be faster again
 _sparing = False  # whether there is one thread now where there may be more
 _look_again = 0.0  # not before this moment
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # as malloc.h calls them
+KEPT, LARGEST_KEPT = 512 * 2**20, 32 * 2**20  # bytes in all, and in one piece, which is the most that glibc takes
 SMALL_MODEL = 200_000  # parameters; below it, casting to bfloat16 costs more than it saves (measured)
 
 
@@ -70,6 +75,7 @@ def machine() -> Machine:
         unit = _matrix_unit()
         precision = _precision(torch.bfloat16 if unit else torch.float32)
         threads = _threads()
+        _keep_freed_memory()
         if "VAE_HELPERS_PRECISION" in os.environ:
             why = "asked for by VAE_HELPERS_PRECISION"
         elif unit:
@@ -146,8 +152,8 @@ def spare_busy_cores() -> None:
     """Go down to one CPU thread while other programs hold the cores, and up again to those of `machine()` when not.
 
     Threads wait for each other by spinning: beside a busy program two of them can be ten times slower than one. Does
-    nothing where the environment settles the number, or soon after it was last called: looking takes a tenth of a
-    second, and longer where the cores are held.
+    nothing where the environment settles the number. Looking takes a tenth of a second; where the cores were held when
+    it was last done, it takes longer, and is done less often.
     """
     many, now = machine().threads, torch.get_num_threads()
     if now == many or (now == 1 and _sparing):  # a number that was set by hand stays
@@ -158,12 +164,27 @@ def _spare(many: int, below: float) -> None:
     """Compute on one thread where `many` are less than so many times faster, and on all of them otherwise."""
     global _sparing, _look_again
     start = time.perf_counter()
-    if many == 1 or start < _look_again or {"VAE_HELPERS_THREADS", "OMP_NUM_THREADS"} & set(os.environ):
+    if many == 1 or (_sparing and start < _look_again) or {"VAE_HELPERS_THREADS", "OMP_NUM_THREADS"} & set(os.environ):
         return
     _sparing = _gain(many) < below
     torch.set_num_threads(1 if _sparing else many)
     now = time.perf_counter()
     _look_again = now + (now - start) / LOOKS
+
+
+def _keep_freed_memory() -> None:
+    """Have the C library keep memory that was freed, up to `KEPT`, in place of giving it back to the system at once.
+
+    A training step or an evaluation frees buffers of megabytes and asks for the same again. In between glibc gives them
+    back, and the system clears every page anew: half the time of a likelihood, as measured. What the environment says
+    of malloc stays; other C libraries than glibc are left alone.
+    """
+    if platform.libc_ver()[0] != "glibc" or any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        c = ctypes.CDLL(None)
+        for option, size in ((M_TRIM_THRESHOLD, KEPT), (M_MMAP_THRESHOLD, LARGEST_KEPT)):
+            c.mallopt(option, size)
 
 
 def _gain(many: int) -> float:

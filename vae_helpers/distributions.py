@@ -7,7 +7,9 @@ knows, by `prepare`, what stored images have to become before p(x | z) may be as
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -91,6 +93,20 @@ def kl_monte_carlo(q: Distribution, p: Distribution, samples: int = 1) -> Tensor
     """
     z = q.rsample((checking.whole(samples, "samples"),))  # (samples, N, D)
     return (q.log_prob(z) - p.log_prob(z)).mean(0)
+
+
+@contextlib.contextmanager
+def checked_at_first() -> Iterator[Callable[[], None]]:
+    """torch.distributions checks every value it is given: here until the function that this yields is called.
+
+    To be called once the first batch has gone through, which shows whether the data suit the likelihood; after it the
+    checks would only cost time, a seventh of a likelihood's. Afterwards they are done, or not, as they were before.
+    """
+    before = Distribution._validate_args
+    try:
+        yield lambda: Distribution.set_default_validate_args(False)
+    finally:
+        Distribution.set_default_validate_args(before)
 
 
 # --- distributions over pixels that torch lacks, or computes less stably or slowly --------------------------------

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vae_helpers import checking
-from vae_helpers.distributions import kl_to_standard_normal
+from vae_helpers.distributions import checked_at_first, kl_to_standard_normal
 
 
 class Elbo(NamedTuple):
@@ -62,10 +62,12 @@ def importance_weighted_bound(model: Any, x: Tensor, samples: int = 50, chunk: i
     samples, chunk = checking.whole(samples, "samples"), checking.whole(chunk, "chunk")
     q, prior = model.encode(x), model.prior
     parts = []
-    for start in range(0, samples, chunk):
-        z = q.rsample((min(chunk, samples - start),))  # (k, N, D)
-        log_w = model.decode(z).log_prob(x) + prior.log_prob(z) - q.log_prob(z)  # (k, N)
-        parts.append(torch.logsumexp(log_w, 0))
+    with checked_at_first() as enough:
+        for start in range(0, samples, chunk):
+            z = q.rsample((min(chunk, samples - start),))  # (k, N, D)
+            log_w = model.decode(z).log_prob(x) + prior.log_prob(z) - q.log_prob(z)  # (k, N)
+            parts.append(torch.logsumexp(log_w, 0))
+            enough()
     return torch.logsumexp(torch.stack(parts), 0) - math.log(samples)
 
 

@@ -20,10 +20,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from vae_helpers import checking, checkpoints
 from vae_helpers.devices import machine, spare_busy_cores
+from vae_helpers.distributions import checked_at_first
 from vae_helpers.images import check_images, to_float
 from vae_helpers.objectives import negative_elbo
 
@@ -292,8 +292,7 @@ class _Run:
             self.check_finite(self.pending[-1:])
         self.optimizer.step()
         self.step += 1
-        if self.step == 1:  # the first step was checked in full; see `prepared`
-            Distribution.set_default_validate_args(False)
+        self.enough_checks()
 
     def loss(self, batch: Tensor) -> dict[str, Tensor]:
         """The parts of the loss on a `uint8` batch, each (B,)."""
@@ -363,7 +362,7 @@ class _Run:
     def _validation_means(self) -> dict[str, float]:
         torch.manual_seed(self.seed)
         totals: dict[str, float] = {}
-        for batch in self.validation.split(1000):
+        for batch in self.validation.split(500):
             for name, value in self.loss(batch).items():
                 totals[name] = totals.get(name, 0.0) + value.sum().item() / len(self.validation)
         return totals
@@ -384,23 +383,21 @@ class _Run:
     def prepared(self) -> Iterator[None]:
         """Seeded random numbers inside, and everything global put back as it was afterwards.
 
-        torch.distributions checks every value it is given. That stays on for the first step, which catches data that do
-        not suit the likelihood; after it the check would only cost time. Numbers below 1e-38 become zero: Adam's means
-        fill with them where a pixel is always black, and a processor takes many times as long over each.
+        Numbers below 1e-38 become zero: Adam's means fill with them where a pixel is always black, and a processor
+        takes many times as long over each.
         """
-        mode, checked = self.model.training, torch.distributions.Distribution._validate_args
+        mode = self.model.training
         flushed = bool(torch.tensor(1e-40) * 1 == 0)
         torch.set_flush_denormal(True)
         self.model.train()
         try:
-            with _forked_random_state(self.device):
+            with _forked_random_state(self.device), checked_at_first() as self.enough_checks:
                 torch.manual_seed(self.seed)
                 yield
         finally:
             torch.set_flush_denormal(flushed)
             if self.threads:
                 torch.set_num_threads(self.threads)
-            Distribution.set_default_validate_args(checked)
             self.model.train(mode)
             self.optimizer.zero_grad(set_to_none=True)
 
@@ -477,7 +474,7 @@ class _Run:
         self.step, self.history = notes["step"], History.from_dict(notes["history"])
         self.history.stopped = ""
         if self.step:
-            Distribution.set_default_validate_args(False)
+            self.enough_checks()
 
 
 def _forked_random_state(device: torch.device) -> contextlib.AbstractContextManager:

@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
+from torch.distributions import Distribution
 
-from vae_helpers.distributions import GreyBernoulliLikelihood
+from vae_helpers.distributions import GreyBernoulliLikelihood, checked_at_first
 from vae_helpers.evaluation import Estimate, evaluate, log_likelihood, mean_and_error
 from vae_helpers.models import mlp_vae
 
@@ -50,18 +51,46 @@ def test_elbo_is_minus_distortion_minus_kl_and_below_the_likelihood(vae):
     assert log_likelihood(vae, IMAGES, samples=200).mean > parts["elbo"].mean
 
 
-def test_memory_is_bounded_by_batch_and_chunk(vae):
-    largest = 0
-    decode = vae.decode
+@pytest.fixture
+def decoded(vae):
+    """Notes for each call of the decoder how many pictures it made, and whether the distributions were checked."""
+    notes, decode = [], vae.decode
 
     def spy(z):
-        nonlocal largest
-        largest = max(largest, z[..., 0].numel())
+        notes.append((z[..., 0].numel(), Distribution._validate_args))
         return decode(z)
 
     vae.decode = spy
-    log_likelihood(vae, IMAGES, samples=101, batch_size=20, chunk=10)
-    assert largest == 200
+    return notes
+
+
+@pytest.mark.parametrize(
+    ("measure", "most"),
+    [
+        (lambda vae: log_likelihood(vae, IMAGES, samples=101, batch_size=20, chunk=10), 200),
+        (lambda vae: log_likelihood(vae, IMAGES, samples=101), 490),  # 70 images, 7 draws
+        (lambda vae: evaluate(vae, IMAGES, samples=20), 500),  # 25 images, 20 draws
+        (lambda vae: evaluate(vae, IMAGES, samples=600), 600),
+        (lambda vae: evaluate(vae, IMAGES, samples=20, batch_size=30), 600),
+    ],
+)
+def test_memory_is_bounded_by_the_pictures_decoded_at_a_time(vae, decoded, measure, most):
+    measure(vae)
+    assert max(count for count, _ in decoded) == most and len(decoded) > 1
+
+
+def test_the_first_batch_alone_is_checked(vae, decoded):
+    evaluate(vae, IMAGES, batch_size=20)
+    log_likelihood(vae, IMAGES, samples=20, chunk=5)
+    assert [checked for _, checked in decoded] == [True, False, False, False, True, False, False, False]
+    assert Distribution._validate_args
+    with pytest.raises(ValueError, match="within the support"), checked_at_first() as enough:
+        vae.decode(torch.zeros(2, 2)).log_prob(torch.full((2, 1, 4, 4), 3.0))
+    with pytest.raises(KeyError), checked_at_first() as enough:
+        enough()
+        vae.decode(torch.zeros(2, 2)).log_prob(torch.full((2, 1, 4, 4), 3.0))
+        raise KeyError
+    assert Distribution._validate_args
 
 
 def test_evaluation_repeats_itself_and_leaves_the_random_state_alone(vae):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vae_helpers import checking
+from vae_helpers.distributions import checked_at_first
 from vae_helpers.images import check_images
 from vae_helpers.objectives import elbo, importance_weighted_bound
 
@@ -42,7 +43,7 @@ def mean_and_error(values: Tensor) -> Estimate:
 
 @torch.no_grad()
 def evaluate(
-    model: Any, images: Tensor, samples: int = 10, batch_size: int = 500, seed: int = 0
+    model: Any, images: Tensor, samples: int = 10, batch_size: int | None = None, seed: int = 0
 ) -> dict[str, Estimate]:
     """Held-out ELBO and its parts.
 
@@ -50,11 +51,14 @@ def evaluate(
         model: a VAE.
         images: stored images, `uint8` (N, C, H, W), prepared once by `model.prepare`.
         samples: draws of z per image; more make the estimate for each image, not the set of images, more exact.
-        batch_size: images at a time.
+        batch_size: images at a time; by default as many as make 500 pictures with their samples, which stay in a CPU's
+            caches, or 5,000 on a GPU.
         seed: of preparation and draws.
     Returns:
         "elbo", "distortion" (= -E_q[log p(x | z)]) and "kl", nats per image, with the standard error over images.
     """
+    if batch_size is None:
+        batch_size = max(1, _pictures_at_once(model) // checking.whole(samples, "samples"))
     parts = over_batches(lambda x: torch.stack(elbo(model, x, samples), -1), model, images, batch_size, seed)
     bound, log_likelihood, kl = (mean_and_error(column) for column in parts.unbind(-1))
     return {
@@ -79,17 +83,17 @@ def log_likelihood(
     Memory grows with batch_size * chunk, not with the number of images or samples.
 
     Args:
-        model, images, batch_size, seed: as for `evaluate`.
+        model, images, seed: as for `evaluate`.
         samples: K, draws per image.
-        chunk: draws at a time; by default as many as make 500 pictures with those of a batch, which stay in a CPU's
-            caches, or 5,000 on a GPU.
+        batch_size: images at a time.
+        chunk: draws at a time; by default as many as make 500 pictures with those of a batch, or 5,000 on a GPU.
         precision: of matrix products and convolutions. torch.bfloat16 is several times as fast on some machines, and
             near enough for Bernoulli pixels (`benchmarks/likelihood_speed.py`); a Gaussian with a small sigma weighs
             the rounding of its means by 1 / sigma^2, and needs torch.float32.
     Returns:
         nats per image, with the standard error over images.
     """
-    at_once = 500 if model.device.type == "cpu" else 5_000
+    at_once = _pictures_at_once(model)
 
     def bound(x: Tensor) -> Tensor:
         draws = max(1, at_once // len(x)) if chunk is None else chunk
@@ -104,6 +108,14 @@ def over_batches(measure: Any, model: Any, images: Tensor, batch_size: int, seed
     check_images(images)
     batch_size, seed = checking.whole(batch_size, "batch_size"), checking.seed(seed)
     device = model.device
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    parts = []
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), checked_at_first() as enough:
         torch.manual_seed(seed)
-        return torch.cat([measure(model.prepare(batch.to(device))).cpu() for batch in images.split(batch_size)])
+        for batch in images.split(batch_size):
+            parts.append(measure(model.prepare(batch.to(device))).cpu())
+            enough()
+    return torch.cat(parts)
+
+
+def _pictures_at_once(model: Any) -> int:
+    return 500 if model.device.type == "cpu" else 5_000
