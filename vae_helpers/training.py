@@ -283,11 +283,11 @@ class _Run:
         parts = self.loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
         parts["loss"].mean().backward()
-        grads = [p.grad for p in self.parameters if p.grad is not None]
-        row = {name: value.detach().mean() for name, value in parts.items()}
-        row["grad_norm"] = nn.utils.get_total_norm(grads)
-        self.names = list(row)
-        self.pending.append(torch.stack([value.float() for value in row.values()]))
+        self.names = [*parts, "grad_norm"]
+        with torch.no_grad():
+            row = [value.mean().float() for value in parts.values()]
+            norms = [torch.linalg.vector_norm(p.grad).float() for p in self.parameters if p.grad is not None]
+            self.pending.append(torch.stack([*row, torch.linalg.vector_norm(torch.stack(norms))]))
         if self.check_each_step:
             self.check_finite(self.pending[-1:])
         self.optimizer.step()
@@ -317,7 +317,7 @@ class _Run:
     def check_finite(self, rows: list[Tensor]) -> None:
         """Stop, with an explanation, if one of the latest steps was not finite."""
         values = torch.stack(rows)
-        if torch.isfinite(values).all():
+        if math.isfinite(values.sum(dtype=torch.float64).item()):
             return
         if self.last_finite:
             self.model.load_state_dict(self.last_finite)
