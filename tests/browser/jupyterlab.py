@@ -174,18 +174,23 @@ class Notebook:
     def looking(self, theme, width):
         """The page in another theme and width; a narrow one without the side bar."""
         height = self.page.viewport_size["height"]
-        side = self.page.locator("#jp-left-stack")
         try:
             self.command("apputils:change-theme", theme=theme)
-            if width < 1000 and side.is_visible():
-                self.command("application:toggle-left-area")
             self.page.set_viewport_size({"width": width, "height": height})
             wait_for(lambda: self.page.evaluate("document.body.dataset.jpThemeName") == theme, 30, f"the theme {theme}")
-            time.sleep(1)
+            for _ in range(2):  # JupyterLab may open it once more, late
+                wait_for(lambda: width > 1000 or self.side_bar_is_closed(), 30, "the side bar to close")
+                time.sleep(1)
             yield
         finally:
             self.command("apputils:change-theme", theme="JupyterLab Light")
             self.page.set_viewport_size({"width": 1300, "height": height})
+
+    def side_bar_is_closed(self):
+        side = self.page.locator("#jp-left-stack")
+        if side.is_visible():
+            self.command("application:toggle-left-area")
+        return not side.is_visible()
 
     def command(self, name, **arguments):
         self.page.evaluate("([name, values]) => jupyterapp.commands.execute(name, values)", [name, arguments])
