@@ -4,6 +4,7 @@ import csv
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import nbformat
@@ -156,6 +157,8 @@ def nbgrader(tmp_path, monkeypatch):
     home.mkdir()
     settings = {"HOME": home, "JUPYTER_CONFIG_DIR": home, "JUPYTER_DATA_DIR": home, "JUPYTER_RUNTIME_DIR": home}
     environment = os.environ | {name: str(value) for name, value in settings.items()}
+    scripts = sysconfig.get_path("scripts")  # nbgrader calls a program of its environment by its bare name
+    environment["PATH"] = os.pathsep.join([scripts, environment.get("PATH", os.defpath)])
 
     def command(*arguments):
         call = [sys.executable, "-m", "nbgrader", *arguments]
