@@ -302,3 +302,46 @@ def test_bernoulli_is_torchs_and_refuses_grey():
     assert ours.expand((2, 50, 3)).log_prob(x).shape == (2, 50, 3) and type(ours.expand((2, 50, 3))) is d.Bernoulli
     with pytest.raises(ValueError, match="support"):
         ours.log_prob(x + 0.5)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 3, 5), (3, 28, 28)])
+@pytest.mark.parametrize("likelihood, grey", [(d.BernoulliLikelihood(), False), (d.GreyBernoulliLikelihood(), True)])
+def test_an_images_log_probability_is_the_sum_over_its_pixels(shape, likelihood, grey):
+    generator = torch.Generator().manual_seed(0)
+    logits = 10 * torch.randn(6, 2, *shape, generator=generator, dtype=torch.float64)  # 6 draws for each of 2 images
+    x = torch.rand(2, *shape, generator=generator, dtype=torch.float64)
+    x = x if grey else x.round()
+    exact = (x * logits - torch.logaddexp(logits, torch.zeros_like(logits))).sum((-3, -2, -1))
+    assert torch.allclose(likelihood(logits).log_prob(x), exact, atol=1e-12, rtol=1e-12)
+    in_float = likelihood(logits.float()).log_prob(x.float())
+    # a pixel's term is rounded to half an ulp of the logit, its sigmoid to a few ulps of 1
+    assert (in_float - exact).abs().max() <= 6e-8 * (logits.abs().sum((-3, -2, -1)).max() + 5 * math.prod(shape))
+    assert (in_float <= 0).all() and in_float.shape == (6, 2)
+
+
+def test_an_images_log_probability_has_the_slopes_of_its_pixels():
+    generator = torch.Generator().manual_seed(0)
+    logits = (3 * torch.randn(3, 2, 1, 2, 3, generator=generator, dtype=torch.float64)).requires_grad_()
+    x = torch.rand(2, 1, 2, 3, generator=generator, dtype=torch.float64).requires_grad_()
+
+    def log_prob(logits, x):
+        return d.GreyBernoulliLikelihood()(logits).log_prob(x)
+
+    assert torch.autograd.gradcheck(log_prob, (logits, x)) and torch.autograd.gradgradcheck(log_prob, (logits, x))
+    (slope,) = torch.autograd.grad(log_prob(logits, x).sum(), logits)
+    assert torch.allclose(slope, x - torch.sigmoid(logits))
+    one_by_one = torch.func.vmap(lambda a: d._ImageLogProb.apply(a, x[0].flatten()))(logits[:, 0].flatten(1))
+    assert torch.allclose(one_by_one, log_prob(logits, x)[:, 0])
+
+
+def test_an_images_log_probability_survives_extremes_and_still_checks():
+    a = torch.stack([EXTREME_LOGITS, -EXTREME_LOGITS])[:, None, None, :]
+    p = d.BernoulliLikelihood()(a)
+    sure = p.log_prob((a > 0).float())  # each pixel is what it is sure of, so that the sum is that of softplus(-|a|)
+    assert torch.allclose(sure, -torch.log1p(torch.exp(-a.abs())).sum((1, 2, 3)), atol=1e-6)
+    with pytest.raises(ValueError, match="support"):
+        p.log_prob(torch.full_like(a, 0.5))
+    assert type(p.expand((3, 2))).__name__ == type(p).__name__
+    assert torch.allclose(p.expand((3, 2)).log_prob((a > 0).float()), sure.expand(3, 2))
+    assert torch.allclose(p.log_prob(torch.ones(())), p.base_dist.log_prob(torch.ones(())).sum((1, 2, 3)))  # broadcast
+    assert p.log_prob((a > 0).double()).shape == (2,)

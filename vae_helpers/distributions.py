@@ -113,16 +113,16 @@ def checked_at_first() -> Iterator[Callable[[], None]]:
 
 
 class _Softplus(torch.autograd.Function):
-    """log(1 + exp(a)) by exp and log alone: with AVX-512, torch's log1p takes longer than all of this, five times over.
+    """log(1 + exp(a)) = max(a, 0) - log sigmoid |a|: torch's own takes up to nine times as long with AVX-512.
 
-    Where exp(a) is too small to change 1, the result is 0, wrong by less than the rounding of one pixel's term.
+    Where exp(-|a|) is too small to change 1, the logarithm is 0, wrong by less than the rounding of one pixel's term.
     """
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(a: Tensor) -> Tensor:
-        return a.abs().neg_().exp_().add_(1).log_().add_(a.relu())
+        return a.relu().sub_(a.abs().sigmoid_().log_())
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -134,14 +134,18 @@ class _Softplus(torch.autograd.Function):
         return gradient * torch.sigmoid(a)
 
 
+def _is_fast(a: Tensor) -> bool:
+    """Whether `_Softplus` and `_ImageLogProb` compute this on the CPU as exactly as torch does."""
+    return a.device.type == "cpu" and a.dtype in (torch.float32, torch.float64)
+
+
 def softplus(a: Tensor) -> Tensor:
     """log(1 + exp(a)), elementwise, without overflow: -log p(0) of a pixel whose logit is a.
 
     Args:
         a: floats of any shape.
     """
-    exact = checking.floating(a, "a").dtype in (torch.float32, torch.float64)
-    return _Softplus.apply(a) if exact and a.device.type == "cpu" else F.softplus(a)
+    return _Softplus.apply(a) if _is_fast(checking.floating(a, "a")) else F.softplus(a)
 
 
 class Bernoulli(torch.distributions.Bernoulli):
@@ -188,6 +192,50 @@ class GreyBernoulli(Distribution):
         """Black or white pixels, white with probability p."""
         p = self.mean.expand(self._extended_shape(sample_shape))
         return torch.bernoulli(p)
+
+
+class _ImageLogProb(torch.autograd.Function):
+    """The sum of x a - softplus(a) over the last dimension, for logits a, in a third of the time.
+
+    With m = |a|, x a - softplus(a) = (x - 1/2) a - m/2 + log sigmoid(m). A logarithm takes as long as all the rest, so
+    one is taken of the product of every sixteen sigmoids, each of which is at least 1/2.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(a: Tensor, x: Tensor) -> Tensor:
+        m = a.abs()  # (..., D)
+        without_log = ((x - 0.5) * a).sub_(m, alpha=0.5).sum(-1)
+        s = m.sigmoid_()
+        for _ in range(4):  # fold the second half onto the first
+            half = (s.shape[-1] + 1) // 2
+            s[..., : s.shape[-1] - half].mul_(s[..., half:])
+            s = s[..., :half]
+        return without_log + s.log().sum(-1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        (a, x), (for_a, for_x) = ctx.saved_tensors, ctx.needs_input_grad
+        gradient = gradient[..., None]
+        return gradient * (x - torch.sigmoid(a)) if for_a else None, gradient * a if for_x else None
+
+
+class _Image(Independent):
+    """Bernoulli pixels, black and white or grey, that make up one image: summed while they are computed."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """x log p + (1 - x) log(1 - p), summed over the image: (N, C, H, W) -> (N,)."""
+        a = self.base_dist.logits
+        if not (_is_fast(a) and value.dtype == a.dtype and value.shape[-3:] == self.event_shape):
+            return super().log_prob(value)
+        if self.base_dist._validate_args:
+            self.base_dist._validate_sample(value)
+        return _ImageLogProb.apply(a.flatten(-3), value.flatten(-3))
 
 
 class ContinuousBernoulli(Distribution):
@@ -345,7 +393,7 @@ class BernoulliLikelihood(Likelihood):
 
     def forward(self, logits: Tensor) -> Independent:
         """Decoder output (N, C, H, W), as logits, -> distribution over images, batch shape (N,)."""
-        return Independent(Bernoulli(logits=logits), 3)
+        return _Image(Bernoulli(logits=logits), 3)
 
     def prepare(self, images: Tensor) -> Tensor:
         """`uint8` (N, C, H, W) -> `float32` of zeros and ones; a fresh draw at each call."""
@@ -357,7 +405,7 @@ class GreyBernoulliLikelihood(Likelihood):
 
     def forward(self, logits: Tensor) -> Independent:
         """Decoder output (N, C, H, W), as logits, -> pseudo-likelihood, batch shape (N,)."""
-        return Independent(GreyBernoulli(logits), 3)
+        return _Image(GreyBernoulli(logits), 3)
 
     def prepare(self, images: Tensor) -> Tensor:
         """`uint8` (N, C, H, W) -> `float32` in [0, 1]."""
