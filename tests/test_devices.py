@@ -221,6 +221,36 @@ def test_freed_memory_is_kept_for_the_next_batch(fresh):
     assert megabytes_held("machine") < 50
 
 
+@pytest.mark.parametrize("unit", ["", "AVX512-BF16", "AMX"])
+def test_fast_products_are_float32s_and_only_where_they_stay_so(fresh, unit):
+    products = torch.backends.mkldnn.matmul
+    before = products.fp32_precision
+    fresh.setenv("VAE_HELPERS_DEVICE", "cpu")
+    really = devices._matrix_unit()
+    fresh.setattr(devices, "_matrix_unit", lambda: unit)
+    generator = torch.Generator().manual_seed(0)
+    x, w = torch.randn(256, 784, generator=generator), torch.randn(784, 400, generator=generator)
+    with pytest.raises(KeyError), devices.fast_float32_products():
+        assert products.fp32_precision == ("bf16" if unit == "AVX512-BF16" else before)
+        if unit == really:  # bfloat16 would be wrong by 1e-1
+            assert (x @ w - (x.double() @ w.double())).abs().max() < 1e-3
+        raise KeyError
+    assert products.fp32_precision == before
+
+
+def test_what_the_user_allowed_for_float32_products_stays(fresh):
+    products = torch.backends.mkldnn.matmul
+    before = products.fp32_precision
+    fresh.setattr(devices, "_matrix_unit", lambda: "AVX512-BF16")
+    try:
+        products.fp32_precision = "tf32"
+        with devices.fast_float32_products():
+            assert products.fp32_precision == "tf32"
+        assert products.fp32_precision == "tf32"
+    finally:
+        products.fp32_precision = before
+
+
 def test_importing_the_package_does_not_import_what_is_heavy():
     code = (
         "import sys, vae_helpers; print([m for m in ('torch', 'sklearn', 'matplotlib', 'IPython') if m in sys.modules])"

@@ -18,7 +18,7 @@ import platform
 import random
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -27,11 +27,12 @@ from vae_helpers import checking
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 LOOKS = 0.05  # of the time with one thread, at most, goes into finding out whether more would be faster again
-_sparing = False  # whether there is one thread now where there may be more
-_look_again = 0.0  # not before this moment
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # as malloc.h calls them
 KEPT, LARGEST_KEPT = 512 * 2**20, 32 * 2**20  # bytes in all, and in one piece, which is the most that glibc takes
 SMALL_MODEL = 200_000  # parameters; below it, casting to bfloat16 costs more than it saves (measured)
+
+_sparing = False  # whether there is one thread now where there may be more
+_look_again = 0.0  # not before this moment
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,24 @@ def _keep_freed_memory() -> None:
         c = ctypes.CDLL(None)
         for option, size in ((M_TRIM_THRESHOLD, KEPT), (M_MMAP_THRESHOLD, LARGEST_KEPT)):
             c.mallopt(option, size)
+
+
+@contextlib.contextmanager
+def fast_float32_products() -> Iterator[None]:
+    """Inside, torch leaves a CPU's float32 matrix products to oneDNN, which on AMD's processors is twice as fast.
+
+    torch does so where oneDNN may compute them in bfloat16. Without matrix units oneDNN makes no use of that, and the
+    results are float32's; with them, and where there is no AVX512-BF16, nothing is changed. For products of hundreds of
+    rows: small ones take longer to hand over than to compute.
+    """
+    products = torch.backends.mkldnn.matmul
+    usual = products.fp32_precision
+    if machine().device.type == "cpu" and _matrix_unit() == "AVX512-BF16" and usual in ("none", "ieee"):
+        products.fp32_precision = "bf16"
+    try:
+        yield
+    finally:
+        products.fp32_precision = usual
 
 
 def _gain(many: int) -> float:

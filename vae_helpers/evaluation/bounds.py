@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vae_helpers import checking
+from vae_helpers.devices import fast_float32_products
 from vae_helpers.distributions import checked_at_first
 from vae_helpers.images import check_images
 from vae_helpers.objectives import elbo, importance_weighted_bound
@@ -109,7 +110,8 @@ def over_batches(measure: Any, model: Any, images: Tensor, batch_size: int, seed
     batch_size, seed = checking.whole(batch_size, "batch_size"), checking.seed(seed)
     device = model.device
     parts = []
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), checked_at_first() as enough:
+    random_state = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+    with random_state, fast_float32_products(), checked_at_first() as enough:
         torch.manual_seed(seed)
         for batch in images.split(batch_size):
             parts.append(measure(model.prepare(batch.to(device))).cpu())
