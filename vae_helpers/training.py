@@ -292,7 +292,7 @@ class _Run:
             self.check_finite(self.pending[-1:])
         self.optimizer.step()
         self.step += 1
-        self.enough_checks()
+        self.enough_checks()  # of values by torch.distributions: they went through the first batch
 
     def loss(self, batch: Tensor) -> dict[str, Tensor]:
         """The parts of the loss on a `uint8` batch, each (B,)."""
