@@ -19,6 +19,7 @@ IMPORTED = (test_compositing, test_every_call, test_files_and_seeds, test_learne
 WITHOUT = {  # "module.name": why
     "distributions.checked_at_first": "takes no argument, and computes nothing",
     "devices.spare_busy_cores": "takes no argument, and does what other programs make it do",
+    "devices.fast_float32_products": "takes no argument, and changes who computes, not what",
 }
 
 
