@@ -15,12 +15,12 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measuring import description, in_turns, table
 from benchmarks.options import parser
 from vae_helpers import conv_vae, fit, machine, negative_elbo, seed_everything
+from vae_helpers.distributions import checked_at_first
 
 SIDES, WIDTH, BATCH = (64, 128), 256, 256
 
@@ -74,18 +74,18 @@ def at_size(side: int, rounds: int, steps: int) -> list[list[str]]:
     model.to(memory_format=torch.channels_last)
     with FlopCounterMode(display=False) as counter:
         negative_elbo(model, model.prepare(images[:BATCH]))["loss"].mean().backward()
-    Distribution.set_default_validate_args(False)
-    plain, compiled = (stepper(model, images[:BATCH], choice) for choice in (False, True))
-    times = in_turns(
-        {
-            "products of matrices, the peak": lambda: waited(lambda: a @ a, steps),
-            "`fit`": lambda: waited(lambda: fit(model, images, steps=steps, batch_size=BATCH, progress=False), 1),
-            "bare step": lambda: waited(plain, steps),
-            "bare step, torch.compile": lambda: waited(compiled, steps),
-        },
-        rounds,
-    )
-    Distribution.set_default_validate_args(True)
+    with checked_at_first() as enough_checks:
+        enough_checks()
+        plain, compiled = (stepper(model, images[:BATCH], choice) for choice in (False, True))
+        times = in_turns(
+            {
+                "products of matrices, the peak": lambda: waited(lambda: a @ a, steps),
+                "`fit`": lambda: waited(lambda: fit(model, images, steps=steps, batch_size=BATCH, progress=False), 1),
+                "bare step": lambda: waited(plain, steps),
+                "bare step, torch.compile": lambda: waited(compiled, steps),
+            },
+            rounds,
+        )
     operations = dict.fromkeys(times, counter.get_total_flops()) | {next(iter(times)): 2 * 8192**3}
     rates = {kind: operations[kind] * steps / timing.median for kind, timing in times.items()}
     peak = next(iter(rates.values()))

@@ -18,7 +18,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from benchmarks.measuring import description, in_turns, mnist_like, one_thread, ratio, table
 from benchmarks.options import parser
@@ -33,6 +32,7 @@ from vae_helpers import (
     seed_everything,
     to_float,
 )
+from vae_helpers.distributions import checked_at_first
 from vae_helpers.models.vae import VAE
 from vae_helpers.training import warm_up_and_cosine
 
@@ -51,21 +51,21 @@ def bare_loop(model: VAE, images: Tensor, steps: int) -> None:
     precision = machine().precision_for(model)
     optimizer = torch.optim.Adam(model.parameters(), lr=SAME["learning_rate"], fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_up_and_cosine(step, steps))
-    Distribution.set_default_validate_args(False)
     torch.set_flush_denormal(True)
-    for step in range(steps):
-        first = step * BATCH % len(images)
-        if first == 0:
-            order = torch.randperm(len(images))
-        x = to_float(images.index_select(0, order[first : first + BATCH]))
-        with torch.autocast("cpu", dtype=precision, enabled=precision != torch.float32):
-            loss = negative_elbo(model, x)["loss"].mean()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
+    with checked_at_first() as enough_checks:
+        enough_checks()
+        for step in range(steps):
+            first = step * BATCH % len(images)
+            if first == 0:
+                order = torch.randperm(len(images))
+            x = to_float(images.index_select(0, order[first : first + BATCH]))
+            with torch.autocast("cpu", dtype=precision, enabled=precision != torch.float32):
+                loss = negative_elbo(model, x)["loss"].mean()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
     torch.set_flush_denormal(False)
-    Distribution.set_default_validate_args(True)
 
 
 def measure(folder: str | None, rounds: int = 5, epochs: int = 5, validation: bool = False) -> str:
