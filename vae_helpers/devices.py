@@ -26,6 +26,7 @@ import torch
 from vae_helpers import checking
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+USUAL = ("none", "ieee")  # what torch calls float32 that may not be computed in anything shorter
 LOOKS = 0.05  # of the time with one thread, at most, goes into finding out whether more would be faster again
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # as malloc.h calls them
 KEPT, LARGEST_KEPT = 512 * 2**20, 32 * 2**20  # bytes in all, and in one piece, which is the most that glibc takes
@@ -194,13 +195,14 @@ def fast_float32_products() -> Iterator[None]:
     """Inside, torch leaves a CPU's float32 matrix products to oneDNN, which on AMD's processors is twice as fast.
 
     torch does so where oneDNN may compute them in bfloat16. Without matrix units oneDNN makes no use of that, and the
-    results are float32's; with them, and where there is no AVX512-BF16, nothing is changed. For products of hundreds of
+    results are float32's; with them, and where there is no AVX512-BF16, nothing is touched. For products of hundreds of
     rows: small ones take longer to hand over than to compute.
     """
     products = torch.backends.mkldnn.matmul
-    usual = products.fp32_precision
-    if machine().device.type == "cpu" and _matrix_unit() == "AVX512-BF16" and usual in ("none", "ieee"):
-        products.fp32_precision = "bf16"
+    if machine().device.type != "cpu" or _matrix_unit() != "AVX512-BF16" or products.fp32_precision not in USUAL:
+        yield
+        return
+    usual, products.fp32_precision = products.fp32_precision, "bf16"
     try:
         yield
     finally:
