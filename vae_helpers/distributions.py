@@ -195,7 +195,7 @@ class GreyBernoulli(Distribution):
 
 
 class _ImageLogProb(torch.autograd.Function):
-    """The sum of x a - softplus(a) over the last dimension, for logits a, in a third of the time.
+    """The sum of x a - softplus(a) over the last dimension, for logits a, in half to two thirds of the time.
 
     With m = |a|, x a - softplus(a) = (x - 1/2) a - m/2 + log sigmoid(m). A logarithm takes as long as all the rest, so
     one is taken of the product of every sixteen sigmoids, each of which is at least 1/2.
