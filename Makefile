@@ -2,7 +2,7 @@
 #
 #   make lab        bring my_course/ up to date (what you edited stays) and open JupyterLab in it
 #   make test       check the style, run the unit tests and every notebook
-#   make soak       the long tests: repeats, fuzzing, kills, a browser, every answer pasted in
+#   make soak       the long tests: every kind of machine, fuzzing, kills, a browser, every answer pasted in
 #   make browser    the part of the long tests that runs the course in Chromium or Chrome; pictures in build/browser/
 #   make bench      measure speed again and write docs/performance.md       (DATA=folder with MNIST)
 #   make site       build the course as static pages, build/site/index.html       (ADDRESS=the repository)
@@ -49,7 +49,8 @@ test: $(INSTALLED) lint
 	$(PY) -m pytest $(PYTEST_ARGS)
 
 soak: $(SOAKING)
-	$(PY) -m pytest -m soak --timeout 3600 $(PYTEST_ARGS)
+	$(PY) -m pytest -m "soak and not alone" --timeout 3600 $(PYTEST_ARGS)
+	$(PY) -m pytest -m "soak and alone" -n0 --timeout 3600 $(PYTEST_ARGS)
 
 browser: $(SOAKING)
 	$(PY) -m pytest -n0 -m soak tests/browser $(PYTEST_ARGS)

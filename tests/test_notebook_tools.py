@@ -1,6 +1,7 @@
 """tools/notebooks.py: a notebook is written whole, in a normal form, or not at all."""
 
 import base64
+import dataclasses
 import json
 import os
 import shutil
@@ -9,8 +10,10 @@ import subprocess
 
 import nbformat
 import pytest
+import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+import vae_helpers
 from tools import executed, notebook_text, notebooks
 
 OPENING = "# 07 · Small\n\n**Question.** Why?\n\n**Time.** to be filled in"
@@ -115,15 +118,18 @@ def test_timing_keeps_what_was_edited_by_hand(folder):
     assert text_of(written) == before
 
 
-def test_claims_are_counted_under_every_setting(folder, capsys):
+@pytest.mark.parametrize(("precision", "runs"), [(torch.bfloat16, 3), (torch.float32, 2)])
+def test_claims_are_counted_on_every_kind_of_machine(folder, capsys, monkeypatch, precision, runs):
+    chosen = dataclasses.replace(vae_helpers.machine(), precision=precision)
+    monkeypatch.setattr(vae_helpers, "machine", lambda: chosen)
     path = folder / "07_small.ipynb"
     source = "import os\nword = 'holds' if os.environ['OMP_NUM_THREADS'] == '1' else 'DOES NOT HOLD'\n"
     notebooks.write(small(source + "print(f'claim {word}: one thread')"), path)
     assert not notebooks.check_claims([path])
     table = capsys.readouterr().out
-    assert table.count("claim DOES NOT HOLD: one thread") == 4
+    assert table.count("claim DOES NOT HOLD: one thread") == runs
     assert [line.split()[4:6] for line in table.splitlines() if line.startswith("07")] == (
-        [["1", "0"]] * 4 + [["0", "1"]] * 4
+        [["1", "0"]] * runs + [["0", "1"]] * runs
     )
 
 
