@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests import accessibility_rules as rules
-from tests.browser import chromium
 from tools import build_site
 
 ADDRESS = "https://github.com/someone/course"
@@ -198,12 +197,6 @@ def build(*arguments, root=build_site.ROOT):
 
 def pages(site):
     return [path for path in sorted(site.rglob("*.html")) if "_static" not in path.parts]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium.launched() as running:
-        yield running
 
 
 def build_small_course(root, readme):

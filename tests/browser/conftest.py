@@ -1,18 +1,12 @@
-"""The browser, JupyterLab in it, and the folder where what was seen is kept."""
+"""JupyterLab, and the folder where what was seen is kept."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from tests.browser import chromium, jupyterlab
+from tests.browser import jupyterlab
 from tools import notebooks
-
-
-@pytest.fixture(scope="session")
-def browser():
-    with chromium.launched() as running:
-        yield running
 
 
 @pytest.fixture(scope="session")
