@@ -49,8 +49,8 @@ test: $(INSTALLED) lint
 	$(PY) -m pytest $(PYTEST_ARGS)
 
 soak: $(SOAKING)
-	$(PY) -m pytest -m "soak and not alone" --timeout 3600 $(PYTEST_ARGS)
-	$(PY) -m pytest -m "soak and alone" -n0 --timeout 3600 $(PYTEST_ARGS)
+	$(PY) -m pytest -m "soak and not alone" --timeout 3600 $(PYTEST_ARGS); others=$$?; \
+	$(PY) -m pytest -m "soak and alone" -n0 --timeout 3600 $(PYTEST_ARGS) && exit $$others
 
 browser: $(SOAKING)
 	$(PY) -m pytest -n0 -m soak tests/browser $(PYTEST_ARGS)
