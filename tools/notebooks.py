@@ -76,7 +76,7 @@ class Kind(NamedTuple):
         }
 
 
-# bfloat16 only with a unit for its products: emulated, as no machine chooses it, it takes ten times as long.
+# bfloat16 only with a unit for its products: emulated, as no machine chooses it, it takes many times as long.
 NUMBERS = [("float32", "AVX2"), ("float32", "native"), ("bfloat16", "native")]
 KINDS = [Kind(threads, precision, cpu) for threads in (1, 2) for precision, cpu in NUMBERS]
 
