@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.measuring import description, in_turns, table
 from benchmarks.options import parser
 from vae_helpers import conv_vae, fit, machine, negative_elbo, seed_everything
-from vae_helpers.distributions import checked_at_first
+from vae_helpers.distributions import validate_first_batch
 
 SIDES, WIDTH, BATCH = (64, 128), 256, 256
 
@@ -74,7 +74,7 @@ def at_size(side: int, rounds: int, steps: int) -> list[list[str]]:
     model.to(memory_format=torch.channels_last)
     with FlopCounterMode(display=False) as counter:
         negative_elbo(model, model.prepare(images[:BATCH]))["loss"].mean().backward()
-    with checked_at_first() as enough_checks:
+    with validate_first_batch() as enough_checks:
         enough_checks()
         plain, compiled = (stepper(model, images[:BATCH], choice) for choice in (False, True))
         times = in_turns(

@@ -32,7 +32,7 @@ from vae_helpers import (
     seed_everything,
     to_float,
 )
-from vae_helpers.distributions import checked_at_first
+from vae_helpers.distributions import validate_first_batch
 from vae_helpers.models.vae import VAE
 from vae_helpers.training import warm_up_and_cosine
 
@@ -52,7 +52,7 @@ def bare_loop(model: VAE, images: Tensor, steps: int) -> None:
     optimizer = torch.optim.Adam(model.parameters(), lr=SAME["learning_rate"], fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_up_and_cosine(step, steps))
     torch.set_flush_denormal(True)
-    with checked_at_first() as enough_checks:
+    with validate_first_batch() as enough_checks:
         enough_checks()
         for step in range(steps):
             first = step * BATCH % len(images)

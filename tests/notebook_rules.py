@@ -24,7 +24,7 @@ TAGS = {"nbval-check-output", "exercise", "widget", "going-further", "raises-exc
 OPENING = ("**Question.", "**You will be able to", "**Before this", "**Time.")
 CLOSING = ["Summary", "Claims checked", "Where this breaks", "References"]
 MACHINE_PATH = re.compile(r"(?<![\w.~])/(?:home|root|Users|work|tmp)/\w|\b[A-Za-z]:\\\\?\w")
-MOST_BYTES, MOST_LINES, MEAN_LINES, FEWEST_WORDS = 2_000_000, 35, 14, 12
+MAX_NOTEBOOK_BYTES, MOST_LINES, MEAN_LINES, FEWEST_WORDS = 2_000_000, 35, 14, 12
 MOST_SECONDS = defaultdict(lambda: 60, dict.fromkeys(("04", "05", "06"), 300))  # on one thread; on two, three minutes
 
 Rule = Callable[["Lesson"], Iterator[str]]
@@ -119,8 +119,8 @@ def plain_python(lesson: Lesson) -> Iterator[str]:
 
 @rule
 def size(lesson: Lesson) -> Iterator[str]:
-    if lesson.path.stat().st_size > MOST_BYTES:
-        yield f"the file has {lesson.path.stat().st_size / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:.0f}"
+    if lesson.path.stat().st_size > MAX_NOTEBOOK_BYTES:
+        yield f"the file has {lesson.path.stat().st_size / 1e6:.1f} MB, more than {MAX_NOTEBOOK_BYTES / 1e6:.0f}"
     lengths = [len(cell.source.splitlines()) for _, cell in lesson.code]
     for (number, _), length in zip(lesson.code, lengths, strict=True):
         if length > MOST_LINES:

@@ -280,12 +280,12 @@ def test_the_constants_of_the_face_are_the_renderers():
 
 def in_pose(factors, pose, *names):
     """The factors, with the named ones of another portrait."""
-    return faces.changed(factors, **{name: pose[:, faces.index(name)] for name in names})
+    return faces.with_factors(factors, **{name: pose[:, faces.index(name)] for name in names})
 
 
 @pytest.mark.parametrize("parts, pose", [(("eyes", "mouth", "brows"), ("tilt",)), (("hair",), ("tilt", "face_width"))])
 def test_an_aligned_part_is_near_the_part_drawn_in_the_other_pose(parts, pose):
-    old = faces.changed(faces.sample(30, seed=5), glasses=0.0, hair_texture=0.0)
+    old = faces.with_factors(faces.sample(30, seed=5), glasses=0.0, hair_texture=0.0)
     new = in_pose(old, faces.sample(30, seed=6), *pose)
     before, truth = (sum(faces.masks(f, 128)[part] for part in parts) for f in (old, new))
     after = compositing.align(before, old, new)
@@ -305,20 +305,20 @@ def test_aligning_to_its_own_pose_is_the_identity_and_there_and_back_nearly():
 
 
 def test_what_comes_from_beyond_the_border_is_the_outermost_pixels():
-    upright = faces.changed(faces.sample(1), tilt=0.0, face_width=0.0)
-    turned = faces.changed(upright, tilt=1.0, face_width=-1.0)
+    upright = faces.with_factors(faces.sample(1), tilt=0.0, face_width=0.0)
+    turned = faces.with_factors(upright, tilt=1.0, face_width=-1.0)
     grey = torch.full((1, 3, 32, 32), 0.6)
     assert torch.allclose(compositing.align(grey, upright, turned), grey, atol=1e-6)
 
 
 def test_a_positive_tilt_moves_the_top_of_the_head_to_the_right():
-    upright = faces.changed(faces.sample(1), tilt=0.0, face_width=0.0)
+    upright = faces.with_factors(faces.sample(1), tilt=0.0, face_width=0.0)
     spot = torch.zeros(1, 1, 64, 64)
     spot[..., 8:12, 31:33] = 1
-    moved = compositing.align(spot, upright, faces.changed(upright, tilt=1.0))
+    moved = compositing.align(spot, upright, faces.with_factors(upright, tilt=1.0))
     columns = torch.arange(64.0)
     assert (moved.sum((0, 1, 2)) * columns).sum() / moved.sum() > 40
-    wider = compositing.align(spot, upright, faces.changed(upright, face_width=1.0))
+    wider = compositing.align(spot, upright, faces.with_factors(upright, face_width=1.0))
     assert 1.05 < wider.sum() / spot.sum() < 1.25
 
 
@@ -498,7 +498,7 @@ def test_knots_follow_a_bent_path_and_products_a_path_that_depends_on_another_fa
 
 def test_the_tents_stand_on_knots_in_equal_steps_and_sum_to_one():
     place = torch.tensor([0.0, 0.1, 0.2, 0.5, 1.0])
-    factors = faces.changed(faces.sample(5), skin=place)
+    factors = faces.with_factors(faces.sample(5), skin=place)
     skin = compositing._knots(factors)[:, :6]
     wanted = [
         [1, 0, 0, 0, 0, 0],

@@ -17,7 +17,7 @@ def fresh(monkeypatch):
     for name in ("DEVICE", "PRECISION", "THREADS"):
         monkeypatch.delenv(f"VAE_HELPERS_{name}", raising=False)
     threads = torch.get_num_threads()
-    monkeypatch.setattr(devices, "_sparing", False)
+    monkeypatch.setattr(devices, "_single_threaded", False)
     monkeypatch.setattr(devices, "_look_again", 0.0)
     devices.machine.cache_clear()
     yield monkeypatch
@@ -98,11 +98,11 @@ def test_a_machine_that_was_busy_at_first_gets_all_its_threads_later(fresh):
     fresh.delenv("OMP_NUM_THREADS", raising=False)
     fresh.setattr(devices, "LOOKS", math.inf)
     torch.set_num_threads(2)
-    fresh.setattr(devices, "_gain", lambda many: 0.3)
+    fresh.setattr(devices, "_speedup", lambda many: 0.3)
     devices.machine()
     assert torch.get_num_threads() == 1
-    fresh.setattr(devices, "_gain", lambda many: 1.8)
-    devices.spare_busy_cores()
+    fresh.setattr(devices, "_speedup", lambda many: 1.8)
+    devices.adapt_threads()
     assert torch.get_num_threads() == 2
 
 
@@ -130,8 +130,8 @@ def four_threads(monkeypatch):
     before, state = torch.get_num_threads(), {"gain": 3.0}
     chosen = devices.Machine(torch.device("cpu"), torch.float32, 4, False, "a machine")
     monkeypatch.setattr(devices, "machine", lambda: chosen)
-    monkeypatch.setattr(devices, "_gain", lambda many: state["gain"])
-    monkeypatch.setattr(devices, "_sparing", False)
+    monkeypatch.setattr(devices, "_speedup", lambda many: state["gain"])
+    monkeypatch.setattr(devices, "_single_threaded", False)
     monkeypatch.setattr(devices, "_look_again", 0.0)
     monkeypatch.setattr(devices, "LOOKS", math.inf)
     torch.set_num_threads(4)
@@ -143,9 +143,9 @@ def test_beside_busy_programs_one_thread_is_used_and_afterwards_all_again(four_t
     seen = []
     for gain in (2.0, 1.0, 1.2, 1.3, 1.5, 1.2):
         four_threads["gain"] = gain
-        devices.spare_busy_cores()
+        devices.adapt_threads()
         seen.append(torch.get_num_threads())
-    assert seen == [4, 1, 1, 1, 4, 4]  # between 1.15 and 1.4 nothing changes, lest it go to and fro
+    assert seen == [4, 1, 1, 1, 4, 4]  # between 1.15 and 1.4 nothing changes: hysteresis
 
 
 def test_looking_takes_a_small_part_of_the_time_with_one_thread(four_threads, monkeypatch):
@@ -158,22 +158,22 @@ def test_looking_takes_a_small_part_of_the_time_with_one_thread(four_threads, mo
 
     gain = {"now": 0.5}
     monkeypatch.setattr(devices, "LOOKS", 0.05)
-    monkeypatch.setattr(devices, "_gain", look)
+    monkeypatch.setattr(devices, "_speedup", look)
     monkeypatch.setattr(devices.time, "perf_counter", lambda: clock["now"])
     while clock["now"] < 300:
-        devices.spare_busy_cores()
+        devices.adapt_threads()
         clock["now"] += 1.0
     assert 3 <= len(looks) <= 6 and 2.0 * len(looks) <= 0.06 * 200
     gain["now"], clock["now"] = 2.0, 1000.0
-    for _ in range(3):  # with all threads it looks each time, lest training begins beside a busy program
-        devices.spare_busy_cores()
+    for _ in range(3):  # with all threads it looks each time, so that no training begins beside a busy program
+        devices.adapt_threads()
     assert looks[-3:] == [1000.0, 1002.0, 1004.0]
 
 
 @pytest.mark.parametrize("by_hand", [1, 3])
 def test_a_number_of_threads_set_by_hand_stays(four_threads, by_hand):
     torch.set_num_threads(by_hand)
-    devices.spare_busy_cores()
+    devices.adapt_threads()
     assert torch.get_num_threads() == by_hand
 
 
@@ -181,7 +181,7 @@ def test_a_number_of_threads_set_by_hand_stays(four_threads, by_hand):
 def test_a_number_of_threads_asked_for_in_the_environment_stays(four_threads, monkeypatch, name):
     monkeypatch.setenv(name, "4")
     four_threads["gain"] = 0.1
-    devices.spare_busy_cores()
+    devices.adapt_threads()
     assert torch.get_num_threads() == 4
 
 

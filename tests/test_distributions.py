@@ -261,7 +261,7 @@ def test_a_dequantised_density_bounds_the_probability_of_the_levels():
 def test_an_encoder_sees_every_kind_of_data_on_the_same_scale():
     images = torch.randint(0, 256, (20, 3, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     for likelihood in (d.GaussianLikelihood(0.1), d.DiscretisedGaussianLikelihood(0.1), d.GreyBernoulliLikelihood()):
-        seen = likelihood.for_encoder(likelihood.prepare(images))
+        seen = likelihood.encoder_input(likelihood.prepare(images))
         assert (seen - images / 255).abs().max() < 1 / 255
 
 

@@ -401,7 +401,7 @@ def test_what_is_no_picture_is_listed_with_the_reason(here, tmp_path, capsys):
     (here / "circle").symlink_to(here)
     os.mkfifo(here / "pipe.png")
     with open(here / "film.mp4", "wb") as film:
-        film.truncate(picture_file.MOST_BYTES + 1)  # takes no space on the disk
+        film.truncate(picture_file.MAX_FILE_BYTES + 1)  # takes no space on the disk
     data = load("folder", here, size=8)
     reasons = {
         "empty.png": "empty",
@@ -972,7 +972,7 @@ def test_the_cache_does_not_grow_without_limit(here, tmp_path, monkeypatch, caps
     load("folder", here, size=8)
     (first,) = caches(tmp_path)
     each = first.stat().st_size
-    monkeypatch.setattr(picture_cache, "MOST_BYTES", 3 * each + 500)
+    monkeypatch.setattr(picture_cache, "MAX_CACHE_BYTES", 3 * each + 500)
     for i, background in enumerate((0, 1)):
         load("folder", here, size=8, background=background)
         os.utime(max(caches(tmp_path), key=lambda path: path.stat().st_mtime_ns), (i + 2, i + 2))
@@ -986,7 +986,7 @@ def test_the_cache_does_not_grow_without_limit(here, tmp_path, monkeypatch, caps
     left = caches(tmp_path)
     assert first in left and sum(path.suffix == ".pictures" for path in left) == 3
     assert {path.name for path in left if path.suffix != ".pictures"} == {"foreign", "running.partial"}
-    monkeypatch.setattr(picture_cache, "MOST_BYTES", each - 1)
+    monkeypatch.setattr(picture_cache, "MAX_CACHE_BYTES", each - 1)
     load("folder", here, size=8, background=3)
     assert "not cached (" in capsys.readouterr().out and caches(tmp_path) == left
 

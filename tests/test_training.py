@@ -412,7 +412,7 @@ def test_a_model_in_bfloat16_learns_nearly_the_same():
 
 def test_a_run_that_becomes_slow_has_its_threads_chosen_anew_but_not_one_to_be_resumed(monkeypatch, tmp_path):
     looks, clock = [], {"now": 0.0}
-    monkeypatch.setattr(training, "spare_busy_cores", lambda: looks.append(clock["now"]))
+    monkeypatch.setattr(training, "adapt_threads", lambda: looks.append(clock["now"]))
     monkeypatch.setattr(training.time, "perf_counter", lambda: clock["now"])
 
     def objective(model, x):

@@ -289,7 +289,7 @@ def arithmetic(studio: Studio) -> Board:
     edits = {name: {factor: reversed_factor(factors, factor)} for name, factor in TURNED.items()} | SET
     edited, truths = [], []
     for values in edits.values():
-        wanted = faces.changed(factors, **values)
+        wanted = faces.with_factors(factors, **values)
         change = decode(model, attributes.edit(codes, factors, wanted)) - decode(model, codes)
         edited.append((own + change).clamp(0, 1))
         truths.append(painted(wanted, studio.scale.side))
@@ -326,8 +326,8 @@ def hair_trial(studio: Studio) -> Trial:
     """Test portraits, each with the next one's hair to get."""
     n, side = studio.scale.measured, studio.scale.side
     own, other = studio.portraits.test.factors[:n], studio.portraits.test.factors[n : 2 * n]
-    wanted = faces.changed(own, **{name: other[:, faces.index(name)] for name in HAIR})
-    posed = faces.changed(other, **{name: own[:, faces.index(name)] for name in ("tilt", "face_width")})
+    wanted = faces.with_factors(own, **{name: other[:, faces.index(name)] for name in HAIR})
+    posed = faces.with_factors(other, **{name: own[:, faces.index(name)] for name in ("tilt", "face_width")})
     hair, givers_hair = (faces.masks(x.cpu(), side)["hair"].to(own.device) for x in (own, other))
     takers, givers, truth = (painted(x, side) for x in (own, other, wanted))
     turned, turned_hair = (compositing.align(x, other, posed) for x in (givers, givers_hair))

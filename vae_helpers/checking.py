@@ -1,4 +1,4 @@
-"""Arguments checked at the door, so that a mistake is named where it was made: `size = checking.whole(size, "size")`.
+"""Arguments checked at the door, so that a mistake is named where it was made: `size = checking.integer(size, "size")`.
 
 Each check returns its argument (numbers as Python's own) if that will do. If not, the error names the argument, says
 what it must be and what it is, and ends in a cure where the caller knows one.
@@ -20,19 +20,19 @@ from torch import Tensor
 LARGEST = 2**63 - 1  # the largest whole number of torch
 
 
-def whole(value: Any, name: str, low: int = 1, high: int = LARGEST, cure: str = "") -> int:
+def integer(value: Any, name: str, low: int = 1, high: int = LARGEST, cure: str = "") -> int:
     """A whole number from `low` to `high`; NumPy's will do, True and 2.0 will not."""
-    if not _is_whole(value) or not low <= value <= high:
+    if not _is_integer(value) or not low <= value <= high:
         span = (
-            f"from {low} to {high}" if high < LARGEST or (_is_whole(value) and value > high) else f"of at least {low}"
+            f"from {low} to {high}" if high < LARGEST or (_is_integer(value) and value > high) else f"of at least {low}"
         )
         raise ValueError(_sentences(f"{name} must be a whole number {span}, not {shown(value)}.", cure))
     return int(value)
 
 
-def wholes(values: Any, name: str, form: str = "", fewest: int = 1, cure: str = "") -> tuple[int, ...]:
+def integers(values: Any, name: str, form: str = "", fewest: int = 1, cure: str = "") -> tuple[int, ...]:
     """Whole numbers of at least 1: as many as `form` has letters, such as "(C, H, W)", or `fewest` and more."""
-    fits = isinstance(values, Sequence) and all(_is_whole(n) and 1 <= n <= LARGEST for n in values)
+    fits = isinstance(values, Sequence) and all(_is_integer(n) and 1 <= n <= LARGEST for n in values)
     if not fits or (len(values) != len(re.findall(r"\w+", form)) if form else len(values) < fewest):
         wanted = form or f"a sequence of at least {fewest}"
         raise ValueError(
@@ -43,7 +43,7 @@ def wholes(values: Any, name: str, form: str = "", fewest: int = 1, cure: str = 
 
 def seed(value: Any, cure: str = "") -> int:
     """What torch's generators take as a seed."""
-    return whole(value, "seed", 0, cure=cure)
+    return integer(value, "seed", 0, cure=cure)
 
 
 def number(value: Any, name: str, low: float = -math.inf, high: float = math.inf, cure: str = "") -> float:
@@ -156,7 +156,7 @@ def shown(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _is_whole(value: Any) -> bool:
+def _is_integer(value: Any) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 

@@ -121,7 +121,7 @@ def poisson_blend(source: Tensor, target: Tensor, mask: Tensor, guidance: str = 
     _check_sizes(source, target, "source", "target")
     checking.choice(guidance, "guidance", GUIDANCE)
     n = max(len(source), len(target))
-    return _blend(source, target, _held(mask, n, target, "mask"), guidance)
+    return _blend(source, target, interior_mask(mask, n, target, "mask"), guidance)
 
 
 def _blend(source: Tensor, target: Tensor, inside: Tensor, guidance: str) -> Tensor:
@@ -144,7 +144,7 @@ def fill_smoothly(pictures: Tensor, hole: Tensor) -> Tensor:
         hole: (N, 1, H, W) or (1, 1, H, W), bool or in [0, 1]; what is above 1/2 is filled.
     """
     checking.tensor(pictures, "pictures", "(N, C, H, W)")
-    return _blend(torch.zeros_like(pictures), pictures, _held(hole, len(pictures), pictures, "hole"), "source")
+    return _blend(torch.zeros_like(pictures), pictures, interior_mask(hole, len(pictures), pictures, "hole"), "source")
 
 
 def _solve_poisson(source: Tensor, target: Tensor, inside: Tensor, guidance: str) -> Tensor:
@@ -265,7 +265,7 @@ def infer_code(
         ValueError: also where the masks choose no pixel at all for some composite.
     """
     sources, weights = _check_sources(pictures, masks)
-    steps, batch_size = checking.whole(steps, "steps"), checking.whole(batch_size, "batch_size")
+    steps, batch_size = checking.integer(steps, "steps"), checking.integer(batch_size, "batch_size")
     learning_rate, seed = checking.number(learning_rate, "learning_rate", 1e-9, 1e3), checking.seed(seed)
     if start is None:
         start = _pasted(sources, weights)
@@ -444,7 +444,7 @@ def _weights(mask: Tensor, n: int, like: Tensor, name: str) -> Tensor:
     return mask.to(like).expand(n, -1, -1, -1)
 
 
-def _held(mask: Tensor, n: int, like: Tensor, name: str) -> Tensor:
+def interior_mask(mask: Tensor, n: int, like: Tensor, name: str) -> Tensor:
     """Where a mask is above one half, bool (n, H, W): not everywhere."""
     inside = _weights(mask, n, like, name)[:, 0] > 0.5
     whole = inside.flatten(1).all(1)

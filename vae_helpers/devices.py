@@ -32,7 +32,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # as malloc.h calls them
 KEPT, LARGEST_KEPT = 512 * 2**20, 32 * 2**20  # bytes in all, and in one piece, which is the most that glibc takes
 SMALL_MODEL = 200_000  # parameters; below it, casting to bfloat16 costs more than it saves (measured)
 
-_sparing = False  # whether there is one thread now where there may be more
+_single_threaded = False  # whether there is one thread now where there may be more
 _look_again = 0.0  # not before this moment
 
 
@@ -85,7 +85,7 @@ def machine() -> Machine:
             why = f"it has {unit}; models under {SMALL_MODEL:,} parameters in float32"
         else:
             why = "it has no unit for bfloat16 products"
-        count = f"1 of {threads} threads for now" if _sparing else f"{threads} thread{'s' * (threads > 1)}"
+        count = f"1 of {threads} threads for now" if _single_threaded else f"{threads} thread{'s' * (threads > 1)}"
         how = f"the CPU, {count}, {_name(precision)} ({why})"
     return Machine(device, precision, threads, channels_last=precision == torch.bfloat16, reason=how)
 
@@ -147,11 +147,11 @@ def _threads() -> int:
             raise ValueError(f"VAE_HELPERS_THREADS={wish!r} is not a whole number of at least 1.")
         torch.set_num_threads(int(wish))
     many = torch.get_num_threads()
-    _spare(many, below=1.25)
+    _choose_threads(many, min_speedup=1.25)
     return many
 
 
-def spare_busy_cores() -> None:
+def adapt_threads() -> None:
     """Go down to one CPU thread while other programs hold the cores, and up again to those of `machine()` when not.
 
     Threads wait for each other by spinning: beside a busy program two of them can be ten times slower than one. Does
@@ -159,18 +159,18 @@ def spare_busy_cores() -> None:
     it was last done, it takes longer, and is done less often.
     """
     many, now = machine().threads, torch.get_num_threads()
-    if now == many or (now == 1 and _sparing):  # a number that was set by hand stays
-        _spare(many, below=1.4 if _sparing else 1.15)  # in between nothing changes, lest it go to and fro
+    if now == many or (now == 1 and _single_threaded):  # a number that was set by hand stays
+        _choose_threads(many, min_speedup=1.4 if _single_threaded else 1.15)  # hysteresis: in between nothing changes
 
 
-def _spare(many: int, below: float) -> None:
+def _choose_threads(many: int, min_speedup: float) -> None:
     """Compute on one thread where `many` are less than so many times faster, and on all of them otherwise."""
-    global _sparing, _look_again
+    global _single_threaded, _look_again
     start = time.perf_counter()
-    if many == 1 or (_sparing and start < _look_again) or {"VAE_HELPERS_THREADS", "OMP_NUM_THREADS"} & set(os.environ):
+    if many == 1 or (_single_threaded and start < _look_again) or {"VAE_HELPERS_THREADS", "OMP_NUM_THREADS"} & set(os.environ):
         return
-    _sparing = _gain(many) < below
-    torch.set_num_threads(1 if _sparing else many)
+    _single_threaded = _speedup(many) < min_speedup
+    torch.set_num_threads(1 if _single_threaded else many)
     now = time.perf_counter()
     _look_again = now + (now - start) / LOOKS
 
@@ -209,15 +209,15 @@ def fast_float32_products() -> Iterator[None]:
         products.fp32_precision = usual
 
 
-def _gain(many: int) -> float:
+def _speedup(many: int) -> float:
     """How many times faster a small training step is with so many threads than with one."""
     now = torch.get_num_threads()
-    one, several = _probe(1), _probe(many)
+    one, several = _step_seconds(1), _step_seconds(many)
     torch.set_num_threads(now)
     return one / several
 
 
-def _probe(threads: int, seconds: float = 0.06) -> float:
+def _step_seconds(threads: int, seconds: float = 0.06) -> float:
     """Seconds that a small training step takes with this many threads: the mean over a while.
 
     The median over a few steps would not see that another program takes a core away for milliseconds at a time.

@@ -42,7 +42,7 @@ def diagonal_gaussian(mu: Tensor, log_var: Tensor) -> Independent:
 
 def standard_normal(dims: int, device: torch.device | str | None = None) -> Independent:
     """The prior N(0, I) over codes of `dims` dimensions: event shape (dims,)."""
-    dims = checking.whole(dims, "dims")
+    dims = checking.integer(dims, "dims")
     return Independent(Normal(torch.zeros(dims, device=device), torch.ones(dims, device=device)), 1)
 
 
@@ -91,12 +91,12 @@ def kl_monte_carlo(q: Distribution, p: Distribution, samples: int = 1) -> Tensor
     Returns:
         (N,), nats per image, differentiable through the samples.
     """
-    z = q.rsample((checking.whole(samples, "samples"),))  # (samples, N, D)
+    z = q.rsample((checking.integer(samples, "samples"),))  # (samples, N, D)
     return (q.log_prob(z) - p.log_prob(z)).mean(0)
 
 
 @contextlib.contextmanager
-def checked_at_first() -> Iterator[Callable[[], None]]:
+def validate_first_batch() -> Iterator[Callable[[], None]]:
     """torch.distributions checks every value it is given: here until the function that this yields is called.
 
     To be called once the first batch has gone through, which shows whether the data suit the likelihood; after it the
@@ -325,7 +325,7 @@ class DiscretisedGaussian(Distribution):
     arg_constraints = {"loc": constraints.real, "sigma": constraints.positive}
 
     def __init__(self, mean: Tensor, sigma: Tensor | float, levels: int = 256, validate_args: bool | None = None):
-        self.levels = checking.whole(levels, "levels", 2)
+        self.levels = checking.integer(levels, "levels", 2)
         mean = checking.floating(mean, "mean").to(torch.promote_types(mean.dtype, torch.float32))
         sigma = sigma if isinstance(sigma, Tensor) else checking.positive(sigma, "sigma")
         sigma = torch.as_tensor(sigma, dtype=mean.dtype).to(mean.device)
@@ -383,7 +383,7 @@ class DiscretisedGaussian(Distribution):
 class Likelihood(nn.Module):
     """What turns a decoder's output into a distribution over images; `prepare` makes the data it is defined on."""
 
-    def for_encoder(self, x: Tensor) -> Tensor:
+    def encoder_input(self, x: Tensor) -> Tensor:
         """Prepared data on the scale that networks like, about [0, 1]."""
         return x
 
@@ -436,7 +436,7 @@ class _WithSigma(Likelihood):
             checking.number(sigma, "sigma", high=LARGEST_SIGMA),
             checking.number(floor, "floor", SMALLEST_FLOOR),
         )
-        levels, learn_sigma = checking.whole(levels, "levels", 2), checking.flag(learn_sigma, "learn_sigma")
+        levels, learn_sigma = checking.integer(levels, "levels", 2), checking.flag(learn_sigma, "learn_sigma")
         if not sigma > floor:
             raise ValueError(f"sigma = {sigma} must be above its floor = {floor}: give a larger one, or a lower floor.")
         raw = torch.tensor(math.log(math.expm1(sigma - floor)))  # softplus(raw) + floor = sigma
@@ -482,7 +482,7 @@ class DiscretisedGaussianLikelihood(_WithSigma):
         """`uint8` (N, C, H, W) -> levels 0 .. levels - 1 as `float32`."""
         return levels_of(images, self.levels).float()
 
-    def for_encoder(self, x: Tensor) -> Tensor:
+    def encoder_input(self, x: Tensor) -> Tensor:
         """Levels as the centres of their bins, in (0, 1)."""
         return (x + 0.5) / self.levels
 
@@ -501,5 +501,5 @@ def bits_per_dim(nll: Tensor | float, dims: int, levels: int | None = None) -> T
         ValueError: dims < 1 or levels < 2.
     """
     nll = checking.floating(nll, "nll") if isinstance(nll, Tensor) else checking.number(nll, "nll")
-    constant = 0.0 if levels is None else math.log2(checking.whole(levels, "levels", 2))
-    return nll / (checking.whole(dims, "dims") * math.log(2)) + constant
+    constant = 0.0 if levels is None else math.log2(checking.integer(levels, "levels", 2))
+    return nll / (checking.integer(dims, "dims") * math.log(2)) + constant

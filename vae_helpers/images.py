@@ -126,7 +126,7 @@ def levels_of(images: Tensor, levels: int = 256) -> Tensor:
         ValueError: `levels` out of range, or the images do not lie on that many levels.
     """
     check_images(images)
-    levels = checking.whole(levels, "levels", 2, 256)
+    levels = checking.integer(levels, "levels", 2, 256)
     level = torch.round(images.double() * ((levels - 1) / 255)).long()
     exact = level.double() * (255 / (levels - 1))
     if (exact - images).abs().max() > 0.5 + 1e-6:  # one half may have been rounded either way
@@ -183,7 +183,7 @@ def enlarge(images: Tensor, size: int) -> Tensor:
     Returns:
         `uint8` (N, C, size, size).
     """
-    size = checking.whole(size, "size")
+    size = checking.integer(size, "size")
     x = F.interpolate(to_float(images), size=(size, size), mode="bilinear", antialias=True, align_corners=False)
     return to_uint8(x.clamp(0, 1))
 
@@ -200,7 +200,7 @@ def random_shift(images: Tensor, pixels: int = 1) -> Tensor:
         same shape and dtype.
     """
     n, _, h, w = checking.shape(images, "images", "(N, C, H, W)").shape
-    pixels = checking.whole(pixels, "pixels", 0)
+    pixels = checking.integer(pixels, "pixels", 0)
     dy, dx = torch.randint(-pixels, pixels + 1, (2, n, 1, 1), device=images.device)
     rows = (torch.arange(h, device=images.device)[None, :, None] + dy).clamp(0, h - 1)  # (N, H, 1)
     columns = (torch.arange(w, device=images.device)[None, None, :] + dx).clamp(0, w - 1)  # (N, 1, W)
@@ -241,8 +241,8 @@ def grid(images: Tensor, columns: int | None = None, padding: int = 1, fill: flo
     check_drawable(images)
     x = to_float(images) if images.dtype == torch.uint8 else images.detach().float().clamp(0, 1)
     n, c, h, w = x.shape
-    columns = min(n, math.isqrt(n - 1) + 1 if columns is None else checking.whole(columns, "columns"))
-    padding, fill = checking.whole(padding, "padding", 0), checking.number(fill, "fill", 0, 1)
+    columns = min(n, math.isqrt(n - 1) + 1 if columns is None else checking.integer(columns, "columns"))
+    padding, fill = checking.integer(padding, "padding", 0), checking.number(fill, "fill", 0, 1)
     rows = -(-n // columns)
     c = max(c, 3)
     canvas = torch.full((c, rows * (h + padding) - padding, columns * (w + padding) - padding), fill)

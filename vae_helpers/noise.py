@@ -26,7 +26,7 @@ from torch import Tensor
 from vae_helpers import checking
 from vae_helpers.images import check_pictures
 
-STRONGEST = 2.0  # as a share of white: a larger sigma is taken for one in levels of 255
+MAX_SIGMA = 2.0  # as a share of white: a larger sigma is taken for one in levels of 255
 DIRECTIONS = ("horizontal", "vertical")
 NORMAL_QUARTILE = 0.674489750196  # half of the values of N(0, 1) are nearer to 0 than this
 
@@ -109,7 +109,7 @@ def missing_blocks(
     """
     check_pictures(x)
     share = checking.number(share, "share", 0, 1)
-    size = checking.whole(size, "size")
+    size = checking.integer(size, "size")
     fill = checking.number(fill, "fill", 0, 1, "It is a grey value, 0 black and 1 white.")
     n, _, height, width = x.shape
     cells = (n, height // size + 2, width // size + 2)
@@ -178,9 +178,9 @@ def _checked_sigma(sigma: float | Tensor, n: int) -> Tensor:
     low, high = values.min().item(), values.max().item()
     if not low >= 0:
         raise ValueError(f"sigma must be at least 0, but is {low:.3g}: it is a standard deviation.")
-    if not high <= STRONGEST:
+    if not high <= MAX_SIGMA:
         raise ValueError(
-            f"sigma = {high:.3g} is too large: it counts white as 1, and {STRONGEST:.0f} is the most. "
+            f"sigma = {high:.3g} is too large: it counts white as 1, and {MAX_SIGMA:.0f} is the most. "
             "From levels of 255 it is had by division: 25 levels are 25 / 255."
         )
     return values.view(-1, 1, 1, 1) if values.dim() else values

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vae_helpers import checking
-from vae_helpers.distributions import checked_at_first, kl_to_standard_normal
+from vae_helpers.distributions import validate_first_batch, kl_to_standard_normal
 
 
 class Elbo(NamedTuple):
@@ -37,7 +37,7 @@ def elbo(model: Any, x: Tensor, samples: int = 1) -> Elbo:
     Returns:
         Elbo of (N,) tensors.
     """
-    samples = checking.whole(samples, "samples")
+    samples = checking.integer(samples, "samples")
     q = model.encode(x)
     z = q.rsample((samples,))  # (samples, N, D)
     log_likelihood = model.decode(z).log_prob(x).mean(0)  # (N,)
@@ -59,10 +59,10 @@ def importance_weighted_bound(model: Any, x: Tensor, samples: int = 50, chunk: i
     Returns:
         (N,), nats per image.
     """
-    samples, chunk = checking.whole(samples, "samples"), checking.whole(chunk, "chunk")
+    samples, chunk = checking.integer(samples, "samples"), checking.integer(chunk, "chunk")
     q, prior = model.encode(x), model.prior
     parts = []
-    with checked_at_first() as enough:
+    with validate_first_batch() as enough:
         for start in range(0, samples, chunk):
             z = q.rsample((min(chunk, samples - start),))  # (k, N, D)
             log_w = model.decode(z).log_prob(x) + prior.log_prob(z) - q.log_prob(z)  # (k, N)

@@ -28,7 +28,7 @@ def window(size: int, device: torch.device | str | None = None) -> Tensor:
     Returns:
         (size, size), > 0.
     """
-    size = checking.whole(size, "size")
+    size = checking.integer(size, "size")
     line = torch.sin(math.pi * (torch.arange(size, device=device) + 0.5) / size).square()  # (size,)
     return torch.outer(line, line)
 
@@ -59,8 +59,8 @@ def blockwise(
         ValueError: another shape, pictures smaller than a block, a stride out of its range, or a `treat` that changes
             the shape of the blocks.
     """
-    size, batch_size = checking.whole(size, "size"), checking.whole(batch_size, "batch_size")
-    stride = max(1, size // 2) if stride is None else checking.whole(stride, "stride")
+    size, batch_size = checking.integer(size, "size"), checking.integer(batch_size, "batch_size")
+    stride = max(1, size // 2) if stride is None else checking.integer(stride, "stride")
     if stride > size:
         raise ValueError(f"stride = {stride} leaves gaps between blocks of {size} pixels: it must be at most {size}.")
     checking.floating(pictures, "pictures", "(N, C, H, W)")

@@ -263,7 +263,7 @@ def save(figure: Figure, name: str, folder: str | os.PathLike = "figures") -> No
 def class_colours(n: int) -> ListedColormap:
     """n colours for classes: Okabe and Ito's without yellow (too pale on white), then lighter greys and browns."""
     extra = ["#7F7F7F", "#8C510A", "#5E3C99"]
-    n = checking.whole(n, "n")
+    n = checking.integer(n, "n")
     chosen = [c for name, c in COLOURS.items() if name != "yellow"] + extra
     return ListedColormap([chosen[i % len(chosen)] for i in range(n)])
 

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from vae_helpers import checking, checkpoints
-from vae_helpers.devices import machine, spare_busy_cores
-from vae_helpers.distributions import checked_at_first
+from vae_helpers.devices import machine, adapt_threads
+from vae_helpers.distributions import validate_first_batch
 from vae_helpers.images import check_images, to_float
 from vae_helpers.objectives import negative_elbo
 
@@ -133,13 +133,13 @@ def fit(
         CheckpointError: the checkpoint is damaged, or of another model or run.
         TrainingDiverged: NaN or infinity in loss or gradient; the model keeps its last finite weights.
     """
-    steps, batch_size = checking.whole(steps, "steps"), checking.whole(batch_size, "batch_size")
+    steps, batch_size = checking.integer(steps, "steps"), checking.integer(batch_size, "batch_size")
     seed = checking.seed(seed)
     learning_rate = checking.positive(learning_rate, "learning_rate", "1e-3 is a good one to begin with.")
     _check_betas(betas)
     tenth = max(1, steps // 10)
     validate_every, callback_every, checkpoint_every = (
-        tenth if every is None else checking.whole(every, name)
+        tenth if every is None else checking.integer(every, name)
         for name, every in (
             ("validate_every", validate_every),
             ("callback_every", callback_every),
@@ -163,7 +163,7 @@ def fit(
     )
     path = Path(checkpoint) if checkpoint is not None else None
     with run.prepared(), _Interrupts() as interrupts:
-        spare_busy_cores()
+        adapt_threads()
         if path is not None and path.exists():
             if not resume:
                 raise FileExistsError(f"{path} exists. Say resume=True to go on from it, or delete it to begin anew.")
@@ -391,7 +391,7 @@ class _Run:
         torch.set_flush_denormal(True)
         self.model.train()
         try:
-            with _forked_random_state(self.device), checked_at_first() as self.enough_checks:
+            with _forked_random_state(self.device), validate_first_batch() as self.enough_checks:
                 torch.manual_seed(self.seed)
                 yield
         finally:
@@ -523,7 +523,7 @@ class _Pace:
         seconds = (now - self.before) / max(1, step - self.step)
         self.best, self.before, self.step = min(self.best, seconds), now, step
         if not self.fixed and seconds > 1.5 * self.best and now - self.looked > self.PATIENCE:
-            spare_busy_cores()
+            adapt_threads()
             self.looked = time.perf_counter()
 
 

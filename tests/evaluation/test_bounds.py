@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import Distribution
 
-from vae_helpers.distributions import GreyBernoulliLikelihood, checked_at_first
+from vae_helpers.distributions import GreyBernoulliLikelihood, validate_first_batch
 from vae_helpers.evaluation import Estimate, evaluate, log_likelihood, mean_and_error
 from vae_helpers.models import mlp_vae
 
@@ -84,9 +84,9 @@ def test_the_first_batch_alone_is_checked(vae, decoded):
     log_likelihood(vae, IMAGES, samples=20, chunk=5)
     assert [checked for _, checked in decoded] == [True, False, False, False, True, False, False, False]
     assert Distribution._validate_args
-    with pytest.raises(ValueError, match="within the support"), checked_at_first() as enough:
+    with pytest.raises(ValueError, match="within the support"), validate_first_batch() as enough:
         vae.decode(torch.zeros(2, 2)).log_prob(torch.full((2, 1, 4, 4), 3.0))
-    with pytest.raises(KeyError), checked_at_first() as enough:
+    with pytest.raises(KeyError), validate_first_batch() as enough:
         enough()
         vae.decode(torch.zeros(2, 2)).log_prob(torch.full((2, 1, 4, 4), 3.0))
         raise KeyError

@@ -65,7 +65,7 @@ def test_a_change_of_one_factor_is_read_as_that_and_as_little_else(name, factors
     span = (1 - 2 * margin) * (factor.high - factor.low)
     low = factor.low + margin * (factor.high - factor.low)
     before, after = (
-        read_factors(faces.render(faces.changed(factors[:120], **{name: value}), 32)) for value in (low, low + span)
+        read_factors(faces.render(faces.with_factors(factors[:120], **{name: value}), 32)) for value in (low, low + span)
     )
     own = (after - before)[:, column]
     assert own.min() > 0 and math.isclose(own.mean(), span, rel_tol=0.03)
@@ -143,7 +143,7 @@ def test_blur_takes_the_smile_before_the_skin(factors, small):
 
 def test_a_factor_that_does_not_vary_has_no_r2(factors, small):
     for n in (5, 7, 10):
-        constant = faces.changed(factors[:n], smile=0.3)
+        constant = faces.with_factors(factors[:n], smile=0.3)
         with pytest.raises(ValueError, match=r"smile is the same in all rows of factors: its R2 is not defined"):
             factor_r2(small[:n], constant)
     with pytest.raises(ValueError, match="skin is the same"):
@@ -186,7 +186,7 @@ def test_the_distance_grows_with_noise(small):
 def test_the_distance_grows_as_the_people_become_others(name, factors, small):
     a, others = small[:600], factors[600:1200]
     value = others[:, faces.index(name)]
-    shifted = (faces.changed(others, **{name: share + (1 - share) * value}) for share in (0, 0.25, 0.5, 1))
+    shifted = (faces.with_factors(others, **{name: share + (1 - share) * value}) for share in (0, 0.25, 0.5, 1))
     distances = [face_distance(a, faces.render(f, 32)) for f in shifted]
     assert all(after > 1.2 * before for before, after in itertools.pairwise(distances))
 

@@ -17,8 +17,8 @@ from tests.properties.ground import COVERED
 
 IMPORTED = (test_compositing, test_every_call, test_files_and_seeds, test_learners, test_pictures, test_probabilities)
 WITHOUT = {  # "module.name": why
-    "distributions.checked_at_first": "takes no argument, and computes nothing",
-    "devices.spare_busy_cores": "takes no argument, and does what other programs make it do",
+    "distributions.validate_first_batch": "takes no argument, and computes nothing",
+    "devices.adapt_threads": "takes no argument, and does what other programs make it do",
     "devices.fast_float32_products": "takes no argument, and changes who computes, not what",
 }
 

@@ -142,7 +142,7 @@ def test_every_likelihood_is_defined_on_what_it_prepares(x, name):
     model = models.mlp_vae(x.shape[1:], 2, (3,), likelihood)
     assert isinstance(likelihood, d.Likelihood)
     ready = model.prepare(x)
-    assert likelihood.for_encoder(ready).min() >= 0 and likelihood.for_encoder(ready).max() <= 1
+    assert likelihood.encoder_input(ready).min() >= 0 and likelihood.encoder_input(ready).max() <= 1
     q = model.encode(ready)
     p = model.decode(q.rsample((2,)))
     assert p.log_prob(ready).shape == (2, len(x)) and p.log_prob(ready).isfinite().all()

@@ -501,7 +501,7 @@ def test_bad_sizes_and_styles_are_refused(draw):
         (
             torch.full((1, 14), -0.1),
             ValueError,
-            r"skin = -0.1 in row 0 .*light ... dark.* faces.changed\(factors, skin=",
+            r"skin = -0.1 in row 0 .*light ... dark.* faces.with_factors\(factors, skin=",
         ),
         (torch.full((1, 14), 1.01), ValueError, "skin = 1.01 in row 0"),
         (torch.full((1, 14), math.inf), ValueError, "skin = inf in row 0"),

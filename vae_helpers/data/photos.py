@@ -93,7 +93,7 @@ def load_photos(size: int = 64, colour: bool = True, n: int = SIZES["train"]) ->
         ValueError: size, colour or n out of its domain, or more patches than there are.
         FileNotFoundError: as for `photographs`.
     """
-    size, n = checking.whole(size, "size", SMALLEST, LARGEST), checking.whole(n, "n")
+    size, n = checking.integer(size, "size", SMALLEST, LARGEST), checking.integer(n, "n")
     chosen = _chosen(colour)
     classes = tuple(photo.name for photo in chosen)
     splits = {

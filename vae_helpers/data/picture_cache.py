@@ -26,7 +26,7 @@ from vae_helpers.data.picture_file import Form
 
 FORMAT = b"vae_helpers pictures 1\n"
 SUFFIX, UNFINISHED = ".pictures", ".partial"
-MOST_BYTES = 2**31  # of all cached folders together; those unused for longest go first
+MAX_CACHE_BYTES = 2**31  # of all cached folders together; those unused for longest go first
 A_DAY = 86_400 * 10**9  # nanoseconds after which an unfinished file belongs to a process that was killed
 
 
@@ -127,8 +127,8 @@ def write(path: Path, pictures: Iterable[tuple[FileState, Digests]], images: np.
     """
     content = json.dumps([[[s.name, s.length, s.mtime_ns], [d.file, d.pixels]] for s, d in pictures]).encode()
     head = b"%s%s %d\n%s" % (FORMAT, hashlib.sha256(content).hexdigest().encode(), len(content), content)
-    if len(head) + images.nbytes > MOST_BYTES:
-        raise OSError(f"{images.nbytes / 1e9:.1f} GB are more than the {MOST_BYTES / 1e9:.1f} GB that are kept")
+    if len(head) + images.nbytes > MAX_CACHE_BYTES:
+        raise OSError(f"{images.nbytes / 1e9:.1f} GB are more than the {MAX_CACHE_BYTES / 1e9:.1f} GB that are kept")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=UNFINISHED)
     try:
@@ -146,7 +146,7 @@ def write(path: Path, pictures: Iterable[tuple[FileState, Digests]], images: np.
 
 
 def _trim(home: Path) -> None:
-    """Remove what was used least recently until MOST_BYTES are kept, and what killed processes left behind."""
+    """Remove what was used least recently until MAX_CACHE_BYTES are kept, and what killed processes left behind."""
     states = []
     for file in home.iterdir():
         with contextlib.suppress(OSError):
@@ -154,7 +154,7 @@ def _trim(home: Path) -> None:
     kept = 0
     for used, length, file in sorted(states, reverse=True):
         kept += length * (file.suffix == SUFFIX)
-        too_many = file.suffix == SUFFIX and kept > MOST_BYTES
+        too_many = file.suffix == SUFFIX and kept > MAX_CACHE_BYTES
         abandoned = file.suffix == UNFINISHED and used < time.time_ns() - A_DAY
         if too_many or abandoned:
             with contextlib.suppress(OSError):

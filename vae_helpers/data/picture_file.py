@@ -27,7 +27,7 @@ FITS = ("crop", "pad")
 SMALLEST, LARGEST = 8, 1024  # pixels of a side
 MOST_PIXELS = 2**26  # of a picture in its file; 8192 x 8192
 MANY_PIXELS = 2**24  # pictures with more are decoded one at a time
-MOST_BYTES = 2**28  # of a file
+MAX_FILE_BYTES = 2**28  # of a file
 GAP = 2.0  # a picture may be reduced coarsely to this many times the wanted size before it is resized smoothly
 ORIENTATION = 0x0112  # the EXIF tag; its values 2..8 name what puts the picture upright
 UPRIGHT = {
@@ -146,8 +146,8 @@ def check_is_file(about: os.stat_result) -> None:
     length = about.st_size
     if length == 0:
         raise Unusable("empty")
-    if length > MOST_BYTES:
-        raise Unusable(f"too large ({length / 1e6:,.0f} MB; the limit is {MOST_BYTES / 1e6:,.0f} MB)")
+    if length > MAX_FILE_BYTES:
+        raise Unusable(f"too large ({length / 1e6:,.0f} MB; the limit is {MAX_FILE_BYTES / 1e6:,.0f} MB)")
 
 
 def _opened(file: BinaryIO) -> Image.Image:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vae_helpers import checking
 from vae_helpers.devices import fast_float32_products
-from vae_helpers.distributions import checked_at_first
+from vae_helpers.distributions import validate_first_batch
 from vae_helpers.images import check_images
 from vae_helpers.objectives import elbo, importance_weighted_bound
 
@@ -59,7 +59,7 @@ def evaluate(
         "elbo", "distortion" (= -E_q[log p(x | z)]) and "kl", nats per image, with the standard error over images.
     """
     if batch_size is None:
-        batch_size = max(1, _pictures_at_once(model) // checking.whole(samples, "samples"))
+        batch_size = max(1, _pictures_at_once(model) // checking.integer(samples, "samples"))
     parts = over_batches(lambda x: torch.stack(elbo(model, x, samples), -1), model, images, batch_size, seed)
     bound, log_likelihood, kl = (mean_and_error(column) for column in parts.unbind(-1))
     return {
@@ -107,11 +107,11 @@ def log_likelihood(
 def over_batches(measure: Any, model: Any, images: Tensor, batch_size: int, seed: int) -> Tensor:
     """`measure` of all images, batch by batch, with seeded noise; the random state outside is left alone."""
     check_images(images)
-    batch_size, seed = checking.whole(batch_size, "batch_size"), checking.seed(seed)
+    batch_size, seed = checking.integer(batch_size, "batch_size"), checking.seed(seed)
     device = model.device
     parts = []
     random_state = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
-    with random_state, fast_float32_products(), checked_at_first() as enough:
+    with random_state, fast_float32_products(), validate_first_batch() as enough:
         torch.manual_seed(seed)
         for batch in images.split(batch_size):
             parts.append(measure(model.prepare(batch.to(device))).cpu())

@@ -132,7 +132,7 @@ def kl_decomposition(
         TypeError: images are not `uint8`, or q(z | x) is not a diagonal Gaussian.
         ValueError: samples < 2.
     """
-    samples = checking.whole(samples, "samples", 2, cure="Their spread gives the standard error.")
+    samples = checking.integer(samples, "samples", 2, cure="Their spread gives the standard error.")
     seed = checking.seed(seed)  # torch's generators take no NumPy number
     q = _posteriors(model, images, batch_size, seed)
     excess = _log_excess(q, samples, torch.Generator().manual_seed(seed))  # (S, N)

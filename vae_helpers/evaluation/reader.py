@@ -133,7 +133,7 @@ def to_reading_size(x: Tensor) -> Tensor:
 def _seen(images: Tensor, batch_size: int) -> Iterator[Tensor]:
     """The pictures as the network sees them, some at a time; they are checked at once."""
     _check_portraits(images)
-    batches = images.split(checking.whole(batch_size, "batch_size"))
+    batches = images.split(checking.integer(batch_size, "batch_size"))
     return (to_reading_size(to_float(x) if x.dtype == torch.uint8 else x.float()) for x in batches)
 
 

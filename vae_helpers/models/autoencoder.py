@@ -26,10 +26,10 @@ class Autoencoder(nn.Module):
 
     def __init__(self, image_shape: Sequence[int], latent_dim: int, hidden: Sequence[int] = (256, 128)):
         super().__init__()
-        image_shape = checking.wholes(image_shape, "image_shape", "(C, H, W)")
-        hidden = checking.wholes(hidden, "hidden", fewest=0)
+        image_shape = checking.integers(image_shape, "image_shape", "(C, H, W)")
+        hidden = checking.integers(hidden, "hidden", fewest=0)
         dims = math.prod(image_shape)
-        self.latent_dim = latent_dim = checking.whole(latent_dim, "latent_dim")
+        self.latent_dim = latent_dim = checking.integer(latent_dim, "latent_dim")
         self.encoder = nn.Sequential(nn.Flatten(), mlp([dims, *hidden, latent_dim]))
         squash = [nn.Sigmoid()] if hidden else []
         self.decoder = nn.Sequential(mlp([latent_dim, *reversed(hidden), dims]), *squash, nn.Unflatten(-1, image_shape))

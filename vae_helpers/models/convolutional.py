@@ -117,7 +117,7 @@ def conv_vae(
     Raises:
         ValueError: a shape that this does not divide, or a number below one.
     """
-    latent_dim = checking.whole(latent_dim, "latent_dim")
+    latent_dim = checking.integer(latent_dim, "latent_dim")
     encoder = ConvEncoder(image_shape, 2 * latent_dim, width, hidden)
     if colours is None:
         decoder: nn.Module = ConvDecoder(image_shape, latent_dim, width, hidden)
@@ -142,7 +142,7 @@ def _grow(image_shape: Sequence[int], latent_dim: int, width: int, hidden: int, 
 def _check_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
     """C, the places of a side at which the decoder starts, and how often these are doubled before it paints."""
     cure = "The shape of one image is images.shape[1:]."
-    shape = channels, height, width = checking.wholes(image_shape, "image_shape", "(C, S, S)", cure=cure)
+    shape = channels, height, width = checking.integers(image_shape, "image_shape", "(C, S, S)", cure=cure)
     places, doublings = height // PATCH, 0
     while places > COARSEST and places % 2 == 0:
         places, doublings = places // 2, doublings + 1
@@ -155,4 +155,4 @@ def _check_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
 
 
 def _counts(**counts: int) -> Iterator[int]:
-    return (checking.whole(value, name) for name, value in counts.items())
+    return (checking.integer(value, name) for name, value in counts.items())

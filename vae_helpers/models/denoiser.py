@@ -20,7 +20,7 @@ from vae_helpers import checking, checkpoints
 
 WEIGHTS = "denoiser.safetensors"
 SHIPPED_WIDTHS = (40, 64, 64, 64)
-STRONGEST = 55 / 255  # sigma up to which the shipped weights were trained
+TRAINED_SIGMA = 55 / 255  # sigma up to which the shipped weights were trained
 
 
 class ResidualDenoiser(nn.Module):
@@ -33,7 +33,7 @@ class ResidualDenoiser(nn.Module):
 
     def __init__(self, channels: int = 1, widths: Sequence[int] = (32, 48, 64)):
         super().__init__()
-        channels, widths = checking.whole(channels, "channels"), checking.wholes(widths, "widths")
+        channels, widths = checking.integer(channels, "channels"), checking.integers(widths, "widths")
         self.channels, self.step = channels, 2 ** len(widths)  # sides are made multiples of `step`
         steps = list(itertools.pairwise(widths))
         self.enter = nn.Conv2d(4 * channels + 1, widths[0], 3, padding=1)
@@ -88,7 +88,7 @@ class ResidualDenoiser(nn.Module):
 
 
 def denoising_error(
-    model: nn.Module, x: Tensor, sigma: float | tuple[float, float] = (0.0, STRONGEST)
+    model: nn.Module, x: Tensor, sigma: float | tuple[float, float] = (0.0, TRAINED_SIGMA)
 ) -> dict[str, Tensor]:
     """An objective for `fit`: squared error of the estimates for pictures with fresh Gaussian noise.
 

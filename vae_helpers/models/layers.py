@@ -17,6 +17,6 @@ def mlp(sizes: Sequence[int]) -> nn.Sequential:
         ValueError: fewer than two sizes, or one below 1.
     """
     layers: list[nn.Module] = []
-    for n_in, n_out in pairwise(checking.wholes(sizes, "sizes", fewest=2)):
+    for n_in, n_out in pairwise(checking.integers(sizes, "sizes", fewest=2)):
         layers += [nn.Linear(n_in, n_out), nn.SiLU()]
     return nn.Sequential(*layers[:-1])  # no activation after the last

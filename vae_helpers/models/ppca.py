@@ -46,7 +46,7 @@ class ProbabilisticPCA:
             ValueError: D out of range, or no variance left for sigma: the density would be degenerate.
         """
         n, p = _exact(x, "x", "(N, P)", P=2).shape
-        latent_dim = checking.whole(latent_dim, "latent_dim", 1, p - 1)
+        latent_dim = checking.integer(latent_dim, "latent_dim", 1, p - 1)
         b = x.mean(0)
         variances, directions = torch.linalg.eigh((x - b).T @ (x - b) / n)  # ascending
         variances, directions = variances.flip(0), directions.flip(1)
@@ -87,7 +87,7 @@ class LinearGaussianVAE(nn.Module):
 
     def __init__(self, data_dim: int, latent_dim: int):
         super().__init__()
-        data_dim, latent_dim = checking.whole(data_dim, "data_dim"), checking.whole(latent_dim, "latent_dim")
+        data_dim, latent_dim = checking.integer(data_dim, "data_dim"), checking.integer(latent_dim, "latent_dim")
         self.latent_dim = latent_dim
         self.decoder = nn.Linear(latent_dim, data_dim)  # W, b
         self.encoder = nn.Linear(data_dim, latent_dim)

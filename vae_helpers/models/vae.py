@@ -27,7 +27,7 @@ class VAE(nn.Module):
     def __init__(self, encoder: nn.Module, decoder: nn.Module, likelihood: nn.Module, latent_dim: int):
         super().__init__()
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
-        self.latent_dim = checking.whole(latent_dim, "latent_dim")
+        self.latent_dim = checking.integer(latent_dim, "latent_dim")
 
     @property
     def device(self) -> torch.device:
@@ -45,7 +45,7 @@ class VAE(nn.Module):
 
     def encode(self, x: Tensor) -> Independent:
         """(N, C, H, W) -> q(z | x), batch shape (N,), event shape (D,)."""
-        mu, raw_log_var = self.encoder(self.likelihood.for_encoder(x)).float().chunk(2, dim=-1)  # (N, D) each
+        mu, raw_log_var = self.encoder(self.likelihood.encoder_input(x)).float().chunk(2, dim=-1)  # (N, D) each
         return diagonal_gaussian(mu, soft_bound(raw_log_var))
 
     def decode(self, z: Tensor) -> Independent:
@@ -83,9 +83,9 @@ def mlp_vae(
         hidden: sizes of the encoder's hidden layers; the decoder mirrors them.
         likelihood: by default `BernoulliLikelihood()`.
     """
-    image_shape = checking.wholes(image_shape, "image_shape", "(C, H, W)")
-    hidden = checking.wholes(hidden, "hidden", fewest=0)
-    dims, latent_dim = math.prod(image_shape), checking.whole(latent_dim, "latent_dim")
+    image_shape = checking.integers(image_shape, "image_shape", "(C, H, W)")
+    hidden = checking.integers(hidden, "hidden", fewest=0)
+    dims, latent_dim = math.prod(image_shape), checking.integer(latent_dim, "latent_dim")
     encoder = nn.Sequential(nn.Flatten(), mlp([dims, *hidden, 2 * latent_dim]))
     decoder = nn.Sequential(mlp([latent_dim, *reversed(hidden), dims]), nn.Unflatten(-1, image_shape))
     return VAE(encoder, decoder, likelihood or BernoulliLikelihood(), latent_dim)

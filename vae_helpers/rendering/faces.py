@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vae_helpers import checking
+from vae_helpers.moved import former_names
 
 
 class Factor(NamedTuple):
@@ -109,7 +110,7 @@ def sample(n: int, seed: int = 0) -> Tensor:
     Raises:
         ValueError: n or seed is no whole number, or out of its range.
     """
-    n, seed = checking.whole(n, "n"), checking.seed(seed)
+    n, seed = checking.integer(n, "n"), checking.seed(seed)
     factors = torch.rand(n, len(FACTORS), generator=torch.Generator().manual_seed(seed), device="cpu")
     glasses = NAMES.index("glasses")
     factors[:, glasses] = (factors[:, glasses] < SHARE_WITH_GLASSES).float()
@@ -117,8 +118,8 @@ def sample(n: int, seed: int = 0) -> Tensor:
     return low + (high - low) * factors
 
 
-def changed(factors: Tensor, **values: float | Tensor) -> Tensor:
-    """A copy of the factors with some set by name: `changed(factors, smile=1.0, tilt=0.0)`.
+def with_factors(factors: Tensor, **values: float | Tensor) -> Tensor:
+    """A copy of the factors with some set by name: `with_factors(factors, smile=1.0, tilt=0.0)`.
 
     Args:
         factors: (N, 14).
@@ -156,7 +157,7 @@ def check_factors(factors: Tensor) -> Tensor:
         factor, value = FACTORS[column], factors[row, column].item()
         raise ValueError(
             f"{factor.name} = {value:g} in row {row} is outside its range of {factor.low} to {factor.high} "
-            f"({factor.meaning}). Give it a value in the range: faces.changed(factors, {factor.name}=...)."
+            f"({factor.meaning}). Give it a value in the range: faces.with_factors(factors, {factor.name}=...)."
         )
     return factors
 
@@ -204,7 +205,7 @@ def _check_form(factors: Tensor) -> Tensor:
 def _in_chunks(draw: Callable[[Tensor, int, str], Tensor], factors: Tensor, size: int, style: str) -> list[Tensor]:
     """`draw` of some portraits at a time, which bounds the memory, on as many threads as torch may use."""
     check_factors(factors)
-    size, style = checking.whole(size, "size", SMALLEST, LARGEST), checking.choice(style, "style", STYLES)
+    size, style = checking.integer(size, "size", SMALLEST, LARGEST), checking.choice(style, "style", STYLES)
     chunks = factors.detach().float().split(max(1, PIXELS_AT_A_TIME.get(factors.device.type, 2**18) // size**2))
     threads = torch.get_num_threads() if factors.device.type == "cpu" else 1
     if threads == 1 or len(chunks) == 1:
@@ -523,3 +524,6 @@ def _tiles(picture: Tensor, laid: bool) -> Tensor:
         result[..., joint, :] *= 0.86
         result[..., :, joint] *= 0.86
     return result
+
+
+__getattr__ = former_names(__name__, changed="vae_helpers.rendering.faces.with_factors")
