@@ -27,7 +27,7 @@ SECTIONS = {
 
 
 def with_section(page: str, heading: str, text: str) -> str:
-    """The page with this text under this heading, in place of what stood there or at the end."""
+    """The page with this text under this heading, replacing what stood there, or at the end."""
     section = f"## {heading}\n\n{text.strip()}\n"
     found = re.compile(rf"^## {re.escape(heading)}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
     if found.search(page):

@@ -32,7 +32,7 @@ def measure(rounds: int = 5, steps: int = 60) -> str:
     def train(threads: int, busy: bool) -> float:
         os.environ.pop("VAE_HELPERS_THREADS", None)
         if threads != chosen:
-            os.environ["VAE_HELPERS_THREADS"] = str(threads)  # it stays, whatever else runs
+            os.environ["VAE_HELPERS_THREADS"] = str(threads)  # fixed, regardless of other load
         torch.set_num_threads(threads)
         seed_everything(0)
         model = conv_vae(images.shape[1:], latent_dim=32)

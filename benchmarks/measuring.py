@@ -21,7 +21,7 @@ Work = Callable[[], float | None]
 
 
 class MachineBusy(RuntimeError):
-    """Other processes held the cores for so long that no fair sample could be had."""
+    """Other processes kept the cores busy, so that no sample could be used."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def ratio(slower: Timing, faster: Timing) -> str:
 
 
 def in_turns(works: dict[str, Work], rounds: int = 5, patience: int = 10) -> dict[str, Timing]:
-    """Each work once, then each once again, and so on, so that all of them meet the same moods of the machine.
+    """Each work once, then each once again, and so on, so that drift in the machine's speed affects all alike.
 
     Args:
         works: name -> a function; it returns the seconds that count, or None where all of its time counts.
@@ -87,7 +87,7 @@ def cpu_seconds_of_others() -> float | None:
 
 
 def one_thread() -> None:
-    """Compute on one thread from here on, whatever else runs."""
+    """Compute on one thread from here on, regardless of other load."""
     os.environ["VAE_HELPERS_THREADS"] = "1"
     torch.set_num_threads(1)
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.mlp_epoch [FOLDER] [--rounds 5] [--epochs 5] [--validation]
 
-One thread. Grey values under the Bernoulli formula, as in vae/main.py of pytorch/examples, whose loop is written anew
+One thread. Grey values under the Bernoulli formula, as in vae/main.py of pytorch/examples, whose loop is reimplemented
 in `benchmarks/peers.py`. In each round four trainings take their turns: that loop; `fit` with the same batch size and
 as many epochs; a bare loop over tensors in memory with the same settings (it does not look at the gradient's norm, by
 which `fit` stops before a bad step, and keeps no record); and `fit` with a higher learning rate, for as few epochs as

@@ -1,4 +1,4 @@
-"""What the package is compared with: a training loop as public tutorials have it, written anew from its settings."""
+"""What the package is compared with: a training loop as public tutorials have it, reimplemented from its settings."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Alternative texts of a notebook's pictures, from the words that stand under them.
 
 After each cell with a picture a notebook says in words what is to be seen (tests/notebook_rules.py asks for it). The
-beginning of these words, without formulas and marks, is what a screen reader reads in place of the picture: it is
+beginning of these words, without formulas and marks, is what a screen reader reads instead of the picture: it is
 written once, and where the picture changes its reviewer has both in view.
 """
 

@@ -227,7 +227,7 @@ def name_language(app, name: str, template: str, context: dict, doctree) -> None
 
 
 def build(address: str | None, site: Path) -> None:
-    """Make the site anew. Sphinx keeps what it knows for as long as Python runs: once in a process.
+    """Rebuild the site. Sphinx keeps state for the life of the process, so this is called once in each.
 
     Raises:
         SystemExit: what Sphinx warned of, or that it is not installed.

@@ -91,7 +91,7 @@ def fill(source: Path, target: Path) -> Filled:
             bring(path, target, known, result)
         except OSError as error:
             result.failed.append(f"{path.name} ({error.strerror})")
-    with contextlib.suppress(OSError):  # then all are compared anew next time
+    with contextlib.suppress(OSError):  # then all are compared again next time
         write_whole(target / RECORD, (json.dumps(known, indent=1) + "\n").encode())
     return result
 
@@ -107,7 +107,7 @@ def bring(path: Path, target: Path, known: dict[str, str], result: Filled) -> No
         known[name] = course
     elif course != before:
         result.beside.append(lay_beside(target / name, content, known))
-        known.setdefault(name, course)  # whether this one is newer cannot be known: it is said once
+        known.setdefault(name, course)  # there is no telling whether this one is newer: say so once
 
 
 def lay_beside(copy: Path, content: bytes, known: dict[str, str]) -> str:

@@ -52,7 +52,7 @@ OF_ANY_NUMBER = ("execute", "changed", "stale", "claims", "time", "memory")
 COMMANDS = (*OF_ANY_NUMBER, "from-draft", "to-draft", "figures", "render", "diff")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
-# Still pictures in place of widgets, no progress kept, one thread.
+# Still pictures instead of widgets, no progress kept, one thread.
 QUIET = {"VAE_HELPERS_STATIC": "1", "VAE_HELPERS_PROGRESS": "off", "OMP_NUM_THREADS": "1"}
 AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
 LAPTOP = {**AVX2, "VAE_HELPERS_PRECISION": "float32"}

@@ -1,7 +1,7 @@
 """Arguments checked at the door, so that a mistake is named where it was made: `size = checking.integer(size, "size")`.
 
-Each check returns its argument (numbers as Python's own) if that will do. If not, the error names the argument, says
-what it must be and what it is, and ends in a cure where the caller knows one.
+Each check returns a valid argument (numbers converted to Python's own types). For any other, the error names the
+argument, says what it must be and what it is, and ends in a cure where the caller knows one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LARGEST = 2**63 - 1  # the largest whole number of torch
 
 
 def integer(value: Any, name: str, low: int = 1, high: int = LARGEST, cure: str = "") -> int:
-    """A whole number from `low` to `high`; NumPy's will do, True and 2.0 will not."""
+    """A whole number from `low` to `high`; NumPy's are accepted, True and 2.0 are not."""
     if not is_integer(value) or not low <= value <= high:
         span = (
             f"from {low} to {high}" if high < LARGEST or (is_integer(value) and value > high) else f"of at least {low}"
@@ -63,12 +63,12 @@ def positive(value: Any, name: str, cure: str = "") -> float:
 
 
 def is_integer(value: Any) -> bool:
-    """Whether this is one whole number, Python's or NumPy's; True and 2.0 are none."""
+    """Whether this is one whole number, Python's or NumPy's; True and 2.0 are not."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def is_number(value: Any) -> bool:
-    """Whether this is one real number that a float can hold; True, NaN and tensors are none."""
+    """Whether this is one real number that a float can hold; True, NaN and tensors are not."""
     try:
         return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:  # a whole number beyond the largest float
@@ -83,7 +83,7 @@ def flag(value: Any, name: str, cure: str = "") -> bool:
 
 
 def choice(value: Any, name: str, choices: Collection[str]) -> str:
-    """One of some names; what a misspelt one may have meant is guessed."""
+    """One of some names; for a misspelt one the message suggests the nearest."""
     if not isinstance(value, str) or value not in choices:
         guess = difflib.get_close_matches(value, choices, n=1) if isinstance(value, str) else []
         hint = f"Did you mean {guess[0]!r}?" if guess else ""
@@ -138,7 +138,7 @@ def finite(x: Tensor, name: str) -> Tensor:
 
 
 def unit(x: Tensor, name: str) -> Tensor:
-    """A tensor of numbers within [0, 1], but for rounding (1e-6)."""
+    """A tensor of numbers within [0, 1], up to rounding (1e-6)."""
     low, high = (x.min().item(), x.max().item()) if x.numel() else (0, 1)
     if not -1e-6 <= low <= high <= 1 + 1e-6:
         raise ValueError(f"{name} must lie in [0, 1], but runs from {low:.3g} to {high:.3g}. Divide or clip it first.")
@@ -151,7 +151,7 @@ def kind_of(value: object) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as it stands in a message: a tensor by dtype and shape, anything else as it is written, cut short."""
+    """A value as it stands in a message: a tensor by dtype and shape, anything else by its repr, shortened."""
     if isinstance(value, Tensor | np.ndarray):
         return f"{type(value).__name__} {str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
     try:

@@ -181,7 +181,7 @@ def _checked_sigma(sigma: float | Tensor, n: int) -> Tensor:
     if not high <= MAX_SIGMA:
         raise ValueError(
             f"sigma = {high:.3g} is too large: it counts white as 1, and {MAX_SIGMA:.0f} is the most. "
-            "From levels of 255 it is had by division: 25 levels are 25 / 255."
+            "Divide levels of 255 by 255: 25 levels are 25 / 255."
         )
     return values.view(-1, 1, 1, 1) if values.dim() else values
 

@@ -71,7 +71,7 @@ use_style()
 
 @contextlib.contextmanager
 def _nothing_half_drawn() -> Iterator[None]:
-    """Close the figures that were begun where drawing fails: a notebook would show them below the error."""
+    """Close unfinished figures when drawing fails: a notebook would show them below the error."""
     before = plt.get_fignums()
     try:
         yield
@@ -258,8 +258,8 @@ def save(figure: Figure, name: str, folder: str | os.PathLike = "figures") -> No
 
     Args:
         figure: what a function of this module, or plt.figure, returned. In a notebook `_` is what the last cell showed.
-        name: a few words; what does not belong into a file's name becomes "-". A name that ends in .png, .pdf or .svg
-            is written in that form alone.
+        name: a few words; characters that do not belong in a file's name become "-". A name that ends in .png, .pdf or
+            .svg is written in that form alone.
         folder: beside the notebook; made if it is not there.
     Raises:
         TypeError: `figure` is no figure, `name` no text or `folder` no path.

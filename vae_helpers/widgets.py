@@ -2,7 +2,7 @@
 
 The picture is a PNG in an `ipywidgets.Image`; it needs no special backend and does not flicker. When notebooks are
 executed for committing (environment variable VAE_HELPERS_STATIC=1), the same picture at the initial values is shown
-instead of the controls, for a widget without its kernel is an empty box.
+instead of the controls, because a widget without its kernel is an empty box.
 
 The keyboard alone is enough, a slider's number can be typed, and a screen reader is told the name of each control and,
 in words, what the picture shows.
@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 from vae_helpers.writing import unused, write_whole
 
-# Sent when drawing begins, and visible a fifth of a second later: a picture that comes sooner takes it away unseen.
+# Sent when drawing begins; CSS delays it by 0.2 s, so that it does not flash when drawing is quick.
 _AT_WORK = (
     "<style>@keyframes vae-late { from { visibility: hidden } }</style>"
     '<span role="status" style="animation: vae-late 0.2s step-end">drawing …</span>'
@@ -34,9 +34,9 @@ _STYLE = """
 [data-jp-theme-light=false] .vae-explore select { appearance: auto; background-image: none; color-scheme: dark }
 .vae-explore .widget-readout:focus, .vae-explore .noUi-handle:focus { outline: 2px solid #1976d2 }
 """
-# ipywidgets names neither a slider's handle nor its number, and knows no alternative text for a picture. This brings
-# the words into the page: an image that cannot be loaded, whose error handler puts them where they belong as soon as
-# all parts of the widget are there. Where a page runs no handlers, the widget works without the words.
+# ipywidgets gives neither a slider's handle nor its number an accessible name, and a picture no alternative text. The
+# error handler of an image that cannot be loaded sets both as soon as all parts of the widget are in the page. Where a
+# page runs no handlers, the widget works without them.
 _PUT_WORDS = """
 const put = (tries) => {
   const box = this.closest('.vae-explore');
@@ -101,7 +101,7 @@ class _Shown:
 
         self.draw, self.inputs = draw, inputs
         self.picture = ipywidgets.Image(value=_png(still), format="png", layout=ipywidgets.Layout(max_width="100%"))
-        # In a narrow window it shrinks while its text can be read, and from there on it is scrolled.
+        # In a narrow window it shrinks as far as its text stays legible; below that it is scrolled.
         self.picture.layout.min_width = f"{0.65 * still.get_figwidth() * still.dpi:.0f}px"
         self.message = ipywidgets.HTML()
         self.words = ipywidgets.HTML(self.described(still), layout=ipywidgets.Layout(display="none"))
@@ -118,7 +118,7 @@ class _Shown:
             self.words.value = self.described(figure)
         except Exception as error:
             said = _alert(error)
-        finally:  # Ctrl-C too ends the work
+        finally:  # also after Ctrl-C
             self.message.value = said
 
     def write(self, path: Path) -> None:
@@ -144,7 +144,7 @@ def _laid_out(inputs: dict[str, Any], column: str, shown: _Shown, button: Any) -
     """The controls under each other, then button and message, then the picture."""
     import ipywidgets
 
-    # Words stand beside the button, so that the picture does not move when they come; in a narrow window, below it.
+    # The message stands beside the button (below it in a narrow window), so that the picture does not move.
     under_the_controls = ipywidgets.Layout(margin=f"0 0 0 {column}", flex_flow="row wrap")
     below = ipywidgets.HBox([button, shown.message] if button else [shown.message], layout=under_the_controls)
     scrolled = ipywidgets.Layout(align_items="flex-start", overflow="auto")

@@ -49,7 +49,7 @@ def unused(*paths: Path) -> tuple[Path, ...]:
 
 
 def _check_replaceable(target: Path) -> None:
-    """Whoever may do everything could replace /dev/null: only a file gives way to a file."""
+    """Replace regular files only: root could replace even /dev/null."""
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, "this is a folder; name a file in it")
     if target.exists() and not target.is_file():

@@ -174,7 +174,7 @@ def _room_for(n: int, form: Form) -> np.ndarray:
 def _read_all(
     folder: Path, files: list[FileState], form: Form, images: np.ndarray, skipped: dict[str, str]
 ) -> tuple[list[Picture], str]:
-    """Fill the rows of `images`, from the cache where it has them; add to `skipped`; write the cache anew.
+    """Fill the rows of `images`, from the cache where it has them; add to `skipped`; rewrite the cache.
 
     Returns:
         the pictures in the order of their rows, which are 0, 1, 2, ... now; and why there is no cache, or "".
@@ -220,12 +220,12 @@ def _decode(
         try:
             return dict(zip(rows, _with_bar(pool.map(work, rows), len(rows)), strict=True))
         finally:
-            pool.shutdown(cancel_futures=True)  # the Stop button waits for the few pictures begun, not for all
+            pool.shutdown(cancel_futures=True)  # the Stop button waits for pictures in progress only
 
 
 @contextlib.contextmanager
 def _quiet_decoders() -> Iterator[None]:
-    """Hold back what Pillow says about single files: `skipped` says it, or it did not matter."""
+    """Silence Pillow's warnings about single files: `skipped` has those that matter."""
     log = logging.getLogger("PIL")
     level = log.level
     with warnings.catch_warnings():

@@ -16,7 +16,7 @@ from vae_helpers.data.dataset import Dataset, Split
 
 @dataclass(frozen=True)
 class Photograph:
-    """One photograph: where it is, what it is for and whom to thank."""
+    """One photograph: where it is, which split it belongs to, and its credit."""
 
     name: str
     file: str  # package/path in the package

@@ -136,7 +136,7 @@ def write(path: Path, pictures: Iterable[tuple[FileState, Digests]], images: np.
             file.write(head)
             for image in images:
                 file.write(memoryview(image).cast("B"))
-        # No fsync: what a power cut damages is noticed when it is read, and made anew.
+        # No fsync: what a power cut damages is noticed when it is read, and rebuilt.
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

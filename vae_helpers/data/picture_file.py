@@ -103,7 +103,7 @@ def read_picture(path: str | os.PathLike, form: Form) -> tuple[np.ndarray, str]:
     Returns:
         `uint8` (C, H, W), and 64 hexadecimal digits.
     Raises:
-        Unusable: there is no picture to be had; the message says why.
+        Unusable: there is no picture to read; the message says why.
     """
     with _regular_file(path) as file:
         try:
@@ -116,7 +116,7 @@ def read_picture(path: str | os.PathLike, form: Form) -> tuple[np.ndarray, str]:
             return pixels, hashlib.file_digest(file, "sha256").hexdigest()
         except Unusable:
             raise
-        except Exception as error:  # decoders raise whatever they please on damaged data
+        except Exception as error:  # decoders raise all kinds of errors on damaged data
             raise Unusable(f"cannot be decoded ({_short(error)})") from error
 
 
@@ -184,7 +184,7 @@ def _reduce(image: Image.Image, form: Form) -> float:
 
 
 def _turn(image: Image.Image, reduction: float) -> contextlib.AbstractContextManager:
-    """Wait for one's turn if there is much to decode."""
+    """A lock for pictures with much to decode, so that one of them is in memory at a time."""
     pixels = image.width * image.height
     if image.info.get("progressive"):  # such a JPEG holds all its coefficients, whatever the size it is decoded at
         pixels *= reduction**2
@@ -194,7 +194,8 @@ def _turn(image: Image.Image, reduction: float) -> contextlib.AbstractContextMan
 def _decoded(image: Image.Image, form: Form, extent: tuple[float, float] | None) -> np.ndarray:
     """uint8 (C, H, W): decoded, resized, put upright, laid over the background, in this order.
 
-    Large pictures are thus handled once, small ones often; the result is that of the reverse order up to rounding.
+    Only decoding and resizing touch all pixels of a large picture; in another order the result would be the same up to
+    rounding.
 
     Args:
         extent: width and height of a picture decoded at a reduced size, of which the last column and row may be
@@ -221,7 +222,7 @@ def _decoded(image: Image.Image, form: Form, extent: tuple[float, float] | None)
 def _orientation(image: Image.Image) -> int:
     try:
         return image.getexif().get(ORIENTATION, 1)
-    except Exception:  # a damaged note about the picture does not spoil the picture
+    except Exception:  # damaged EXIF is no reason to refuse the picture
         return 1
 
 

@@ -35,7 +35,7 @@ SOURCES = {
 def load_torchvision(
     name: str, size: int | None = None, root: str | os.PathLike | None = None, download: bool = False
 ) -> Dataset:
-    """Read one of `SOURCES`; a tenth of the training file, chosen at random but always alike, is validation.
+    """Read one of `SOURCES`; a tenth of the training file, chosen at random with a fixed seed, is validation.
 
     Raises:
         FileNotFoundError: the files are not in `root`, and `download` is off or did not work. The message says
