@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vae_helpers import checking
-from vae_helpers.distributions import validate_first_batch, kl_to_standard_normal
+from vae_helpers.distributions import kl_to_standard_normal, validate_first_batch
 
 
 class Elbo(NamedTuple):

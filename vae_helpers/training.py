@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from vae_helpers import checking, checkpoints
-from vae_helpers.devices import machine, adapt_threads
+from vae_helpers.devices import adapt_threads, machine
 from vae_helpers.distributions import validate_first_batch
 from vae_helpers.images import check_images, to_float
 from vae_helpers.objectives import negative_elbo

@@ -65,7 +65,8 @@ def test_a_change_of_one_factor_is_read_as_that_and_as_little_else(name, factors
     span = (1 - 2 * margin) * (factor.high - factor.low)
     low = factor.low + margin * (factor.high - factor.low)
     before, after = (
-        read_factors(faces.render(faces.with_factors(factors[:120], **{name: value}), 32)) for value in (low, low + span)
+        read_factors(faces.render(faces.with_factors(factors[:120], **{name: value}), 32))
+        for value in (low, low + span)
     )
     own = (after - before)[:, column]
     assert own.min() > 0 and math.isclose(own.mean(), span, rel_tol=0.03)
