@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -70,14 +71,39 @@ def kl_to_standard_normal(q: Independent) -> Tensor:
 
 
 def kl(q: Distribution, p: Distribution) -> Tensor:
-    """KL(q || p) in nats per image, in the closed form that torch knows for the pair.
+    """KL(q || p) in nats per image, in closed form.
+
+    Between diagonal Gaussians, the sum over dimensions of [expm1(r) - r + (mu_q - mu_p)^2 / var_p] / 2 with
+    r = log var_q - log var_p; for p = N(0, I) that is Kingma & Welling (2014), appendix B. expm1 keeps its digits where
+    q is nearly p. For all other pairs, what torch knows.
 
     Args:
         q, p: distributions with the same event shape, `Independent` over the latent dimensions.
     Returns:
         (N,), >= 0.
+    Raises:
+        TypeError: no closed form is known for this pair.
     """
-    return kl_divergence(q, p)
+    if _is_diagonal_gaussian(q) and _is_diagonal_gaussian(p) and q.event_shape == p.event_shape:
+        q, p = q.base_dist, p.base_dist
+        log_ratio = 2 * (q.scale.log() - p.scale.log())
+        distance = ((q.loc - p.loc) / p.scale).square()
+        return 0.5 * (distance + torch.expm1(log_ratio) - log_ratio).sum(-1)
+    try:
+        return kl_divergence(q, p)
+    except NotImplementedError as error:
+        raise TypeError(
+            f"no closed form is known for KL({_family(q)} || {_family(p)}). Override `elbo` in the model, or estimate "
+            "it: vae_helpers.kl_monte_carlo(q, p)."
+        ) from error
+
+
+def _is_diagonal_gaussian(q: Distribution) -> bool:
+    return isinstance(q, Independent) and type(q.base_dist) is Normal and q.reinterpreted_batch_ndims == 1
+
+
+def _family(q: Distribution) -> str:
+    return type(q.base_dist if isinstance(q, Independent) else q).__name__
 
 
 def kl_monte_carlo(q: Distribution, p: Distribution, samples: int = 1) -> Tensor:
@@ -95,18 +121,38 @@ def kl_monte_carlo(q: Distribution, p: Distribution, samples: int = 1) -> Tensor
     return (q.log_prob(z) - p.log_prob(z)).mean(0)
 
 
+_in_first_batch: dict[object, bool] = {}  # of the blocks of `validate_first_batch` that are running, in all threads
+_usual_validation = Distribution._validate_args  # to go back to when the last of them ends
+_validation_lock = threading.Lock()
+
+
 @contextlib.contextmanager
 def validate_first_batch() -> Iterator[Callable[[], None]]:
     """torch.distributions checks every value it is given: here until the function that this yields is called.
 
     To be called once the first batch has gone through, which shows whether the data suit the likelihood; after it the
-    checks would only cost time, a seventh of a likelihood's. Afterwards they are done, or not, as they were before.
+    checks would only cost time, a seventh of a likelihood's. torch has one switch for all threads: it is on while any
+    block is in its first batch, and as it was before when the last one has ended, in whatever order they end.
     """
-    before = Distribution._validate_args
+    this = object()
+
+    def set_to(in_first_batch: bool | None) -> None:
+        global _usual_validation
+        with _validation_lock:
+            if not _in_first_batch:
+                _usual_validation = Distribution._validate_args
+            if in_first_batch is None:
+                del _in_first_batch[this]
+            else:
+                _in_first_batch[this] = in_first_batch
+            validate = not _in_first_batch or any(_in_first_batch.values())
+            Distribution.set_default_validate_args(_usual_validation and validate)
+
+    set_to(True)
     try:
-        yield lambda: Distribution.set_default_validate_args(False)
+        yield lambda: set_to(False)
     finally:
-        Distribution.set_default_validate_args(before)
+        set_to(None)
 
 
 # --- distributions over pixels that torch lacks, or computes less stably or slowly --------------------------------

@@ -4,6 +4,7 @@ from vae_helpers.models.autoencoder import Autoencoder
 from vae_helpers.models.convolutional import ConvDecoder, ConvEncoder, PaletteDecoder, conv_vae
 from vae_helpers.models.denoiser import ResidualDenoiser, denoising_error, shipped_denoiser
 from vae_helpers.models.ppca import LinearGaussianVAE, ProbabilisticPCA
+from vae_helpers.models.protocol import Elbo, LatentVariableModel
 from vae_helpers.models.vae import VAE, mlp_vae
 
 __all__ = [
@@ -11,6 +12,8 @@ __all__ = [
     "Autoencoder",
     "ConvDecoder",
     "ConvEncoder",
+    "Elbo",
+    "LatentVariableModel",
     "LinearGaussianVAE",
     "PaletteDecoder",
     "ProbabilisticPCA",
