@@ -6,6 +6,7 @@ import math
 import os
 import pickle
 import random
+import signal
 import subprocess
 import sys
 
@@ -16,7 +17,8 @@ from torch import nn
 
 from vae_helpers import checkpoints
 from vae_helpers.checkpoints import CheckpointError
-from vae_helpers.training import History
+from vae_helpers.objectives import squared_error
+from vae_helpers.training import History, fit
 
 
 def model(width=3, seed=0):
@@ -38,6 +40,74 @@ def test_a_model_comes_back_bit_for_bit_with_its_notes(tmp_path):
     assert not same(weights(other), weights(model()))
     assert checkpoints.load(path, other) == {"latent_dim": 3, "name": "första"}
     assert same(weights(other), weights(model()))
+
+
+class Tied(nn.Module):
+    """Two layers with one weight, as in a tied autoencoder; or, not `tied`, with two of the same shape."""
+
+    def __init__(self, tied=True, seed=0):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.encoder, self.decoder = nn.Linear(4, 4), nn.Linear(4, 4)
+        if tied:
+            self.decoder.weight = self.encoder.weight
+        everything = torch.randn(6)
+        self.register_buffer("all", everything)
+        self.register_buffer("some", everything[2:5])
+
+    def forward(self, x):
+        return self.decoder(self.encoder(x.flatten(1))).view_as(x).sigmoid()
+
+
+def test_a_shared_parameter_and_views_come_back_and_are_shared_as_before(tmp_path):
+    path = checkpoints.save(tmp_path / "m.safetensors", Tied())
+    other = Tied(seed=1)
+    other.encoder.weight.data.fill_(math.nan)
+    checkpoints.load(checkpoints.save(tmp_path / "nan.safetensors", other), Tied())
+    checkpoints.load(path, other)
+    assert other.decoder.weight is other.encoder.weight and same(weights(other), weights(Tied()))
+    assert other.some.data_ptr() == other.all[2:].data_ptr()
+
+
+def test_a_file_of_shared_parameters_fills_a_model_that_has_two(tmp_path):
+    path = checkpoints.save(tmp_path / "m.safetensors", Tied())
+    apart = Tied(tied=False, seed=1)
+    checkpoints.load(path, apart)
+    assert apart.decoder.weight is not apart.encoder.weight and same(weights(apart), weights(Tied()))
+
+
+def test_what_two_parameters_held_is_not_put_into_a_shared_one(tmp_path):
+    path = checkpoints.save(tmp_path / "m.safetensors", Tied(tied=False))
+    refused(path, "different numbers in encoder.weight and decoder.weight, which are one in the model", Tied(seed=1))
+
+
+def test_training_keeps_and_resumes_a_model_that_shares_a_parameter(tmp_path, capsys):
+    images = torch.randint(0, 256, (8, 1, 2, 2), dtype=torch.uint8)
+
+    def train(steps_stop=None, **options):
+        trained = Tied()
+
+        def stop(step, _):
+            if step == steps_stop:
+                signal.raise_signal(signal.SIGINT)
+
+        fit(
+            trained,
+            images,
+            steps=4,
+            objective=squared_error,
+            callback=stop,
+            callback_every=1,
+            progress=False,
+            **options,
+        )
+        assert trained.decoder.weight is trained.encoder.weight
+        return weights(trained)
+
+    whole = train()
+    path = tmp_path / "run.safetensors"
+    assert not same(train(2, checkpoint=path), whole)
+    assert same(train(checkpoint=path, resume=True), whole)
 
 
 def refused(path, words, target=None):

@@ -5,6 +5,7 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torchvision.datasets
@@ -73,15 +74,30 @@ def test_an_unknown_name_lists_the_known_ones(name):
         assert "Did you mean 'fashion-mnist'?" in str(caught.value)
 
 
-@pytest.mark.parametrize("size", [0, -3, 2.5, "16"])
+def test_whole_numbers_and_truth_values_of_numpy_are_taken(few_faces):
+    assert load("digits", size=np.int64(16)).image_shape == (1, 16, 16)
+    assert len(load("faces", size=np.uint8(32), n=np.int32(5)).train) == 5
+    assert load("photos", size=np.int64(16), n=np.int64(3), colour=np.bool_(False)).image_shape == (1, 16, 16)
+
+
+@pytest.mark.parametrize("download", ["no", 1, None])
+def test_a_download_is_asked_for_by_true_alone(tmp_path, download):
+    with pytest.raises(ValueError, match=f"download must be True or False, not {download!r}"):
+        load("mnist", root=tmp_path, download=download)
+
+
+@pytest.mark.parametrize("size", [0, -3, 2.5, "16", True])
 def test_a_bad_size_is_refused(size):
     with pytest.raises(ValueError, match="size"):
         load("digits", size=size)
 
 
 def test_pixels_given_where_the_folder_stands_are_told_by_what_name_to_go():
-    with pytest.raises(TypeError, match=r"root must be the path of a folder, not 16\. If you mean pixels: size=16"):
-        load("digits", 16)
+    for size in (16, np.int64(16)):
+        with pytest.raises(
+            TypeError, match=r"root must be the path of a folder, not .*16.*mean pixels: size=16"
+        ):
+            load("digits", size)
 
 
 @pytest.mark.parametrize(

@@ -711,12 +711,13 @@ def test_loading_is_the_same_each_time_and_leaves_the_random_state_alone(here, m
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": 7}, "size must be a whole number of pixels from 8 to 1024, not 7"),
+        ({"size": 7}, r"size must be a whole number from 8 to 1024, not 7\. It counts pixels"),
         ({"size": 1025}, "size must be .* not 1025"),
         ({"size": True}, "size must be .* not True"),
         ({"fit": "stretch"}, "fit must be 'crop' .* or 'pad' .*, not 'stretch'"),
-        ({"colour": "grey"}, "colour must be True or False .* not 'grey'"),
+        ({"colour": "grey"}, r"colour must be True or False, not 'grey'\. False is grey"),
         ({"background": 256}, "background must be a grey 0..255 .* not 256"),
+        ({"background": True}, "background must be .* not True"),
         ({"background": (1, 2)}, r"background must be .* not \(1, 2\)"),
         ({"background": (1, 2, 0.5)}, r"background must be .* not \(1, 2, 0.5\)"),
         ({"background": "white"}, "background must be .* not 'white'"),
@@ -726,6 +727,13 @@ def test_loading_is_the_same_each_time_and_leaves_the_random_state_alone(here, m
 def test_a_bad_argument_is_refused_by_name(here, options, message):
     with pytest.raises(ValueError, match=message):
         load("folder", here, **options)
+
+
+def test_numbers_of_numpy_are_taken_and_cached_under_the_same_name(here, tmp_path):
+    mine = load("folder", here, size=8, colour=False, background=3)
+    other = load("folder", here, size=np.int64(8), colour=np.bool_(False), background=np.uint8(3))
+    assert torch.equal(mine.train.images, other.train.images) and len(caches(tmp_path)) == 1
+    assert load("folder", here, size=8, background=tuple(np.array([1, 2, 3]))).image_shape == (3, 8, 8)
 
 
 def test_no_folder_is_refused_with_the_cure(tmp_path, monkeypatch):

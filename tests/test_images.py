@@ -4,8 +4,10 @@ from collections import Counter
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from vae_helpers.images import (
+    CHUNK,
     binarise,
     check_floats,
     check_images,
@@ -75,6 +77,35 @@ def test_enlarging_keeps_the_mean_and_grows_no_rank():
     x = large.flatten(1).double()
     values = torch.linalg.svdvals(x - x.mean(0))
     assert values[16] < 0.02 * values[0]  # 16 numbers still say (almost: rounding) everything
+
+
+class Floats(TorchDispatchMode):
+    """Notes the most numbers that any floating-point tensor had."""
+
+    most = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), named=None):
+        result = function(*arguments, **(named or {}))
+        if isinstance(result, torch.Tensor) and result.is_floating_point():
+            self.most = max(self.most, result.numel())
+        return result
+
+
+@pytest.mark.parametrize("size", [4, 90])
+def test_enlarging_many_images_takes_little_more_memory_than_the_result(size):
+    images = torch.randint(0, 256, (500, 3, 28, 36), dtype=torch.uint8)
+    with Floats() as floats:
+        resized = enlarge(images, size)
+    assert 0 < floats.most <= CHUNK < images.numel() < 500 * 3 * 90 * 90
+    one_by_one = torch.cat([enlarge(image[None], size) for image in images])
+    assert torch.equal(resized, one_by_one), "images do not depend on those beside them"
+
+
+def test_an_image_larger_than_a_chunk_is_enlarged_whole(monkeypatch):
+    images = torch.randint(0, 256, (3, 1, 8, 8), dtype=torch.uint8)
+    expected = enlarge(images, 20)
+    monkeypatch.setattr("vae_helpers.images.CHUNK", 50)
+    assert torch.equal(enlarge(images, 20), expected)
 
 
 def test_random_shift_moves_whole_pixels_and_repeats_edges():

@@ -23,6 +23,15 @@ def test_blocks_left_alone_give_the_picture_back(stride, shape):
     assert torch.allclose(blockwise(lambda b: b, x, 8, stride), x, atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(("size", "stride"), [(64, 64), (256, None), (256, 256)])
+def test_weights_too_small_for_half_precision_are_not_lost(dtype, size, stride):
+    """At the corner of a block of 256 the weight is 1.4e-9, of which float16 makes 0."""
+    x = torch.rand(1, 1, 256, 256).to(dtype)
+    y = blockwise(lambda b: b, x, size, stride)
+    assert y.dtype == dtype and torch.equal(y, x)
+
+
 def test_every_pixel_is_covered_by_as_many_blocks():
     """If block k answers with its index, uncovered or half-covered pixels would have other numbers of answers."""
     counts = []

@@ -1,5 +1,6 @@
 """Figures show what they were given; widgets redraw, and show an error without losing the picture."""
 
+import itertools
 import re
 
 import ipywidgets
@@ -44,6 +45,49 @@ def test_history_draws_what_was_recorded():
     assert axes.get_xlabel() and axes.get_ylabel()
     with pytest.raises(KeyError, match="there are: loss, kl"):
         plots.history(record, ("elbo",))
+
+
+def drawn(figure):
+    """(title, label, colour, numbers) of each curve in each panel."""
+    return [
+        (axes.get_title(loc="left"), line.get_label(), line.get_color(), list(line.get_ydata()))
+        for axes in figure.axes
+        for line in axes.lines
+    ]
+
+
+def test_history_draws_every_part_however_many():
+    parts = [f"part_{i}" for i in range(20)]
+    numbers = {part: [i, i + 0.5] for i, part in enumerate(parts)}
+    figure = plots.history(History([1, 2], numbers, [1, 2], numbers), parts)
+    curves = drawn(figure)
+    assert [(label, y) for _, label, _, y in curves] == [
+        (f"{part}, {on}", numbers[part]) for part in parts for on in ("training", "validation")
+    ]
+    for axes in figure.axes:
+        assert len({line.get_color() for line in axes.lines}) == len(axes.lines) / 2, "each part has its colour"
+    figure.canvas.draw()
+    boxes = [axes.get_legend().get_window_extent() for axes in figure.axes]
+    assert all(upper.y0 >= lower.y1 for upper, lower in itertools.pairwise(boxes))
+    assert figure.bbox.y0 <= boxes[-1].y0, "no legend reaches into the next or out of the picture"
+
+
+def test_history_gives_each_model_a_panel():
+    names = ["critic.loss", "generator.loss", "critic.penalty", "loss"]
+    figure = plots.history(History([1], {name: [float(i)] for i, name in enumerate(names)}), names)
+    assert [(title, label, y) for title, label, _, y in drawn(figure)] == [
+        ("critic", "loss, training", [0.0]),
+        ("critic", "penalty, training", [2.0]),
+        ("generator", "loss, training", [1.0]),
+        ("", "loss, training", [3.0]),
+    ]
+    assert [bool(axes.get_xlabel()) for axes in figure.axes] == [False, False, True]
+    assert all(axes.get_ylabel() for axes in figure.axes)
+
+
+def test_history_of_no_parts_is_refused():
+    with pytest.raises(ValueError, match="parts must name at least one of: loss, kl"):
+        plots.history(History([1], {"loss": [1.0], "kl": [1.0]}), ())
 
 
 def test_a_map_needs_two_dimensions():

@@ -201,7 +201,7 @@ def pages(site):
 
 def build_small_course(root, readme):
     """A repository of two texts, and the run that built its site."""
-    for name in ("tools/build_site.py", "tools/alternatives.py", "docs/site/style.css"):
+    for name in ("tools/build_site.py", "tools/alternatives.py", "docs/conf.py", "docs/site/style.css"):
         build_site.copy(build_site.ROOT / name, root / name)
     (root / "README.md").write_text(readme, "utf-8")
     (root / "README.zh.md").write_text("# 课程\n\n[English](README.md)", "utf-8")
@@ -254,13 +254,14 @@ def test_nothing_is_loaded_from_elsewhere(site):
 
 @pytest.mark.soak
 def test_notebooks_keep_their_outputs_and_link_to_where_they_run(site):
+    branch = build_site.git("branch", "--show-current") or "main"
     for path in sorted((build_site.ROOT / "notebooks").glob("*.ipynb")):
         html = (site / "notebooks" / path.with_suffix(".html").name).read_text("utf-8")
         cells = json.loads(path.read_text("utf-8"))["cells"]
         pictures = sum("image/png" in output.get("data", {}) for cell in cells for output in cell.get("outputs", []))
         assert html.count('src="../_images/') == pictures > 0
         assert "claim holds: " in html and "jupyter-widgets" not in html
-        assert f"/someone/course/blob/main/notebooks/{path.name}" in html and "https://mybinder.org/v2/gh/" in html
+        assert f"/someone/course/blob/{branch}/notebooks/{path.name}" in html and "https://mybinder.org/v2/gh/" in html
         offered = site / "_sources" / "notebooks" / path.name
         assert f'href="../_sources/notebooks/{path.name}"' in html and offered.read_bytes() == path.read_bytes()
 

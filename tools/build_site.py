@@ -3,8 +3,8 @@
     python -m tools.build_site [--address https://github.com/OWNER/REPOSITORY] [--folder FOLDER]
 
 The landing page is README.md; the notebooks stand there with the outputs that are committed, and nothing is run.
-Pages are made by Sphinx with MyST-NB; any warning is an error. The formulas are set by a copy of MathJax that comes
-from a Python package and is put beside the pages.
+Pages are made by Sphinx with MyST-NB, whose settings are in docs/conf.py; any warning is an error. The formulas are set
+by a copy of MathJax that comes from a Python package and is put beside the pages.
 
 With the repository's public address, each notebook's page links to Colab and Binder. Without --address it is that of
 git's remote `origin`, if that is a public https address; if there is none, these links are left out.
@@ -13,7 +13,6 @@ git's remote `origin`, if that is a public https address; if there is none, thes
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import re
 import shutil
@@ -29,9 +28,7 @@ from tools.alternatives import alternative, description, shows_picture
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "build" / "site"
-STYLE = ROOT / "docs" / "site"
-TITLE = "Variational autoencoders for image synthesis"
-MATHJAX = "tex-svg-full.js"  # one file with all of TeX, its letters drawn as curves: no fonts to fetch
+SETTINGS = ROOT / "docs"  # the folder of conf.py
 LINK = re.compile(r"(?<=\]\()<?([^)\s>]+)>?")
 CODE = re.compile(r"(^```.*?^```|`[^`\n]*`)", re.DOTALL | re.MULTILINE)
 
@@ -180,58 +177,6 @@ def copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def settings(address: str | None, assets: Path) -> dict:
-    """What Sphinx is told; `assets` is the folder of the files that pages load."""
-    return {
-        "project": TITLE,
-        "author": "the authors of the course",
-        "html_title": TITLE,
-        "language": "en-GB",
-        "extensions": ["myst_nb", "sphinx.ext.githubpages", "tools.build_site"],
-        "html_theme": "sphinx_book_theme",
-        "html_theme_options": {
-            "use_fullscreen_button": False,
-            "repository_url": address or "",
-            "use_repository_button": address is not None,
-            "extra_footer": "Code: MIT. Prose and figures: CC BY 4.0.",
-            "search_bar_text": "Search the course",
-            "navbar_persistent": [],  # one search field, in the sidebar, is enough
-        },
-        "html_context": {"default_mode": "auto"},
-        "html_show_copyright": False,
-        "html_use_index": False,
-        "html_static_path": [str(assets)],
-        "html_css_files": ["style.css"],
-        "mathjax_path": MATHJAX,
-        "mathjax4_config": {"svg": {"scale": 0.92}},  # beside the theme's letters; read by version 3 as well
-        "nb_execution_mode": "off",
-        "myst_enable_extensions": ["dollarmath", "amsmath"],
-        "myst_dmath_double_inline": True,
-        "myst_heading_anchors": 6,
-        "highlight_language": "none",
-        "course_address": address,
-        "course_branch": git("branch", "--show-current") or "main",
-    }
-
-
-def gather_assets(folder: Path) -> None:
-    """Put the style, and the one file of MathJax that pages use, into a folder."""
-    mathjax = importlib.metadata.distribution("sphinx-mathjax-offline")
-    copy(Path(mathjax.locate_file(f"sphinx-mathjax-offline/static/mathjax/{MATHJAX}")), folder / MATHJAX)
-    copy(STYLE / "style.css", folder / "style.css")
-
-
-def setup(app) -> dict:
-    """Called by Sphinx: this module is an extension."""
-    app.add_config_value("course_address", None, "html", types=(str, type(None)))
-    app.add_config_value("course_branch", "main", "html")
-    app.connect("source-read", prepare_page)
-    app.connect("doctree-read", whole_formulas)
-    app.connect("doctree-read", formulas_with_their_neighbours)
-    app.connect("html-page-context", name_language)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
-
-
 def prepare_page(app, name: str, content: list[str]) -> None:
     """Alternative texts and links, put into a page as it is read."""
     path = Path(app.env.doc2path(name))
@@ -293,13 +238,17 @@ def build(address: str | None, site: Path) -> None:
     except ImportError:
         raise SystemExit("The site needs Sphinx and its theme: make site, or pip install -e '.[site]'.") from None
     shutil.rmtree(site, ignore_errors=True)
+    course = {
+        "course_address": address,
+        "course_branch": git("branch", "--show-current") or "main",
+        "html_theme_options.repository_url": address or "",
+        "html_theme_options.use_repository_button": address is not None,
+    }
     with tempfile.TemporaryDirectory() as temporary:
-        pages, assets, trees = (Path(temporary, name) for name in ("pages", "assets", "trees"))
+        pages, trees = Path(temporary, "pages"), Path(temporary, "trees")
         lay_out(ROOT, pages)
-        gather_assets(assets)
-        options = {"confoverrides": settings(address, assets), "warningiserror": True, "status": None}
         try:
-            app = Sphinx(pages, None, site, trees, "html", **options)
+            app = Sphinx(pages, SETTINGS, site, trees, "html", course, status=None, warningiserror=True)
             app.build()
         except SphinxError as error:
             raise SystemExit(f"The site is not built: {error}") from None

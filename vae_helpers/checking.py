@@ -22,9 +22,9 @@ LARGEST = 2**63 - 1  # the largest whole number of torch
 
 def integer(value: Any, name: str, low: int = 1, high: int = LARGEST, cure: str = "") -> int:
     """A whole number from `low` to `high`; NumPy's will do, True and 2.0 will not."""
-    if not _is_integer(value) or not low <= value <= high:
+    if not is_integer(value) or not low <= value <= high:
         span = (
-            f"from {low} to {high}" if high < LARGEST or (_is_integer(value) and value > high) else f"of at least {low}"
+            f"from {low} to {high}" if high < LARGEST or (is_integer(value) and value > high) else f"of at least {low}"
         )
         raise ValueError(_sentences(f"{name} must be a whole number {span}, not {shown(value)}.", cure))
     return int(value)
@@ -32,7 +32,7 @@ def integer(value: Any, name: str, low: int = 1, high: int = LARGEST, cure: str 
 
 def integers(values: Any, name: str, form: str = "", fewest: int = 1, cure: str = "") -> tuple[int, ...]:
     """Whole numbers of at least 1: as many as `form` has letters, such as "(C, H, W)", or `fewest` and more."""
-    fits = isinstance(values, Sequence) and all(_is_integer(n) and 1 <= n <= LARGEST for n in values)
+    fits = isinstance(values, Sequence) and all(is_integer(n) and 1 <= n <= LARGEST for n in values)
     if not fits or (len(values) != len(re.findall(r"\w+", form)) if form else len(values) < fewest):
         wanted = form or f"a sequence of at least {fewest}"
         raise ValueError(
@@ -60,6 +60,11 @@ def positive(value: Any, name: str, cure: str = "") -> float:
     if not is_number(value) or not value > 0:
         raise ValueError(_sentences(f"{name} must be a positive number, not {shown(value)}.", cure))
     return float(value)
+
+
+def is_integer(value: Any) -> bool:
+    """Whether this is one whole number, Python's or NumPy's; True and 2.0 are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def is_number(value: Any) -> bool:
@@ -168,10 +173,6 @@ def shown(value: object) -> str:
     except Exception:  # such as a whole number of more digits than Python writes out
         return f"a {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _sentences(*sentences: str) -> str:

@@ -31,6 +31,8 @@ class CheckpointError(ValueError):
 def save(path: str | os.PathLike, model: nn.Module, **notes: Any) -> Path:
     """Write the model's parameters and buffers to `path`, replacing what is there in one step.
 
+    A parameter that several modules share is written under each of its names; `load` leaves it shared.
+
     Args:
         path: ends in .safetensors by custom; missing folders are made.
         model: any module.
@@ -52,7 +54,8 @@ def load(path: str | os.PathLike, model: nn.Module) -> dict[str, Any]:
     Raises:
         FileNotFoundError: no such file.
         OSError: the file cannot be read.
-        CheckpointError: not a checkpoint, damaged, or of another model; the model is as it was.
+        CheckpointError: not a checkpoint, damaged, or of another model, such as one that has different numbers where
+            modules of this one share a parameter; the model is as it was.
     """
     tensors, kind, notes = read(path)
     check_fits(path, tensors, kind, model)
@@ -64,7 +67,7 @@ def write(path: str | os.PathLike, tensors: dict[str, Tensor], kind: str, notes:
     """Write named tensors and notes to `path`, atomically. See `save`."""
     from safetensors.torch import save as to_bytes
 
-    tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    tensors = _apart({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
     try:
         header = {"format": FORMAT, "kind": kind, "notes": json.dumps(notes), "digest": digest(tensors)}
     except TypeError as error:
@@ -130,14 +133,20 @@ def shipped(build: Callable[[], nn.Module], package: str, file: str) -> nn.Modul
 
 
 def check_fits(path: str | os.PathLike, tensors: dict[str, Tensor], kind: str, model: nn.Module) -> None:
-    """Raise CheckpointError unless the tensors are exactly those of `model`, in name, shape and dtype."""
-    own = model.state_dict()
+    """Raise CheckpointError unless the tensors are those of `model` in name, shape and dtype, equal where it shares."""
+    own = model.state_dict(keep_vars=True)  # the parameters themselves, by which shared ones are known
     problems = [f"lacks {name}" for name in own if name not in tensors]
     problems += [f"has {name}, which the model lacks" for name in tensors if name not in own]
     for name in filter(tensors.__contains__, own):
         theirs, ours = tensors[name], own[name]
         if theirs.shape != ours.shape or theirs.dtype != ours.dtype:
             problems.append(f"has {name} as {_kind(theirs)}, the model as {_kind(ours)}")
+    if not problems:
+        first: dict[int, str] = {}
+        for name, t in own.items():
+            other = first.setdefault(id(t), name)
+            if other != name and digest({"": tensors[name]}) != digest({"": tensors[other]}):  # NaN equals itself here
+                problems.append(f"has different numbers in {other} and {name}, which are one in the model")
     if problems:
         more = f", and {len(problems) - 3} more differences" if len(problems) > 3 else ""
         raise CheckpointError(
@@ -156,6 +165,17 @@ def digest(tensors: dict[str, Tensor]) -> str:
         if t.numel():
             total.update(t.reshape(-1).view(torch.uint8).numpy().tobytes())
     return total.hexdigest()
+
+
+def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors, copied where they share memory: safetensors refuses to write those."""
+    seen: set[int] = set()
+    apart = {}
+    for name, t in tensors.items():
+        memory = t.untyped_storage().data_ptr()
+        apart[name] = t.clone() if memory in seen else t
+        seen.add(memory)
+    return apart
 
 
 def _kind(t: Tensor) -> str:

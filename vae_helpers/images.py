@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 CHANNELS = (1, 3, 4)  # grey, red-green-blue, red-green-blue-alpha
+CHUNK = 2**19  # floats, 2 MB: at most so many at a time while stored images are turned into other stored images
 
 
 def check_images(images: Tensor, name: str = "images") -> Tensor:
@@ -184,8 +185,13 @@ def enlarge(images: Tensor, size: int) -> Tensor:
         `uint8` (N, C, size, size).
     """
     size = checking.integer(size, "size")
-    x = F.interpolate(to_float(images), size=(size, size), mode="bilinear", antialias=True, align_corners=False)
-    return to_uint8(x.clamp(0, 1))
+    n, channels, height, width = check_images(images).shape
+    result = images.new_empty(n, channels, size, size)
+    at_a_time = max(1, CHUNK // (channels * max(height * width, size * size)))
+    for small, large in zip(images.split(at_a_time), result.split(at_a_time), strict=True):
+        x = F.interpolate(to_float(small), size=(size, size), mode="bilinear", antialias=True, align_corners=False)
+        large.copy_(to_uint8(x.clamp(0, 1)))
+    return result
 
 
 def random_shift(images: Tensor, pixels: int = 1) -> Tensor:

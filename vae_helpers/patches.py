@@ -69,8 +69,10 @@ def blockwise(
     before = size - stride  # what stands over the border at the top and on the left
     bottom, right = (_after(extent, size, stride) for extent in (height, width))
     padded = F.pad(pictures, (before, right, before, bottom), mode="reflect")
-    weights = window(size, pictures.device).to(pictures)
-    total = padded.new_zeros(n, channels + 1, *padded.shape[2:])  # weighted answers; in the last channel the weights
+    exact = torch.promote_types(pictures.dtype, torch.float32)  # half precision rounds the weights of a corner to zero
+    weights = window(size, pictures.device).to(exact)
+    shape = n, channels + 1, *padded.shape[2:]  # weighted answers; in the last channel the weights
+    total = torch.zeros(shape, dtype=exact, device=pictures.device)
     rows, columns = (1 + (extent - size) // stride for extent in padded.shape[2:])
     for some, r, c in _groups(n, rows, columns, batch_size):
         tall, wide = (slice(s.start * stride, (s.stop - 1) * stride + size) for s in (r, c))
@@ -83,7 +85,7 @@ def blockwise(
         part = total[some, :, tall, wide]
         part += F.fold(answers, part.shape[2:], size, stride=stride)
     total = total[..., before : before + height, before : before + width]
-    return total[:, :-1] / total[:, -1:]
+    return (total[:, :-1] / total[:, -1:]).to(pictures.dtype)
 
 
 def _groups(pictures: int, rows: int, columns: int, most: int) -> Iterator[tuple[slice, ...]]:

@@ -38,6 +38,7 @@ COLOURS = {
     "yellow": "#F0E442",
 }
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 3)))
+CURVES = 6  # at most, of one panel: black and yellow are kept for marks
 SEQUENTIAL = "viridis"  # for amounts; even in lightness, so it survives a grey print
 DIVERGING = "PuOr"  # for signed amounts around zero
 SAVED_AS, SAVED_DPI = ("png", "pdf", "svg"), 300
@@ -134,27 +135,51 @@ def rows(named: Mapping[str, Tensor], title: str = "", scale: float = 1.0) -> Fi
 def history(record: History, parts: Sequence[str] = ("loss",), ylabel: str = "nats per image") -> Figure:
     """The curves of a training run: each part on training images and, dashed with dots, on validation images.
 
+    Parts of several models, such as "critic.loss" and "generator.loss", have a panel for each model: what stands before
+    the last dot. A panel holds six parts at most; further ones go into panels below it.
+
     Args:
         record: what `fit` returned.
-        parts: names of its parts, such as ("distortion", "kl").
+        parts: names of its parts, such as ("distortion", "kl"); at least one.
         ylabel: the vertical axis with its unit.
     Raises:
         KeyError: a part that was not recorded; the message lists those that were.
+        ValueError: no parts.
     """
-    fig, ax = plt.subplots()
-    for part, colour in zip(parts, COLOURS.values(), strict=False):
+    if not parts:
+        raise ValueError(f"parts must name at least one of: {', '.join(record.train)}.")
+    for part in parts:
         if part not in record.train:
             raise KeyError(f"{part!r} was not recorded; there are: {', '.join(record.train)}.")
-        ax.plot(record.step, record.train[part], color=colour, ls="-", label=f"{part}, training")
-        if record.validation.get(part):
-            x, y = record.validation_step, record.validation[part]
-            ax.plot(x, y, "o--", color=colour, ms=4, label=f"{part}, validation")
-    ax.set(xlabel="training step", ylabel=ylabel)
-    if len(parts) == 1:
-        ax.legend()
-    else:  # beside the curves, of which it would hide some
-        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    panels = _panels(parts)
+    width, height = plt.rcParams["figure.figsize"]
+    least = 0.75 if len(panels) > 1 else 1
+    heights = [height * max(least, len(names) / CURVES) for _, names in panels]  # a full legend takes all of it
+    fig, axes = plt.subplots(
+        len(panels), 1, sharex=True, squeeze=False, figsize=(width, sum(heights)), height_ratios=heights
+    )
+    for ax, (of, names) in zip(axes.flat, panels, strict=True):
+        for part, colour in zip(names, COLOURS.values(), strict=False):
+            label = part.removeprefix(f"{of}.")
+            ax.plot(record.step, record.train[part], color=colour, ls="-", label=f"{label}, training")
+            if record.validation.get(part):
+                x, y = record.validation_step, record.validation[part]
+                ax.plot(x, y, "o--", color=colour, ms=4, label=f"{label}, validation")
+        ax.set(ylabel=ylabel, title=of)
+        if len(parts) == 1:
+            ax.legend()
+        else:  # beside the curves, of which it would hide some
+            ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    axes[-1, 0].set_xlabel("training step")
     return finish(fig)
+
+
+def _panels(parts: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """(model, names of parts) for each panel of `history`, in the order of the parts."""
+    of_models: dict[str, list[str]] = {}
+    for part in dict.fromkeys(parts):
+        of_models.setdefault(part.rpartition(".")[0], []).append(part)
+    return [(of, names[i : i + CURVES]) for of, names in of_models.items() for i in range(0, len(names), CURVES)]
 
 
 @_nothing_half_drawn()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 
+from vae_helpers import checking
 from vae_helpers.data.dataset import Dataset
 from vae_helpers.data.digits import load_digits
 from vae_helpers.data.faces import load_faces
@@ -68,14 +69,12 @@ def load(
             hint = f" For the pictures in that folder: load('folder', {name!r})."
         raise ValueError(f"there is no data set of the name {name!r}.{hint} The names are: {', '.join(NAMES)}.")
     if root is not None and not isinstance(root, (str, os.PathLike)):
-        hint = f" If you mean pixels: size={root!r}." if isinstance(root, int) else ""
+        hint = f" If you mean pixels: size={root}." if checking.is_integer(root) else ""
         raise TypeError(f"root must be the path of a folder, not {root!r}.{hint}")
-    if size is not None and (not isinstance(size, int) or size < 1):
-        raise ValueError(f"size must be a whole number of pixels of at least 1, or None, not {size!r}.")
     asked = {
-        "size": size,
+        "size": None if size is None else checking.integer(size, "size", cure="It counts pixels."),
         "root": root,
-        "download": download or None,
+        "download": checking.flag(download, "download") or None,
         "style": style,
         "n": n,
         "colour": colour,
@@ -94,4 +93,4 @@ def load(
         return BUILT_IN[name](**given)
     if name == "folder":
         return load_folder(**given)
-    return load_torchvision(name, size, root, download)
+    return load_torchvision(name, **given)

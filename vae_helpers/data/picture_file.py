@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from vae_helpers import checking
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -66,18 +68,17 @@ class Form:
     background: int | tuple[int, int, int] = 255
 
     def __post_init__(self) -> None:
-        if isinstance(self.size, bool) or not isinstance(self.size, int) or not SMALLEST <= self.size <= LARGEST:
-            raise ValueError(f"size must be a whole number of pixels from {SMALLEST} to {LARGEST}, not {self.size!r}.")
+        size = checking.integer(self.size, "size", SMALLEST, LARGEST, "It counts pixels.")
         if self.fit not in FITS:
             raise ValueError(f"fit must be 'crop' (the middle square) or 'pad' (all of it), not {self.fit!r}.")
-        if not isinstance(self.colour, bool):
-            raise ValueError(f"colour must be True or False (grey), not {self.colour!r}.")
+        colour = checking.flag(self.colour, "colour", "False is grey.")
         levels = self.background if isinstance(self.background, (tuple, list)) else (self.background,) * 3
-        if len(levels) != 3 or not all(type(v) is int and 0 <= v <= 255 for v in levels):
+        if len(levels) != 3 or not all(checking.is_integer(v) and 0 <= v <= 255 for v in levels):
             raise ValueError(
                 f"background must be a grey 0..255 or three such numbers (red, green, blue), not {self.background!r}."
             )
-        object.__setattr__(self, "background", tuple(levels))
+        for name, value in (("size", size), ("colour", colour), ("background", tuple(map(int, levels)))):
+            object.__setattr__(self, name, value)  # Python's own: they are part of the cache's key, as JSON
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -32,7 +32,9 @@ SOURCES = {
 }
 
 
-def load_torchvision(name: str, size: int | None, root: str | os.PathLike | None, download: bool) -> Dataset:
+def load_torchvision(
+    name: str, size: int | None = None, root: str | os.PathLike | None = None, download: bool = False
+) -> Dataset:
     """Read one of `SOURCES`; a tenth of the training file, chosen at random but always alike, is validation.
 
     Raises:
