@@ -57,7 +57,7 @@ def train(steps: int, n: int) -> reader.FactorReader:
     device, precision = machine().device, machine().precision
     network = reader.FactorReader().to(device, memory_format=torch.channels_last).train()
     factors, pictures = (t.to(device) for t in portraits(n, SEEDS["training"]))
-    targets = reader.to_unit(factors)
+    targets = faces.to_unit(factors)
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY, fused=True)
     rate = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * step / steps))

@@ -77,7 +77,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "lessons": ("claim", "claims", "exercise", "hint", "progress", "solution"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
-_MODULES = (*_HOMES, "compositing", "noise", "patches", "plots")
+_MODULES = (*_HOMES, "alpha", "attributes", "blending", "inference", "noise", "patches", "plots")
 
 __all__ = sorted([*_HOME_OF, *_MODULES])
 

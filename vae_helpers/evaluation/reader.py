@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from vae_helpers import checking, checkpoints
 from vae_helpers.evaluation.frechet import frechet_distance
 from vae_helpers.images import check_floats, to_float
+from vae_helpers.moved import former_names
 from vae_helpers.rendering import faces
 
 SIZE = 32  # pixels of a side that the network sees
@@ -64,7 +65,7 @@ def read_factors(images: Tensor, batch_size: int = 500) -> Tensor:
         TypeError, ValueError: not such pictures.
     """
     seen, reader = _seen(images, batch_size), _reader(images.device)
-    return from_unit(torch.cat([reader(x) for x in seen]).clamp(-1.5, 1.5))
+    return faces.from_unit(torch.cat([reader(x) for x in seen]).clamp(-1.5, 1.5))
 
 
 @torch.no_grad()
@@ -113,18 +114,6 @@ def factor_r2(images: Tensor, factors: Tensor) -> dict[str, float]:
     return dict(zip(faces.NAMES, (1 - error / variance).tolist(), strict=True))
 
 
-def to_unit(factors: Tensor) -> Tensor:
-    """Factors in their own units -> low ... high as -1 ... 1."""
-    low, high = faces.ranges(factors)
-    return 2 * (factors - low) / (high - low) - 1
-
-
-def from_unit(unit: Tensor) -> Tensor:
-    """The inverse of `to_unit`."""
-    low, high = faces.ranges(unit)
-    return low + (high - low) * (unit + 1) / 2
-
-
 def to_reading_size(x: Tensor) -> Tensor:
     """(N, 3, S, S) -> (N, 3, 32, 32), averaged."""
     return x if x.shape[-1] == SIZE else F.interpolate(x, size=(SIZE, SIZE), mode="area")
@@ -158,3 +147,10 @@ def _convolution(channels_in: int, channels_out: int, stride: int = 1) -> nn.Seq
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, 3, stride, padding=1), nn.BatchNorm2d(channels_out), nn.SiLU()
     )
+
+
+__getattr__ = former_names(
+    __name__,
+    to_unit="vae_helpers.rendering.faces.to_unit",
+    from_unit="vae_helpers.rendering.faces.from_unit",
+)

@@ -196,6 +196,18 @@ def ranges(like: Tensor) -> tuple[Tensor, Tensor]:
     return tuple(like.new_tensor([getattr(f, end) for f in FACTORS]) for end in ("low", "high"))
 
 
+def to_unit(factors: Tensor) -> Tensor:
+    """Factors in their own units (..., 14) -> low ... high of each as -1 ... 1."""
+    low, high = ranges(factors)
+    return 2 * (factors - low) / (high - low) - 1
+
+
+def from_unit(unit: Tensor) -> Tensor:
+    """The inverse of `to_unit`."""
+    low, high = ranges(unit)
+    return low + (high - low) * (unit + 1) / 2
+
+
 def _check_form(factors: Tensor) -> Tensor:
     checking.floating(factors, "factors", cure="faces.sample(n) draws some; factors.float() converts whole numbers.")
     columns = f"There is a column for each of {', '.join(NAMES)}; one portrait is factors[:1]."
