@@ -15,12 +15,12 @@ PACKAGE = Path(vae_helpers.__file__).parent
 
 def modules_with_former_names():
     for path in sorted(PACKAGE.rglob("*.py")):
-        if "__getattr__ = former_names(" in path.read_text("utf-8"):
+        if "\n__getattr__ = former_names(" in path.read_text("utf-8"):
             parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
             yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-@pytest.mark.parametrize("module", modules_with_former_names())
+@pytest.mark.parametrize("module", [*modules_with_former_names()])
 def test_every_former_name_gives_the_same_thing_and_says_the_new_name(module):
     former = importlib.import_module(module)
     homes = inspect.getclosurevars(former.__getattr__).nonlocals["homes"]

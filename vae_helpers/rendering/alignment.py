@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vae_helpers import checking
-from vae_helpers.rendering import faces
+from vae_helpers.rendering import drawing, faces
 
 
 def align(pictures: Tensor, factors_from: Tensor, factors_to: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ def align(pictures: Tensor, factors_from: Tensor, factors_to: Tensor) -> Tensor:
             raise ValueError(f"{name} has {len(factors)} rows for {len(pictures)} pictures: give one row for each.")
     tilt_from, width_from = _pose(factors_from.to(pictures))
     tilt_to, width_to = _pose(factors_to.to(pictures))
-    centres = (torch.arange(width, device=pictures.device, dtype=pictures.dtype) + 0.5) * (2 / width) - 1
+    centres = drawing.centres(width, pictures)
     x, y = centres[None, None, :], centres[None, :, None] - faces.NECK
     u = (x * tilt_to.cos() + y * tilt_to.sin()) * width_from / width_to  # across the head, (N, H, W)
     v = y * tilt_to.cos() - x * tilt_to.sin()  # along it
