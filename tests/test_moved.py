@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import vae_helpers
+from vae_helpers import pretrained
 from vae_helpers.rendering import faces
 
 PACKAGE = Path(vae_helpers.__file__).parent
@@ -39,6 +40,12 @@ def test_what_an_older_notebook_imports_is_found():
     from vae_helpers.blending import poisson_blend as now
 
     assert poisson_blend is now
+    with pytest.warns(FutureWarning, match=r"vae_helpers\.shipped_denoiser is now vae_helpers\.pretrained\.denoiser"):
+        from vae_helpers import shipped_denoiser
+    assert shipped_denoiser is pretrained.denoiser
+    from vae_helpers import compositing
+
+    assert compositing is vae_helpers.compositing
 
 
 def test_any_other_name_is_as_unknown_as_ever():

@@ -44,9 +44,9 @@ from vae_helpers import (
     machine,
     mean_and_error,
     noise,
+    pretrained,
     psnr,
     seed_everything,
-    shipped_denoiser,
     to_float,
 )
 from vae_helpers.attributes import fit_attributes
@@ -397,7 +397,7 @@ def photograph(studio: Studio) -> Board:
     clean = to_float(photographs("test", colour=False)["chelsea"])
     noisy = noise.gaussian(clean, PHOTOGRAPH_NOISE, seed=0)
     with torch.no_grad():
-        by_network = shipped_denoiser()(noisy, PHOTOGRAPH_NOISE).clamp(0, 1)
+        by_network = pretrained.denoiser()(noisy, PHOTOGRAPH_NOISE).clamp(0, 1)
     named = {"noisy": noisy.clamp(0, 1), "non-local means": non_local_means(noisy, PHOTOGRAPH_NOISE, 0.8)}
     named |= {"network": by_network, "photograph": clean}
     scores = ", ".join(f"{name} {psnr(clean, x).item():.2f} dB" for name, x in list(named.items())[1:3])

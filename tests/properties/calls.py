@@ -365,8 +365,8 @@ CALLS = (
         lambda r, y, sigma: r.shape == y.shape and r.dtype == FLOAT32,
     ),
     Call(
-        "models.denoising_error",
-        models.denoising_error,
+        "objectives.denoising_error",
+        objectives.denoising_error,
         lambda: {"model": small_denoiser(), "x": unit(2, 1, 8, 8), "sigma": (0.1, 0.2)},
         lambda r, x, **_: r["loss"].shape == (len(x),) and within(r["loss"], 0, math.inf),
         own=("model",),
