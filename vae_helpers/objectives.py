@@ -102,6 +102,33 @@ def squared_error(model: Any, x: Tensor) -> dict[str, Tensor]:
     return {"loss": (model(x) - x).square().flatten(1).sum(-1)}
 
 
+DENOISING_SIGMAS = (0.0, 55 / 255)  # as Zhang et al. (2017, DnCNN) train one network for all levels
+
+
+def denoising_error(model: Any, x: Tensor, sigma: float | tuple[float, float] = DENOISING_SIGMAS) -> dict[str, Tensor]:
+    """An objective for `fit`: squared error of the estimates for pictures with fresh Gaussian noise.
+
+    Its minimum over all functions is the posterior mean E[x | y].
+
+    Args:
+        model: called as `model(y, sigma)`, a `ResidualDenoiser` for instance.
+        x: clean pictures (B, C, H, W) in [0, 1].
+        sigma: standard deviation of the noise, or the range from which each picture's is drawn uniformly.
+    Returns:
+        "loss": (B,), summed over pixels and channels.
+    """
+    checking.floating(checking.shape(x, "x", "(B, C, H, W)"), "x")
+    low, high = sigma if isinstance(sigma, tuple) and len(sigma) == 2 else (sigma, sigma)
+    if not (checking.is_number(low) and checking.is_number(high) and 0 <= low <= high):
+        raise ValueError(
+            f"sigma must be a number of at least 0, or a range (low, high) of such, not {checking.shown(sigma)}."
+        )
+    levels = low + (high - low) * torch.rand(len(x), device=x.device)  # (B,)
+    noise = torch.randn(x.shape, dtype=x.dtype, device=x.device)  # the same draws whatever the layout of x in memory
+    y = x + levels[:, None, None, None] * noise
+    return {"loss": (model(y, levels) - x).square().flatten(1).sum(1)}
+
+
 def _check_conditions(conditions: tuple) -> None:
     for condition in conditions:
         if not isinstance(condition, Tensor):

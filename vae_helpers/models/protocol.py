@@ -24,7 +24,7 @@ from torch.distributions import Distribution
 
 from vae_helpers import checking
 from vae_helpers.distributions import kl, standard_normal
-from vae_helpers.images import check_images, to_float
+from vae_helpers.images import to_float
 
 
 class Elbo(NamedTuple):
@@ -106,7 +106,7 @@ def prepared(model: Any, x: Tensor) -> Tensor:
         model: with `prepare`, or without, in which case pictures become `float32` in [0, 1].
         x: pictures, `uint8` (N, C, H, W), or data such as codes, of another type and (N, ...).
     """
-    return getattr(model, "prepare", to_float)(check_images(x)) if x.dtype == torch.uint8 else x
+    return getattr(model, "prepare", to_float)(x) if x.dtype == torch.uint8 else x
 
 
 @contextlib.contextmanager

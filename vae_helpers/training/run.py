@@ -125,7 +125,7 @@ class Run:
                 loss = loss * (len(x) / self.batches.size)  # this share's part of the batch's mean
             loss.backward()
         with torch.no_grad():
-            row = torch.stack([value.detach().mean().float() for value in parts.values()])
+            row = torch.stack([value.mean().float() for value in parts.values()])
             if not self.processes.alone:
                 row = self._added_up(trainer, row * (len(x) / self.batches.size), asked_to_stop)
             names = tuple(map(trainer.named, (*parts, "grad_norm")))
@@ -138,8 +138,14 @@ class Run:
     def loss(self, trainer: Trainer, x: Tensor, conditions: list[Tensor]) -> dict[str, Tensor]:
         """The parts of a phase's loss on a batch, each (B,) or a scalar."""
         x = prepared(self.model, x)
-        with torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision != torch.float32):
+        with self.shorter_products():
             return checked_parts(trainer.phase.objective(self.model, x, *conditions, **trainer.weights(self.step)))
+
+    def shorter_products(self) -> contextlib.AbstractContextManager:
+        """Inside, matrix products and convolutions are computed in `precision`."""
+        if self.precision == torch.float32:
+            return contextlib.nullcontext()  # a tenth of a millisecond less
+        return torch.autocast(self.device.type, dtype=self.precision)
 
     def _added_up(self, trainer: Trainer, row: Tensor, asked_to_stop: bool) -> Tensor:
         """The batch's gradients and parts from those of all shares; notes whether any process was asked to stop."""
