@@ -16,6 +16,7 @@ only, so it is no dependency of this project, and only this script calls it; wit
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 import time
 from collections import defaultdict
@@ -24,7 +25,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vae_helpers import machine, psnr, shipped_denoiser, to_float
+from vae_helpers import ResidualDenoiser, machine, pretrained, psnr, to_float
 from vae_helpers.data.photos import photographs
 
 SIGMA = 25 / 255
@@ -39,11 +40,17 @@ def non_local_means(y: Tensor) -> Tensor:
     return torch.from_numpy(clean)[None, None]
 
 
+@functools.cache
+def network(device: torch.device) -> ResidualDenoiser:
+    """The denoiser with the shipped weights, read once."""
+    return pretrained.denoiser(device)
+
+
 def residual_network(y: Tensor) -> Tensor:
     """The denoiser with the shipped weights, on the machine's device and in its precision."""
     device, precision = machine().device, machine().precision
     with torch.no_grad(), torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32):
-        return shipped_denoiser(device)(y.to(device), SIGMA).cpu()
+        return network(device)(y.to(device), SIGMA).cpu()
 
 
 def in_two_positions(y: Tensor) -> Tensor:

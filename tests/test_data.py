@@ -94,9 +94,7 @@ def test_a_bad_size_is_refused(size):
 
 def test_pixels_given_where_the_folder_stands_are_told_by_what_name_to_go():
     for size in (16, np.int64(16)):
-        with pytest.raises(
-            TypeError, match=r"root must be the path of a folder, not .*16.*mean pixels: size=16"
-        ):
+        with pytest.raises(TypeError, match=r"root must be the path of a folder, not .*16.*mean pixels: size=16"):
             load("digits", size)
 
 

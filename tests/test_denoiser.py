@@ -1,30 +1,12 @@
-"""The residual denoiser: what it promises whatever its weights, that it learns the posterior mean, what is shipped."""
+"""The residual denoiser: what it promises whatever its weights, and that it learns the posterior mean."""
 
 import functools
 import math
-import sys
-from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
-from tools import train_denoiser
-from vae_helpers import (
-    ResidualDenoiser,
-    checkpoints,
-    denoising_error,
-    fit,
-    psnr,
-    seed_everything,
-    shipped_denoiser,
-    to_float,
-)
-from vae_helpers.data.photos import photographs
-from vae_helpers.models import denoiser
-
-SIGMA = 25 / 255
-WEIGHTS = Path(denoiser.__file__).with_name(denoiser.WEIGHTS)
+from vae_helpers import ResidualDenoiser, denoising_error, fit, seed_everything, to_float
 
 
 def noise(*shape, seed=0):
@@ -120,38 +102,7 @@ def test_networks_that_cannot_be_built_are_refused(arguments):
         ResidualDenoiser(**arguments)
 
 
-# --- the objective ---------------------------------------------------------------------------------------------------
-
-
-class Returns(nn.Module):
-    """Notes what it is given and returns the noisy picture."""
-
-    def forward(self, y, sigma):
-        self.y, self.sigma = y, sigma
-        return y
-
-
-def test_the_error_of_the_noisy_picture_itself_is_the_variance_of_the_noise():
-    model, x = Returns(), pixels(400, 1, 16, 16)
-    loss = denoising_error(model, x, sigma=0.2)["loss"]
-    assert loss.shape == (400,) and torch.equal(model.sigma, torch.full((400,), 0.2))
-    assert loss.mean().item() == pytest.approx(16 * 16 * 0.2**2, rel=0.02)  # summed, not averaged, over pixels
-    torch.testing.assert_close(loss, (model.y - x).square().sum((1, 2, 3)))
-
-
-def test_levels_fill_the_range_and_each_picture_has_its_own():
-    model, x = Returns(), pixels(2000, 1, 8, 8)
-    denoising_error(model, x, sigma=(0.1, 0.3))
-    assert 0.1 <= model.sigma.min() < 0.11 and 0.29 < model.sigma.max() <= 0.3
-    assert model.sigma.mean().item() == pytest.approx(0.2, abs=0.01)
-    found = (model.y - x).std((1, 2, 3))
-    assert torch.corrcoef(torch.stack([found, model.sigma]))[0, 1] > 0.95
-
-
-@pytest.mark.parametrize("sigma", [-0.1, (0.3, 0.1), (-0.1, 0.1), math.inf, math.nan])
-def test_impossible_levels_are_refused(sigma):
-    with pytest.raises(ValueError, match="sigma must be a number of at least 0, or a range"):
-        denoising_error(Returns(), pixels(1, 1, 8, 8), sigma=sigma)
+# --- learning ---------------------------------------------------------------------------------------------------------
 
 
 def test_it_learns_the_posterior_mean_where_that_is_known():
@@ -171,51 +122,3 @@ def test_it_learns_the_posterior_mean_where_that_is_known():
         x_hat = model(y, sigma)
     best, reached = ((estimate - x).square().mean().item() for estimate in (posterior_mean, x_hat))
     assert best < reached < 1.25 * best < 0.02 * sigma**2
-
-
-# --- what is shipped -------------------------------------------------------------------------------------------------
-
-
-def crop(name="flower"):
-    return to_float(photographs("validation", colour=False)[name][..., 150:278, 200:328])
-
-
-def test_the_shipped_network_cleans_a_photograph_it_never_saw_at_every_level():
-    x, model = crop(), shipped_denoiser()
-    for level, gain in ((10, 2), (25, 4), (50, 6)):
-        y = x + level / 255 * noise(*x.shape)
-        cleaned = model(y, level / 255).clamp(0, 1)
-        assert (psnr(x, cleaned) - psnr(x, y.clamp(0, 1))).item() > gain, f"sigma {level}/255"
-
-
-def test_the_shipped_network_is_frozen_and_one_for_all_calls():
-    model = shipped_denoiser()
-    assert model is shipped_denoiser() and not model.training
-    assert all(p.dtype == torch.float32 and not p.requires_grad for p in model.parameters())
-
-
-def test_a_wrong_level_costs_quality():
-    x, model = crop(), shipped_denoiser()
-    y = x + SIGMA * noise(*x.shape)
-    right, low, high = (psnr(x, model(y, factor * SIGMA).clamp(0, 1)).item() for factor in (1, 0.5, 2))
-    assert right > low + 1 and right > high + 0.5
-
-
-# --- the tool that trains it -----------------------------------------------------------------------------------------
-
-
-def test_the_tool_trains_a_network_and_writes_a_file_that_loads(tmp_path, monkeypatch, capsys):
-    path, before = tmp_path / "denoiser.safetensors", WEIGHTS.read_bytes()
-    monkeypatch.setattr(sys, "argv", ["tool", "--steps", "3", "--patches", "20", "--to", str(path)])
-    train_denoiser.main()
-    tensors, kind, notes = checkpoints.read(path)
-    assert kind == "ResidualDenoiser" and notes == {"steps": 3, "patches": 20}
-    assert {t.dtype for t in tensors.values()} == {torch.float16}
-    assert "flower" in capsys.readouterr().out and WEIGHTS.read_bytes() == before
-
-
-def test_the_shipped_file_is_what_the_tool_writes_unless_told_otherwise():
-    tensors, kind, notes = checkpoints.read(WEIGHTS)
-    assert kind == "ResidualDenoiser" and notes == {"steps": 64_000, "patches": 19_990}
-    own = ResidualDenoiser(widths=denoiser.SHIPPED_WIDTHS).state_dict()
-    assert {name: t.shape for name, t in tensors.items()} == {name: t.shape for name, t in own.items()}

@@ -1,14 +1,16 @@
 """The bounds against models whose evidence is known, and the bookkeeping that the field keeps getting wrong."""
 
+import functools
 import math
 
 import pytest
 import torch
+from torch import nn
 from torch.distributions import Independent, Normal
 
 from vae_helpers.distributions import GaussianLikelihood, GreyBernoulliLikelihood, diagonal_gaussian, standard_normal
 from vae_helpers.models import Autoencoder, ProbabilisticPCA, mlp_vae
-from vae_helpers.objectives import elbo, importance_weighted_bound, negative_elbo, squared_error
+from vae_helpers.objectives import denoising_error, elbo, importance_weighted_bound, negative_elbo, squared_error
 
 
 class Misspecified:
@@ -42,7 +44,8 @@ def test_bounds_are_in_order_below_the_exact_evidence():
     torch.manual_seed(0)
     model = Misspecified()
     repeat = range(200)
-    values = {k: torch.stack([importance_weighted_bound(model, model.data, k) for _ in repeat]) for k in (1, 10, 100)}
+    bound = functools.partial(importance_weighted_bound, model, model.data)
+    values = {k: torch.stack([bound(samples=k) for _ in repeat]) for k in (1, 10, 100)}
     values["elbo"] = torch.stack([elbo(model, model.data).elbo for _ in repeat])
     exact = model.ppca.evidence(model.data).expand(len(repeat), -1)
     for lower, higher in (("elbo", 10), (10, 100)):
@@ -69,7 +72,7 @@ def test_the_gap_is_the_kl_to_the_true_posterior():
 def test_with_the_exact_posterior_one_weight_is_the_evidence():
     model = Misspecified(shift=0.0, log_narrow=0.0)
     model.encode = lambda x: model.ppca.posterior(x)  # a full covariance is fine for the weighted bound
-    bound = importance_weighted_bound(model, model.data, 1)
+    bound = importance_weighted_bound(model, model.data, samples=1)
     assert torch.allclose(bound, model.ppca.evidence(model.data), atol=1e-9)
 
 
@@ -77,7 +80,7 @@ def test_the_weighted_bound_is_the_log_of_a_mean_whatever_the_chunk():
     model = Misspecified()
     for chunk in (1, 7, 100):
         torch.manual_seed(0)
-        bound = importance_weighted_bound(model, model.data, 30, chunk)
+        bound = importance_weighted_bound(model, model.data, samples=30, chunk=chunk)
         torch.manual_seed(0)
         q = model.encode(model.data)
         z = torch.cat([q.rsample((min(chunk, 30 - i),)) for i in range(0, 30, chunk)])
@@ -159,6 +162,45 @@ def test_the_package_vae_keeps_bounds_in_order():
     vae = mlp_vae((1, 4, 4), 2, (16,), GaussianLikelihood(0.3))
     x = torch.rand(64, 1, 4, 4)
     with torch.no_grad():
-        bounds = [torch.stack([importance_weighted_bound(vae, x, k) for _ in range(30)]).mean(1) for k in (1, 5, 50)]
+        bound = functools.partial(importance_weighted_bound, vae, x)
+        bounds = [torch.stack([bound(samples=k) for _ in range(30)]).mean(1) for k in (1, 5, 50)]
     assert bounds[0].mean() < bounds[1].mean() < bounds[2].mean()
     assert vae.prior.event_shape == standard_normal(2).event_shape
+
+
+# --- denoising --------------------------------------------------------------------------------------------------------
+
+
+def pixels(*shape):
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+
+class Returns(nn.Module):
+    """Notes what it is given and returns the noisy picture."""
+
+    def forward(self, y, sigma):
+        self.y, self.sigma = y, sigma
+        return y
+
+
+def test_the_error_of_the_noisy_picture_itself_is_the_variance_of_the_noise():
+    model, x = Returns(), pixels(400, 1, 16, 16)
+    loss = denoising_error(model, x, sigma=0.2)["loss"]
+    assert loss.shape == (400,) and torch.equal(model.sigma, torch.full((400,), 0.2))
+    assert loss.mean().item() == pytest.approx(16 * 16 * 0.2**2, rel=0.02)  # summed, not averaged, over pixels
+    torch.testing.assert_close(loss, (model.y - x).square().sum((1, 2, 3)))
+
+
+def test_levels_fill_the_range_and_each_picture_has_its_own():
+    model, x = Returns(), pixels(2000, 1, 8, 8)
+    denoising_error(model, x, sigma=(0.1, 0.3))
+    assert 0.1 <= model.sigma.min() < 0.11 and 0.29 < model.sigma.max() <= 0.3
+    assert model.sigma.mean().item() == pytest.approx(0.2, abs=0.01)
+    found = (model.y - x).std((1, 2, 3))
+    assert torch.corrcoef(torch.stack([found, model.sigma]))[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("sigma", [-0.1, (0.3, 0.1), (-0.1, 0.1), math.inf, math.nan])
+def test_impossible_levels_are_refused(sigma):
+    with pytest.raises(ValueError, match="sigma must be a number of at least 0, or a range"):
+        denoising_error(Returns(), pixels(1, 1, 8, 8), sigma=sigma)

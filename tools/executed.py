@@ -54,7 +54,7 @@ def reasons(path: Path) -> list[str]:
 
 
 def files_of(modules: Iterable[str]) -> list[Path]:
-    """The files of these modules, and the data files beside them that their code names."""
+    """The files of these modules, and the data files beside and below them that their code names."""
     sources = set()
     for module in modules:
         stem = PACKAGE.joinpath(*module.split(".")[1:])
@@ -63,7 +63,7 @@ def files_of(modules: Iterable[str]) -> list[Path]:
     named = {
         data
         for source in sources
-        for data in source.parent.iterdir()
+        for data in source.parent.rglob("*")
         if data.is_file() and data.suffix != ".py" and data.name in source.read_text("utf-8")
     }
     return sorted(sources | named)

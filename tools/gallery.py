@@ -35,7 +35,6 @@ from vae_helpers import (
     ResidualDenoiser,
     aggregate_posterior,
     bits_per_dim,
-    compositing,
     conv_vae,
     denoising_error,
     evaluate,
@@ -45,14 +44,18 @@ from vae_helpers import (
     machine,
     mean_and_error,
     noise,
+    pretrained,
     psnr,
     seed_everything,
-    shipped_denoiser,
     to_float,
 )
+from vae_helpers.attributes import fit_attributes
+from vae_helpers.blending import poisson_blend
 from vae_helpers.data.photos import photographs
 from vae_helpers.images import grid
+from vae_helpers.inference import infer_code
 from vae_helpers.rendering import faces
+from vae_helpers.rendering.alignment import align
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES, CELEBA_IMAGES = ROOT / "docs" / "images", ROOT / "build" / "gallery"
@@ -283,7 +286,7 @@ def walk(studio: Studio) -> Board:
 def arithmetic(studio: Studio) -> Board:
     """Portraits with one attribute changed by moving their codes, above the truth."""
     model, data, n = studio.portrait_vae, studio.portraits, studio.scale.measured
-    attributes = compositing.fit_attributes(encode(model, to_float(data.train.images)), data.train.factors)
+    attributes = fit_attributes(encode(model, to_float(data.train.images)), data.train.factors)
     own, factors = to_float(data.test.images[:n]), data.test.factors[:n]
     codes = encode(model, own)
     edits = {name: {factor: reversed_factor(factors, factor)} for name, factor in TURNED.items()} | SET
@@ -330,7 +333,7 @@ def hair_trial(studio: Studio) -> Trial:
     posed = faces.with_factors(other, **{name: own[:, faces.index(name)] for name in ("tilt", "face_width")})
     hair, givers_hair = (faces.masks(x.cpu(), side)["hair"].to(own.device) for x in (own, other))
     takers, givers, truth = (painted(x, side) for x in (own, other, wanted))
-    turned, turned_hair = (compositing.align(x, other, posed) for x in (givers, givers_hair))
+    turned, turned_hair = (align(x, other, posed) for x in (givers, givers_hair))
     return Trial(takers, givers, truth, turned, hair, turned_hair.clamp(0, 1), givers_hair)
 
 
@@ -339,12 +342,12 @@ def composites(studio: Studio, trial: Trial) -> dict[str, Tensor]:
     t = trial
     pasted = t.givers_hair * t.givers + (1 - t.givers_hair) * t.takers
     both = torch.maximum(t.hair, t.turned_hair) > 0.1
-    cleared = compositing.poisson_blend(t.turned, t.takers, both)
+    cleared = poisson_blend(t.turned, t.takers, both)
     best = (t.turned_hair * t.turned + (1 - t.turned_hair) * cleared).clamp(0, 1)
     rest = ((t.hair < 0.1) & (t.turned_hair < 0.1)).float()
     chosen = (t.turned_hair > 0.5).float()
     model, steps = studio.portrait_vae, studio.scale.inference_steps
-    q = compositing.infer_code(model, [t.takers, t.turned], [rest, chosen], start=best, steps=steps)
+    q = infer_code(model, [t.takers, t.turned], [rest, chosen], start=best, steps=steps)
     inferred = rest * t.takers + (1 - rest) * decode(model, q.mean)
     return {"pasted": pasted, "best pasting": best, "by VAE": inferred}
 
@@ -394,7 +397,7 @@ def photograph(studio: Studio) -> Board:
     clean = to_float(photographs("test", colour=False)["chelsea"])
     noisy = noise.gaussian(clean, PHOTOGRAPH_NOISE, seed=0)
     with torch.no_grad():
-        by_network = shipped_denoiser()(noisy, PHOTOGRAPH_NOISE).clamp(0, 1)
+        by_network = pretrained.denoiser()(noisy, PHOTOGRAPH_NOISE).clamp(0, 1)
     named = {"noisy": noisy.clamp(0, 1), "non-local means": non_local_means(noisy, PHOTOGRAPH_NOISE, 0.8)}
     named |= {"network": by_network, "photograph": clean}
     scores = ", ".join(f"{name} {psnr(clean, x).item():.2f} dB" for name, x in list(named.items())[1:3])

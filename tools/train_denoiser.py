@@ -20,9 +20,20 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vae_helpers import checkpoints, fit, load, machine, psnr, random_turn, seed_everything, to_float
+from vae_helpers import (
+    ResidualDenoiser,
+    checkpoints,
+    denoising_error,
+    fit,
+    load,
+    machine,
+    pretrained,
+    psnr,
+    random_turn,
+    seed_everything,
+    to_float,
+)
 from vae_helpers.data.photos import patches_of, photographs
-from vae_helpers.models import denoiser
 
 SETTINGS = {"batch_size": 16, "betas": (0.9, 0.98)}
 CYCLES = (3, 1e-3), (1, 5e-4)  # shares of the steps, and the peak of the learning rate in each
@@ -72,7 +83,7 @@ def cleaned(model: torch.nn.Module, sigma: float) -> dict[str, float]:
 def main() -> None:
     """Train, write, read back, and print how well new photographs are cleaned."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    shipped = Path(denoiser.__file__).with_name(denoiser.WEIGHTS)
+    shipped = Path(pretrained.__file__).parent / pretrained.DENOISER
     parser.add_argument("--steps", type=int, default=64_000)
     parser.add_argument("--patches", type=int, default=10_000, help="of the photographs of load('photos')")
     parser.add_argument(
@@ -84,14 +95,13 @@ def main() -> None:
     if args.further:
         patches = torch.cat([patches, further(args.further, 64, args.patches)])
     seed_everything(0)
-    model = denoiser.ResidualDenoiser(widths=denoiser.SHIPPED_WIDTHS)
-    objective = denoiser.denoising_error
+    model = ResidualDenoiser(widths=pretrained.DENOISER_WIDTHS)
     for cycle, (share, rate) in enumerate(CYCLES):
         steps = max(1, share * args.steps // sum(share for share, _ in CYCLES))
         settings = SETTINGS | {"steps": steps, "learning_rate": rate, "seed": cycle}
-        print(machine(), fit(model, patches, objective=objective, augment=random_turn, **settings))
+        print(machine(), fit(model, patches, objective=denoising_error, augment=random_turn, **settings))
     checkpoints.save_shipped(args.to, model, steps=args.steps, patches=len(patches))
-    model = checkpoints.load_shipped(args.to, lambda: denoiser.ResidualDenoiser(widths=denoiser.SHIPPED_WIDTHS))
+    model = checkpoints.load_shipped(args.to, lambda: ResidualDenoiser(widths=pretrained.DENOISER_WIDTHS))
     print("PSNR in dB of the validation photographs at sigma = 25/255:", cleaned(model, 25 / 255))
 
 

@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from vae_helpers import checkpoints, machine, seed_everything, to_float, to_uint8
-from vae_helpers.evaluation import reader
+from vae_helpers import checkpoints, factor_r2, machine, pretrained, seed_everything, to_float, to_uint8
+from vae_helpers.models.factor_reader import SIZE, FactorReader, to_reading_size
 from vae_helpers.rendering import faces
 
 BATCH, LEARNING_RATE, WEIGHT_DECAY = 128, 3e-3, 1e-2
@@ -30,9 +30,9 @@ SEEDS = {"training": 3001, "test": 3002}  # not those of load("faces")
 def portraits(n: int, seed: int) -> tuple[Tensor, Tensor]:
     """Factors (n, 14), and pictures `uint8` (n, 3, 32, 32): every second one drawn larger and averaged down."""
     factors = faces.sample(n, seed)
-    pictures = faces.render(factors, reader.SIZE)
-    larger = faces.render(factors[::2], 2 * reader.SIZE)
-    pictures[::2] = torch.cat([to_uint8(reader.to_reading_size(to_float(part))) for part in larger.split(1000)])
+    pictures = faces.render(factors, SIZE)
+    larger = faces.render(factors[::2], 2 * SIZE)
+    pictures[::2] = torch.cat([to_uint8(to_reading_size(to_float(part))) for part in larger.split(1000)])
     return factors, pictures
 
 
@@ -51,13 +51,13 @@ def worsened(x: Tensor) -> Tensor:
     return x + 0.02 * torch.rand(len(x), 1, 1, 1, device=x.device) * torch.randn_like(x)
 
 
-def train(steps: int, n: int) -> reader.FactorReader:
+def train(steps: int, n: int) -> FactorReader:
     """A network after `steps` steps of AdamW on n portraits."""
     seed_everything(0)
     device, precision = machine().device, machine().precision
-    network = reader.FactorReader().to(device, memory_format=torch.channels_last).train()
+    network = FactorReader().to(device, memory_format=torch.channels_last).train()
     factors, pictures = (t.to(device) for t in portraits(n, SEEDS["training"]))
-    targets = reader.to_unit(factors)
+    targets = faces.to_unit(factors)
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY, fused=True)
     rate = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * step / steps))
@@ -80,7 +80,7 @@ def train(steps: int, n: int) -> reader.FactorReader:
 def main() -> None:
     """Train, write, read back, and print how well the factors are read."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    shipped = Path(reader.__file__).with_name(reader.WEIGHTS)
+    shipped = Path(pretrained.__file__).parent / pretrained.FACTOR_READER
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--portraits", type=int, default=60_000)
     parser.add_argument("--to", type=Path, default=shipped)
@@ -91,7 +91,7 @@ def main() -> None:
         return
     factors = faces.sample(4000, SEEDS["test"])
     for size in (32, 64):
-        scores = reader.factor_r2(faces.render(factors, size), factors)
+        scores = factor_r2(faces.render(factors, size), factors)
         print(f"{size} x {size}:", ", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
 
 

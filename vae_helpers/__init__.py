@@ -1,11 +1,14 @@
 """Helpers for the course on variational autoencoders for image synthesis.
 
 Everything a notebook needs can be imported from here: `from vae_helpers import load, fit, claim`. Names are
-resolved when first used (PEP 562), so that importing the package costs next to nothing beyond `import torch`.
+resolved when first used (PEP 562), so that importing the package costs next to nothing: torch, too, is imported with
+the first name that needs it.
 """
 
 import importlib
 from typing import Any
+
+from vae_helpers.moved import former_names
 
 __version__ = "0.1.0"
 
@@ -45,18 +48,24 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "Autoencoder",
         "ConvDecoder",
         "ConvEncoder",
+        "Elbo",
+        "LatentVariableModel",
         "LinearGaussianVAE",
         "PaletteDecoder",
         "ProbabilisticPCA",
         "ResidualDenoiser",
         "conv_vae",
-        "denoising_error",
         "mlp_vae",
-        "shipped_denoiser",
     ),
-    "objectives": ("Elbo", "elbo", "importance_weighted_bound", "negative_elbo", "squared_error"),
+    "objectives": (
+        "denoising_error",
+        "elbo",
+        "importance_weighted_bound",
+        "negative_elbo",
+        "squared_error",
+    ),
     "checkpoints": ("CheckpointError",),
-    "training": ("History", "TrainingDiverged", "fit"),
+    "training": ("History", "Phase", "TrainingDiverged", "fit", "weight_average"),
     "evaluation": (
         "Estimate",
         "active_units",
@@ -77,19 +86,22 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "lessons": ("claim", "claims", "exercise", "hint", "progress", "solution"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
-_MODULES = (*_HOMES, "compositing", "noise", "patches", "plots")
+_MODULES = (*_HOMES, "alpha", "attributes", "blending", "inference", "noise", "patches", "plots", "pretrained")
 
 __all__ = sorted([*_HOME_OF, *_MODULES])
 
 
-def __getattr__(name: str) -> Any:
+def _find(name: str) -> Any:
     if name in _HOME_OF:
         value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
         globals()[name] = value  # the next access does not come here
         return value
-    if name in _MODULES:
+    if name in (*_MODULES, "compositing"):  # the latter is left for its former names
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"vae_helpers has no {name!r}; it has: {', '.join(__all__)}")
+
+
+__getattr__ = former_names(__name__, _find, shipped_denoiser="vae_helpers.pretrained.denoiser")
 
 
 def __dir__() -> list[str]:

@@ -79,6 +79,47 @@ def check_pictures(x: Tensor, name: str = "x", shape: str = "(N, C, H, W)", **le
     return check_floats(checking.shape(x, name, shape, **least), name)
 
 
+def check_same_size(a: Tensor, b: Tensor, name_a: str, name_b: str) -> None:
+    """Two batches of pictures that can be laid over each other.
+
+    Args:
+        a, b: (N, C, H, W), checked to be pictures; an N of 1 serves all pictures of the other.
+        name_a, name_b: what the caller calls them.
+    Raises:
+        ValueError: H, W or N differ.
+    """
+    if a.shape[2:] != b.shape[2:] or (len(a) != len(b) and 1 not in (len(a), len(b))):
+        raise ValueError(
+            f"{name_a} {tuple(a.shape)} and {name_b} {tuple(b.shape)} must be of one size and equally many (or one for "
+            "all). vae_helpers.enlarge or torch.nn.functional.interpolate changes a size."
+        )
+
+
+def mask_weights(mask: Tensor, n: int, like: Tensor, name: str) -> Tensor:
+    """A mask as weights in [0, 1] for each pixel of n pictures.
+
+    Args:
+        mask: (n, 1, H, W), or (1, 1, H, W) for all pictures; bool or in [0, 1].
+        n: how many pictures there are.
+        like: the pictures, (N, C, H, W), whose size, type and device the weights have.
+        name: what the caller calls the mask.
+    Returns:
+        (n, 1, H, W).
+    Raises:
+        TypeError: neither bool nor floating point.
+        ValueError: another shape, NaN or values outside [0, 1].
+    """
+    if isinstance(mask, Tensor) and mask.dtype == torch.bool:
+        mask = mask.to(like.dtype)
+    check_pictures(mask, name, "(N, 1, H, W)")
+    if mask.shape[2:] != like.shape[2:] or len(mask) not in (1, n):
+        raise ValueError(
+            f"{name} has shape {tuple(mask.shape)}, but there are {n} pictures of {like.shape[2]} x {like.shape[3]} "
+            f"pixels: give ({n}, 1, {like.shape[2]}, {like.shape[3]}), or one mask for all."
+        )
+    return mask.to(like).expand(n, -1, -1, -1)
+
+
 def check_drawable(images: Tensor, name: str = "images") -> Tensor:
     """Return `images` unchanged if they can be drawn: stored images, or finite floats of any range (N, C, H, W).
 

@@ -13,16 +13,19 @@ from collections.abc import Callable
 from typing import Any
 
 
-def former_names(module: str, **homes: str) -> Callable[[str], Any]:
+def former_names(module: str, otherwise: Callable[[str], Any] | None = None, /, **homes: str) -> Callable[[str], Any]:
     """A module's `__getattr__` that finds what has moved, with a FutureWarning that says the new name.
 
     Args:
         module: the module's `__name__`.
+        otherwise: finds any other name, or raises AttributeError; by default there is none.
         homes: former name -> where it is now, written in full: "package.module.name".
     """
 
     def getattr_of_module(name: str) -> Any:
         if name not in homes:
+            if otherwise is not None:
+                return otherwise(name)
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         home, _, new = homes[name].rpartition(".")
         warnings.warn(

@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vae_helpers import compositing, data, evaluation, images, models, noise, objectives, patches
+from vae_helpers import alpha, blending, data, evaluation, images, inference, models, noise, objectives, patches
 from vae_helpers import distributions as d
+from vae_helpers.attributes import Attributes, fit_attributes
 from vae_helpers.rendering import faces
+from vae_helpers.rendering.alignment import align
 
 FLOAT32 = torch.float32
 
@@ -129,6 +131,20 @@ CALLS = (
         images.check_drawable,
         lambda: {"images": unit(2, 3, 4, 5)},
         lambda r, images: r is images,
+    ),
+    Call(
+        "images.check_same_size",
+        images.check_same_size,
+        lambda: {"a": unit(2, 3, 4, 5), "b": unit(1, 1, 4, 5), "name_a": "a", "name_b": "b"},
+        lambda r, **_: r is None,
+        own=("a", "b", "name_a", "name_b"),  # the caller has checked that a and b are pictures
+    ),
+    Call(
+        "images.mask_weights",
+        images.mask_weights,
+        lambda: {"mask": half(), "n": 2, "like": unit(2, 3, 4, 4), "name": "mask"},
+        lambda r, n, like, **_: r.shape == (n, 1, *like.shape[2:]) and within(r, 0, 1),
+        own=("n", "like", "name"),
     ),
     Call("images.check_floats", images.check_floats, lambda: {"x": unit(2, 3)}, lambda r, x: r is x),
     Call("images.check_pictures", images.check_pictures, lambda: {"x": unit(2, 1, 3, 4)}, lambda r, x: r is x),
@@ -349,8 +365,8 @@ CALLS = (
         lambda r, y, sigma: r.shape == y.shape and r.dtype == FLOAT32,
     ),
     Call(
-        "models.denoising_error",
-        models.denoising_error,
+        "objectives.denoising_error",
+        objectives.denoising_error,
         lambda: {"model": small_denoiser(), "x": unit(2, 1, 8, 8), "sigma": (0.1, 0.2)},
         lambda r, x, **_: r["loss"].shape == (len(x),) and within(r["loss"], 0, math.inf),
         own=("model",),
@@ -536,53 +552,60 @@ CALLS = (
         own=("treat",),
         elementwise=True,
     ),
-    # --- compositing
+    # --- layers, blends, codes, attributes
     Call(
-        "compositing.premultiply",
-        compositing.premultiply,
+        "alpha.premultiply",
+        alpha.premultiply,
         lambda: {"rgba": unit(2, 4, 3, 5)},
         lambda r, rgba: like(r, rgba),
     ),
     Call(
-        "compositing.unpremultiply",
-        compositing.unpremultiply,
+        "alpha.unpremultiply",
+        alpha.unpremultiply,
         lambda: {"rgba": premultiplied(0)},
         lambda r, rgba: like(r, rgba),
     ),
     Call(
-        "compositing.over",
-        compositing.over,
+        "alpha.over",
+        alpha.over,
         lambda: {"front": premultiplied(0), "back": premultiplied(1)},
         lambda r, front, back: r.shape == torch.broadcast_shapes(front.shape, back.shape),
     ),
     Call(
-        "compositing.feather",
-        compositing.feather,
+        "alpha.feather",
+        alpha.feather,
         lambda: {"mask": half(2, 6, 5), "radius": 1.5},
         lambda r, mask, radius: like(r, mask) and within(r, 0, 1),
     ),
     Call(
-        "compositing.poisson_blend",
-        compositing.poisson_blend,
+        "blending.poisson_blend",
+        blending.poisson_blend,
         lambda: {"source": unit(2, 3, 4, 4), "target": unit(2, 3, 4, 4, seed=1), "mask": half(), "guidance": "mixed"},
         lambda r, target, **_: r.dtype == target.dtype and r.shape[1:] == target.shape[1:],
     ),
     Call(
-        "compositing.fill_smoothly",
-        compositing.fill_smoothly,
+        "blending.fill_smoothly",
+        blending.fill_smoothly,
         lambda: {"pictures": unit(2, 3, 4, 4), "hole": half()},
         lambda r, pictures, hole: like(r, pictures),
     ),
     Call(
-        "compositing.align",
-        compositing.align,
+        "blending.interior_mask",
+        blending.interior_mask,
+        lambda: {"mask": half(), "n": 2, "like": unit(2, 3, 4, 4), "name": "mask"},
+        lambda r, n, like, **_: r.shape == (n, *like.shape[2:]) and r.dtype == torch.bool and not r.all(),
+        own=("n", "like", "name"),
+    ),
+    Call(
+        "rendering.alignment.align",
+        align,
         lambda: {"pictures": unit(2, 3, 8, 8), "factors_from": varied(2), "factors_to": varied(2, 1)},
         lambda r, pictures, **_: like(r, pictures),
         also=("factors",),
     ),
     Call(
-        "compositing.infer_code",
-        compositing.infer_code,
+        "inference.infer_code",
+        inference.infer_code,
         lambda: {
             "model": gaussian_vae(),
             "pictures": [unit(3, 1, 4, 4)],
@@ -597,13 +620,13 @@ CALLS = (
         own=("model",),
     ),
     Call(
-        "compositing.fit_attributes",
-        compositing.fit_attributes,
+        "attributes.fit_attributes",
+        fit_attributes,
         lambda: {"codes": unit(20, 3), "factors": varied(20), "features": "linear", "ridge": 1.0},
         lambda r, codes, factors, **_: r.predict(factors).shape == codes.shape,
     ),
     Call(
-        "compositing.Attributes",
+        "attributes.Attributes",
         lambda **given: attributes().edit(**given),
         lambda: {"z": unit(2, 3), "factors_from": varied(2), "factors_to": varied(2, 1)},
         lambda r, z, **_: like(r, z),
@@ -632,6 +655,6 @@ def varied(n: int, seed: int = 0) -> Tensor:
 
 
 @functools.cache
-def attributes() -> compositing.Attributes:
+def attributes() -> Attributes:
     """How codes of three dimensions depend on factors."""
-    return compositing.fit_attributes(unit(20, 3), varied(20), "linear")
+    return fit_attributes(unit(20, 3), varied(20), "linear")

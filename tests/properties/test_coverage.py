@@ -6,16 +6,23 @@ import inspect
 import vae_helpers
 from tests.properties import (
     calls,
-    test_compositing,
     test_every_call,
     test_files_and_seeds,
+    test_layers_and_codes,
     test_learners,
     test_pictures,
     test_probabilities,
 )
 from tests.properties.ground import COVERED
 
-IMPORTED = (test_compositing, test_every_call, test_files_and_seeds, test_learners, test_pictures, test_probabilities)
+IMPORTED = (
+    test_every_call,
+    test_files_and_seeds,
+    test_layers_and_codes,
+    test_learners,
+    test_pictures,
+    test_probabilities,
+)
 WITHOUT = {  # "module.name": why
     "distributions.validate_first_batch": "takes no argument, and computes nothing",
     "devices.adapt_threads": "takes no argument, and does what other programs make it do",
@@ -25,7 +32,7 @@ WITHOUT = {  # "module.name": why
 
 def public_names():
     """ "module.name" of every public function and class."""
-    for module in vae_helpers._MODULES:
+    for module in (*vae_helpers._MODULES, "rendering.alignment"):
         home = importlib.import_module(f"vae_helpers.{module}")
         if hasattr(home, "__all__"):
             names = [name for name in home.__all__ if callable(getattr(home, name))]
@@ -42,7 +49,7 @@ def test_every_public_name_is_covered():
 
 
 def test_the_names_that_are_exported_are_among_them():
-    names = {name.split(".")[1] for name in public_names()}
+    names = {name.rpartition(".")[2] for name in public_names()}
     assert {name for exported in vae_helpers._HOMES.values() for name in exported} <= names
 
 
@@ -51,4 +58,4 @@ def test_a_test_uses_what_it_is_about():
     for name, test in COVERED.items():
         assert name in known, f"{name} is covered, but is no public name"
         source = inspect.getsource(calls if test.__module__.endswith("every_call") else inspect.getmodule(test))
-        assert name.split(".")[1] in source, f"{name} does not occur in {test.__module__}"
+        assert name.rpartition(".")[2] in source, f"{name} does not occur in {test.__module__}"

@@ -12,7 +12,7 @@ from torch import nn
 
 from tests.properties.calls import bytes_, vae
 from tests.properties.ground import DTYPES, property_of
-from vae_helpers import checkpoints, data, devices, models, training
+from vae_helpers import checkpoints, data, devices, models, pretrained, training
 
 names = st.text("abc.", min_size=1, max_size=5)
 
@@ -91,9 +91,7 @@ def test_a_shipped_network_is_rounded_and_frozen(width):
     assert torch.equal(found.weight, model.weight.half().float())
     assert not found.training and not any(p.requires_grad for p in found.parameters())
     whole = checkpoints.shipped(
-        lambda: models.ResidualDenoiser(widths=models.denoiser.SHIPPED_WIDTHS),
-        "vae_helpers.models",
-        models.denoiser.WEIGHTS,
+        lambda: models.ResidualDenoiser(widths=pretrained.DENOISER_WIDTHS), "vae_helpers", pretrained.DENOISER
     )
     assert not whole.training
 

@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import avg_pool2d, max_pool2d
 
 from vae_helpers.rendering import faces
-from vae_helpers.rendering.faces import FACTORS, NAMES, PARTS, STYLES, changed, masks, render, sample
+from vae_helpers.rendering.faces import FACTORS, NAMES, PARTS, STYLES, masks, render, sample, with_factors
 
 HEAD = {"skin", "hair", "brows", "eyes", "mouth", "glasses"}
 AFFECTS = {  # factor -> the parts that it may change
@@ -34,7 +34,7 @@ def portrait(**values):
     """One upright portrait with short straight hair, without glasses, and with what is asked for."""
     plain = {"tilt": 0.0, "gaze": 0.0, "hair_texture": 0.0, "hair_length": 0.0, "fringe": 0.0, "glasses": 0.0}
     middle = torch.tensor([[(factor.low + factor.high) / 2 for factor in FACTORS]])
-    return changed(middle, **plain | values)
+    return with_factors(middle, **plain | values)
 
 
 def corners(n, seed=0):
@@ -102,13 +102,13 @@ def test_changed_sets_what_is_named_in_a_copy():
     x = sample(5)
     before = x.clone()
     smile, tilt = NAMES.index("smile"), NAMES.index("tilt")
-    y = changed(x, smile=torch.linspace(0, 1, 5), tilt=-1, glasses=torch.tensor(1.0))
+    y = with_factors(x, smile=torch.linspace(0, 1, 5), tilt=-1, glasses=torch.tensor(1.0))
     assert torch.equal(x, before)
     assert torch.equal(y[:, smile], torch.linspace(0, 1, 5)) and (y[:, tilt] == -1).all()
     others = [i for i in range(14) if NAMES[i] not in ("smile", "tilt", "glasses")]
     assert torch.equal(y[:, others], x[:, others])
     x[0, smile] = math.nan
-    assert torch.equal(changed(x, smile=0.5)[1:, others], x[1:, others])  # the cure that the error names
+    assert torch.equal(with_factors(x, smile=0.5)[1:, others], x[1:, others])  # the cure that the error names
 
 
 # --- Masks and pictures agree -----------------------------------------------------------------------------------------
@@ -160,9 +160,9 @@ def test_light_changes_masks_at_edges_alone_and_tiles_average_them():
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_factor_changes_the_picture_and_only_where_its_parts_are(name, style):
-    x = changed(sample(12, seed=6), glasses=1.0, hair_length=0.4)
+    x = with_factors(sample(12, seed=6), glasses=1.0, hair_length=0.4)
     factor = FACTORS[NAMES.index(name)]
-    one, other = (changed(x, **{name: end}) for end in (factor.low, factor.high))
+    one, other = (with_factors(x, **{name: end}) for end in (factor.low, factor.high))
     differs = (render(one, 64, style) != render(other, 64, style)).any(1, keepdim=True)
     assert differs.flatten(1).any(1).all()
     before, after = masks(one, 64, style), masks(other, 64, style)
@@ -178,7 +178,7 @@ def test_a_factor_changes_the_picture_and_only_where_its_parts_are(name, style):
 
 def test_masks_say_how_much_of_an_edited_colour_is_seen():
     x = sample(10, seed=9)
-    one, other = (changed(x, clothes=value) for value in (0.0, 1.0))
+    one, other = (with_factors(x, clothes=value) for value in (0.0, 1.0))
     navy, plum = (255 * torch.tensor(colour) for colour in (faces.CLOTHES[0], faces.CLOTHES[-1]))
     change = render(other).float() - render(one).float()
     expected = masks(one)["clothes"] * (plum - navy)[:, None, None]
@@ -191,7 +191,7 @@ def test_masks_say_how_much_of_an_edited_colour_is_seen():
 
 def test_glasses_fade_in_evenly():
     x = sample(10, seed=11)
-    none, half, full = (changed(x, glasses=value) for value in (0.0, 0.5, 1.0))
+    none, half, full = (with_factors(x, glasses=value) for value in (0.0, 0.5, 1.0))
     assert masks(none)["glasses"].max() == 0
     assert torch.allclose(masks(half)["glasses"], masks(full)["glasses"] / 2)
     between = (render(none).float() + render(full).float()) / 2
@@ -242,7 +242,7 @@ def test_a_portrait_does_not_depend_on_its_batch_or_on_threads(style):
 
 
 def test_other_floating_point_types_and_gradients_do_not_disturb():
-    x = changed(sample(2), **dict.fromkeys(NAMES, 0.5))
+    x = with_factors(sample(2), **dict.fromkeys(NAMES, 0.5))
     expected = render(x)
     for y in (x.double(), x.half(), x.bfloat16(), x.clone().requires_grad_()):
         assert torch.equal(render(y), expected)
@@ -268,6 +268,15 @@ def test_sizes_agree(style, error):
     assert shifted.abs().mean() > 1.5 * error
 
 
+def test_units_run_from_minus_one_to_one_and_back():
+    ends = torch.tensor([[f.low, f.high, (f.low + f.high) / 2] for f in FACTORS]).T
+    expected = torch.tensor([-1.0, 1.0, 0.0])[:, None].expand(3, 14)
+    assert torch.equal(faces.to_unit(ends), expected) and torch.equal(faces.from_unit(expected), ends)
+    factors = sample(1500, 4711)
+    assert torch.allclose(faces.from_unit(faces.to_unit(factors)), factors, atol=1e-6)
+    assert faces.from_unit(faces.to_unit(factors.double())).dtype == torch.float64
+
+
 # --- Symmetry ---------------------------------------------------------------------------------------------------------
 
 
@@ -280,7 +289,7 @@ def without_tones(monkeypatch):
 @pytest.mark.parametrize("style", ["flat", "sketch"])
 @pytest.mark.parametrize("size", [32, 64, 100])
 def test_an_upright_straight_haired_portrait_is_its_mirror_image(style, size, without_tones):
-    x = changed(sample(12, seed=12), tilt=0, gaze=0, hair_texture=0)
+    x = with_factors(sample(12, seed=12), tilt=0, gaze=0, hair_texture=0)
     parts = masks(x, size, style)
     for part, mask in parts.items():
         assert (mask - mask.flip(3)).abs().max() < 1e-4, part
@@ -292,8 +301,8 @@ def test_an_upright_straight_haired_portrait_is_its_mirror_image(style, size, wi
 
 def test_leaning_left_mirrors_leaning_right(without_tones):
     x = sample(12, seed=13)
-    x = changed(x, hair_texture=0, gaze=x[:, NAMES.index("gaze")] / 2)  # at the rim of an eye the glint would show
-    other = changed(x, tilt=-x[:, NAMES.index("tilt")], gaze=-x[:, NAMES.index("gaze")])
+    x = with_factors(x, hair_texture=0, gaze=x[:, NAMES.index("gaze")] / 2)  # at the rim of an eye the glint would show
+    other = with_factors(x, tilt=-x[:, NAMES.index("tilt")], gaze=-x[:, NAMES.index("gaze")])
     left, right = masks(x, 64), masks(other, 64)
     for part in PARTS:
         assert (left[part] - right[part].flip(3)).abs().max() < 1e-4, part
@@ -303,7 +312,7 @@ def test_leaning_left_mirrors_leaning_right(without_tones):
 
 
 def test_tones_do_not_reach_beyond_an_edge():
-    x = changed(sample(12, seed=12), tilt=0, gaze=0, hair_texture=0)
+    x = with_factors(sample(12, seed=12), tilt=0, gaze=0, hair_texture=0)
     for mask in masks(x).values():
         assert (mask - mask.flip(3)).abs().max() < 0.48 / 4  # 0.16 of strands and 0.32 of shine, each a c (1 - c)
 
@@ -411,7 +420,7 @@ def test_a_fringe_comes_down_the_forehead(fringe):
 )
 def test_colours_are_those_of_the_paths(name, path, x, y, shade):
     places = torch.linspace(0, 1, 2 * len(path) - 1)  # each colour, and half-way to the next
-    picture = render(changed(portrait().repeat(len(places), 1), **{name: places}), 64)
+    picture = render(with_factors(portrait().repeat(len(places), 1), **{name: places}), 64)
     stops = torch.tensor(path)
     expected = torch.stack(
         [stops[i // 2] if i % 2 == 0 else stops[i // 2 : i // 2 + 2].mean(0) for i in range(len(places))]
@@ -435,8 +444,8 @@ def test_light_comes_from_the_upper_left():
 
 
 def test_ink_lines_are_there_and_thin():
-    x = changed(sample(8, seed=5), hair_colour=1, skin=0, clothes=0.6, glasses=0)
-    x = changed(x, hair_texture=torch.linspace(0, 1, 8))
+    x = with_factors(sample(8, seed=5), hair_colour=1, skin=0, clothes=0.6, glasses=0)
+    x = with_factors(x, hair_texture=torch.linspace(0, 1, 8))
     picture, parts = render(x, 256, "sketch"), masks(x, 256, "sketch")
     distance = (picture - 255 * torch.tensor(faces.INK)[:, None, None]).abs().amax(1, keepdim=True)
     ink = ((distance < 30) & (parts["eyes"] == 0)).float()
@@ -486,7 +495,7 @@ def test_bad_sizes_and_styles_are_refused(draw):
             draw(sample(1), 64, style)
 
 
-@pytest.mark.parametrize("use", [render, masks, changed, faces.check_factors])
+@pytest.mark.parametrize("use", [render, masks, with_factors, faces.check_factors])
 @pytest.mark.parametrize(
     ("bad", "error", "words"),
     [
@@ -518,7 +527,7 @@ def test_the_row_and_factor_out_of_range_are_named():
         x[3, NAMES.index(name)] = value
         with pytest.raises(ValueError, match=f"{name} = {value} in row 3"):
             render(x)
-    assert render(changed(sample(2), gaze=-1.0, brows=-1.0, tilt=1.0)).shape == (2, 3, 64, 64)
+    assert render(with_factors(sample(2), gaze=-1.0, brows=-1.0, tilt=1.0)).shape == (2, 3, 64, 64)
 
 
 @pytest.mark.parametrize(
@@ -539,4 +548,4 @@ def test_the_row_and_factor_out_of_range_are_named():
 )
 def test_bad_changes_are_named_with_a_cure(values, error, words):
     with pytest.raises(error, match=words):
-        changed(sample(3), **values)
+        with_factors(sample(3), **values)

@@ -1,11 +1,11 @@
-"""A small network that reads the factors of drawn portraits from their pixels.
+"""Factors read from the pixels of drawn portraits, by a small network (`vae_helpers.models.factor_reader`).
 
 It judges pictures that have no known factors: reconstructions, samples, composites. What a model's pictures kept of a
 factor is what the reader still finds in them, and the Frechet distance between its features compares sets of pictures.
 
-Its weights are shipped with the package; `tools/train_factor_reader.py` makes them. It learned from flat portraits,
-half of them a little blurred or noisy, so that a soft picture is not read worse than it must be. It is no judge of
-photographs, of other styles, or of whether a picture is pretty.
+Its weights are shipped (`vae_helpers.pretrained`). It learned from flat portraits, half of them a little blurred or
+noisy, so that a soft picture is not read worse than it must be. It is no judge of photographs, of other styles, or of
+whether a picture is pretty.
 """
 
 from __future__ import annotations
@@ -14,40 +14,14 @@ import functools
 from collections.abc import Iterator
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from vae_helpers import checking, checkpoints
+from vae_helpers import checking, pretrained
 from vae_helpers.evaluation.frechet import frechet_distance
 from vae_helpers.images import check_floats, to_float
+from vae_helpers.models.factor_reader import SIZE, FactorReader, to_reading_size
+from vae_helpers.moved import former_names
 from vae_helpers.rendering import faces
-
-SIZE = 32  # pixels of a side that the network sees
-FEATURES = 64
-WEIGHTS = "factor_reader.safetensors"
-
-
-class FactorReader(nn.Module):
-    """Portraits -> 64 features -> 14 factors, each on the scale [-1, 1]."""
-
-    def __init__(self, width: int = 32):
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.PixelUnshuffle(2),  # (N, 3, 32, 32) -> (N, 12, 16, 16)
-            _convolution(12, width),
-            _convolution(width, 2 * width, stride=2),  # (N, 64, 8, 8)
-            _convolution(2 * width, 2 * width),
-            _convolution(2 * width, 3 * width, stride=2),  # (N, 96, 4, 4)
-            _convolution(3 * width, 4 * width, stride=2),  # (N, 128, 2, 2)
-            nn.Flatten(),
-            nn.Linear(4 * width * (SIZE // 16) ** 2, FEATURES),
-            nn.SiLU(),
-        )
-        self.head = nn.Linear(FEATURES, len(faces.FACTORS))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, 32, 32) in [0, 1] -> (N, 14), low ... high of each factor as -1 ... 1."""
-        return self.head(self.body(x))
 
 
 @torch.no_grad()
@@ -64,7 +38,7 @@ def read_factors(images: Tensor, batch_size: int = 500) -> Tensor:
         TypeError, ValueError: not such pictures.
     """
     seen, reader = _seen(images, batch_size), _reader(images.device)
-    return from_unit(torch.cat([reader(x) for x in seen]).clamp(-1.5, 1.5))
+    return faces.from_unit(torch.cat([reader(x) for x in seen]).clamp(-1.5, 1.5))
 
 
 @torch.no_grad()
@@ -113,23 +87,6 @@ def factor_r2(images: Tensor, factors: Tensor) -> dict[str, float]:
     return dict(zip(faces.NAMES, (1 - error / variance).tolist(), strict=True))
 
 
-def to_unit(factors: Tensor) -> Tensor:
-    """Factors in their own units -> low ... high as -1 ... 1."""
-    low, high = faces.ranges(factors)
-    return 2 * (factors - low) / (high - low) - 1
-
-
-def from_unit(unit: Tensor) -> Tensor:
-    """The inverse of `to_unit`."""
-    low, high = faces.ranges(unit)
-    return low + (high - low) * (unit + 1) / 2
-
-
-def to_reading_size(x: Tensor) -> Tensor:
-    """(N, 3, S, S) -> (N, 3, 32, 32), averaged."""
-    return x if x.shape[-1] == SIZE else F.interpolate(x, size=(SIZE, SIZE), mode="area")
-
-
 def _seen(images: Tensor, batch_size: int) -> Iterator[Tensor]:
     """The pictures as the network sees them, some at a time; they are checked at once."""
     _check_portraits(images)
@@ -150,11 +107,12 @@ def _check_portraits(images: Tensor, name: str = "images", fewest: int = 1) -> N
 
 @functools.cache
 def _reader(device: torch.device) -> FactorReader:
-    """The shipped network on a device, for reading only."""
-    return checkpoints.shipped(FactorReader, __package__, WEIGHTS).to(device)
+    """One network on each device; nobody outside is handed it, so it stays as it is."""
+    return pretrained.factor_reader(device)
 
 
-def _convolution(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, 3, stride, padding=1), nn.BatchNorm2d(channels_out), nn.SiLU()
-    )
+__getattr__ = former_names(
+    __name__,
+    to_unit="vae_helpers.rendering.faces.to_unit",
+    from_unit="vae_helpers.rendering.faces.from_unit",
+)

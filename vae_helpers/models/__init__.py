@@ -2,21 +2,29 @@
 
 from vae_helpers.models.autoencoder import Autoencoder
 from vae_helpers.models.convolutional import ConvDecoder, ConvEncoder, PaletteDecoder, conv_vae
-from vae_helpers.models.denoiser import ResidualDenoiser, denoising_error, shipped_denoiser
+from vae_helpers.models.denoiser import ResidualDenoiser
 from vae_helpers.models.ppca import LinearGaussianVAE, ProbabilisticPCA
+from vae_helpers.models.protocol import Elbo, LatentVariableModel
 from vae_helpers.models.vae import VAE, mlp_vae
+from vae_helpers.moved import former_names
 
 __all__ = [
     "VAE",
     "Autoencoder",
     "ConvDecoder",
     "ConvEncoder",
+    "Elbo",
+    "LatentVariableModel",
     "LinearGaussianVAE",
     "PaletteDecoder",
     "ProbabilisticPCA",
     "ResidualDenoiser",
     "conv_vae",
-    "denoising_error",
     "mlp_vae",
-    "shipped_denoiser",
 ]
+
+__getattr__ = former_names(
+    __name__,
+    denoising_error="vae_helpers.objectives.denoising_error",
+    shipped_denoiser="vae_helpers.pretrained.denoiser",
+)

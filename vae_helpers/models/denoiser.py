@@ -8,7 +8,6 @@ with shortcuts between them are those of a U-net (Ronneberger et al. 2015).
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Sequence
 
@@ -16,11 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae_helpers import checking, checkpoints
-
-WEIGHTS = "denoiser.safetensors"
-SHIPPED_WIDTHS = (40, 64, 64, 64)
-TRAINED_SIGMA = 55 / 255  # sigma up to which the shipped weights were trained
+from vae_helpers import checking
+from vae_helpers.moved import former_names
 
 
 class ResidualDenoiser(nn.Module):
@@ -87,43 +83,6 @@ class ResidualDenoiser(nn.Module):
         return sigma.reshape(-1, 1, 1, 1)
 
 
-def denoising_error(
-    model: nn.Module, x: Tensor, sigma: float | tuple[float, float] = (0.0, TRAINED_SIGMA)
-) -> dict[str, Tensor]:
-    """An objective for `fit`: squared error of the estimates for pictures with fresh Gaussian noise.
-
-    Its minimum over all functions is the posterior mean E[x | y].
-
-    Args:
-        model: called as `model(y, sigma)`, a `ResidualDenoiser` for instance.
-        x: clean pictures (B, C, H, W) in [0, 1].
-        sigma: standard deviation of the noise, or the range from which each picture's is drawn uniformly.
-    Returns:
-        "loss": (B,), summed over pixels and channels.
-    """
-    checking.floating(checking.shape(x, "x", "(B, C, H, W)"), "x")
-    low, high = sigma if isinstance(sigma, tuple) and len(sigma) == 2 else (sigma, sigma)
-    if not (checking.is_number(low) and checking.is_number(high) and 0 <= low <= high):
-        raise ValueError(
-            f"sigma must be a number of at least 0, or a range (low, high) of such, not {checking.shown(sigma)}."
-        )
-    levels = low + (high - low) * torch.rand(len(x), device=x.device)  # (B,)
-    noise = torch.randn(x.shape, dtype=x.dtype, device=x.device)  # the same draws whatever the layout of x in memory
-    y = x + levels[:, None, None, None] * noise
-    return {"loss": (model(y, levels) - x).square().flatten(1).sum(1)}
-
-
-@functools.cache
-def shipped_denoiser(device: torch.device | str = "cpu") -> ResidualDenoiser:
-    """A `ResidualDenoiser` for grey pictures with the weights that the package carries, ready for use.
-
-    Trained by `tools/train_denoiser.py` on the training photographs of `load("photos")` and nine more, at any sigma up
-    to 55/255. Beyond that, and on noise of other kinds, it is not to be trusted.
-    """
-    build = functools.partial(ResidualDenoiser, widths=SHIPPED_WIDTHS)
-    return checkpoints.shipped(build, __package__, WEIGHTS).to(device, memory_format=torch.channels_last)
-
-
 class _Block(nn.Module):
     """x + two convolutions of x: (N, width, h, w) -> the same shape."""
 
@@ -133,3 +92,10 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.second(F.relu(self.first(x)))
+
+
+__getattr__ = former_names(
+    __name__,
+    denoising_error="vae_helpers.objectives.denoising_error",
+    shipped_denoiser="vae_helpers.pretrained.denoiser",
+)

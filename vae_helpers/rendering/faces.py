@@ -1,9 +1,7 @@
 """Portraits drawn from fourteen known factors.
 
-A picture is a stack of layers, painted from back to front. Each layer is a shape, given by its signed distance (below
-zero inside), and a colour. How much of a pixel the shape covers follows from the distance at the pixel's centre, which
-smooths its edges. What is seen of a layer is its coverage times what the layers in front leave uncovered, so the seen
-shares of all layers sum to one in each pixel, and
+A picture is a stack of layers, painted from back to front (`vae_helpers.rendering.drawing`). The first covers
+everything, so the shares of a pixel in which they are seen sum to one, and
 
     picture = sum over layers of (seen share) * (colour).
 
@@ -16,18 +14,18 @@ the neck, with the origin between the eyes. Everything works on a batch at a tim
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from vae_helpers import checking
 from vae_helpers.moved import former_names
+from vae_helpers.rendering import drawing
+from vae_helpers.rendering.drawing import Colour, Layer, along, blob, cover_, ellipse, smooth_minimum, to_edge, wave
 
 
 class Factor(NamedTuple):
@@ -96,7 +94,6 @@ EYES_ABOVE = 0.69  # how far above it the origin of (u, v) is
 LARGEST_TILT = math.radians(14)
 HALF_WIDTH, WIDENING = 0.40, 0.055  # of a face, and how much of it a face_width of 1 adds
 EYE = 0.185  # |u| of the eyes
-PIXELS_AT_A_TIME = {"cpu": 2**18, "cuda": 2**24, "mps": 2**22}  # few calls, little memory; measured
 
 
 def sample(n: int, seed: int = 0) -> Tensor:
@@ -174,7 +171,7 @@ def render(factors: Tensor, size: int = 64, style: str = "flat") -> Tensor:
     Raises:
         TypeError, ValueError: factors, size or style out of their domain.
     """
-    return torch.cat(_in_chunks(_pictures, factors, size, style))
+    return torch.cat(_drawn(_pictures, factors, size, style))
 
 
 def masks(factors: Tensor, size: int = 64, style: str = "flat") -> dict[str, Tensor]:
@@ -187,7 +184,7 @@ def masks(factors: Tensor, size: int = 64, style: str = "flat") -> dict[str, Ten
     Returns:
         part -> (N, 1, size, size) in [0, 1], for each of `PARTS`; they sum to one.
     """
-    seen = torch.cat(_in_chunks(_seen_parts, factors, size, style))  # (N, 8, size, size)
+    seen = torch.cat(_drawn(_seen_parts, factors, size, style))  # (N, 8, size, size)
     return dict(zip(PARTS, seen.split(1, dim=1), strict=True))
 
 
@@ -196,62 +193,46 @@ def ranges(like: Tensor) -> tuple[Tensor, Tensor]:
     return tuple(like.new_tensor([getattr(f, end) for f in FACTORS]) for end in ("low", "high"))
 
 
+def to_unit(factors: Tensor) -> Tensor:
+    """Factors in their own units (..., 14) -> low ... high of each as -1 ... 1."""
+    low, high = ranges(factors)
+    return 2 * (factors - low) / (high - low) - 1
+
+
+def from_unit(unit: Tensor) -> Tensor:
+    """The inverse of `to_unit`."""
+    low, high = ranges(unit)
+    return low + (high - low) * (unit + 1) / 2
+
+
 def _check_form(factors: Tensor) -> Tensor:
     checking.floating(factors, "factors", cure="faces.sample(n) draws some; factors.float() converts whole numbers.")
     columns = f"There is a column for each of {', '.join(NAMES)}; one portrait is factors[:1]."
     return checking.shape(factors, "factors", f"(N, {len(FACTORS)})", columns)
 
 
-def _in_chunks(draw: Callable[[Tensor, int, str], Tensor], factors: Tensor, size: int, style: str) -> list[Tensor]:
-    """`draw` of some portraits at a time, which bounds the memory, on as many threads as torch may use."""
+def _drawn(draw: Callable[[Tensor, int, str], Tensor], factors: Tensor, size: int, style: str) -> list[Tensor]:
+    """`draw` of some portraits at a time, their arguments checked."""
     check_factors(factors)
     size, style = checking.integer(size, "size", SMALLEST, LARGEST), checking.choice(style, "style", STYLES)
-    chunks = factors.detach().float().split(max(1, PIXELS_AT_A_TIME.get(factors.device.type, 2**18) // size**2))
-    threads = torch.get_num_threads() if factors.device.type == "cpu" else 1
-    if threads == 1 or len(chunks) == 1:
-        return [draw(chunk, size, style) for chunk in chunks]
-    torch.set_num_threads(1)  # a thread draws whole portraits: sharing each small operation would cost more
-    try:
-        with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(lambda chunk: draw(chunk, size, style), chunks))
-    finally:
-        torch.set_num_threads(threads)
+    return drawing.in_chunks(lambda chunk: draw(chunk, size, style), factors.detach().float(), size)
 
 
 def _pictures(factors: Tensor, size: int, style: str) -> Tensor:
-    shares, layers = _seen(factors, size, style)
-    colours = torch.stack([layer.colour for layer in layers], dim=2)  # (N, 3, L)
-    picture = torch.bmm(colours, shares.flatten(2)).unflatten(2, (size, size))  # (N, 3, size, size)
+    layers = list(_portrait(_Scene.of(factors, size, style)))
+    picture = drawing.painted(layers, drawing.seen(layers, size))  # (N, 3, size, size)
     if style == "mosaic":
-        picture = _tiles(picture, laid=True)
+        picture = drawing.tiles(picture, laid=True)
     return picture.mul_(255).add_(0.5).clamp_(0, 255).to(torch.uint8)
 
 
 def _seen_parts(factors: Tensor, size: int, style: str) -> Tensor:
-    shares, layers = _seen(factors, size, style)
+    layers = list(_portrait(_Scene.of(factors, size, style)))
+    shares = drawing.seen(layers, size)  # (N, L, size, size)
     parts = shares.new_zeros(len(factors), len(PARTS), size, size)
     for i, layer in enumerate(layers):
         parts[:, PARTS.index(layer.part)] += shares[:, i]
-    return _tiles(parts, laid=False) if style == "mosaic" else parts
-
-
-class _Layer(NamedTuple):
-    part: str
-    colour: Tensor  # (N, 3)
-    coverage: Tensor  # (N, h, w), in the window
-    window: tuple[slice, slice]
-
-
-def _seen(factors: Tensor, size: int, style: str) -> tuple[Tensor, list[_Layer]]:
-    """The seen share of each layer, (N, L, size, size), and the layers, back to front."""
-    layers = list(_portrait(_Scene.of(factors, size, style)))
-    shares = factors.new_zeros(len(factors), len(layers), size, size)
-    uncovered = factors.new_ones(len(factors), size, size)
-    for i in reversed(range(len(layers))):  # from the front
-        here = (slice(None), *layers[i].window)
-        share = torch.mul(layers[i].coverage, uncovered[here], out=shares[:, i][here])
-        uncovered[here] -= share
-    return shares, layers
+    return drawing.tiles(parts, laid=False) if style == "mosaic" else parts
 
 
 @dataclass
@@ -280,14 +261,11 @@ class _Scene:
     def __getitem__(self, name: str) -> Tensor:
         return self.factor[name]
 
-    def along(self, name: str, path: tuple[tuple[float, float, float], ...]) -> Tensor:
+    def along(self, name: str, path: Sequence[Colour]) -> Tensor:
         """The colour at a factor's place on a path of colours, (N, 3)."""
-        stops = self[name].new_tensor(path)
-        place = self[name].flatten() * (len(path) - 1)
-        before = place.floor().clamp(max=len(path) - 2).long()
-        return torch.lerp(stops[before], stops[before + 1], (place - before)[:, None])
+        return along(path, self[name].flatten())
 
-    def fixed(self, colour: tuple[float, float, float]) -> Tensor:
+    def fixed(self, colour: Colour) -> Tensor:
         """One colour for all portraits, (N, 3)."""
         return self["skin"].new_tensor(colour).expand(len(self["skin"]), 3)
 
@@ -299,47 +277,42 @@ class _Scene:
             slice(max(0, math.floor((low + 1) / 2 * size) - more), min(size, math.ceil((high + 1) / 2 * size) + more))
             for low, high in ((top, bottom), (left, right))
         )
-        centres = (torch.arange(size, device=tilt.device, dtype=tilt.dtype) + 0.5) * (2 / size) - 1
+        centres = drawing.centres(size, tilt)
         x, y = centres[None, None, columns], centres[None, rows, None]
         u = x * tilt.cos() + (y - NECK) * tilt.sin()
         v = (y - NECK) * tilt.cos() - x * tilt.sin() + EYES_ABOVE
         return _View((rows, columns), x, y, u, v)
 
     def cover(self, distance: Tensor) -> Tensor:
-        """The share of a pixel inside a shape, from the signed distance at its centre. Changes its argument."""
-        return distance.mul_(-self.size / 2).add_(0.5).clamp_(0, 1)
+        """The share of a pixel inside a shape, see `cover_`. Changes its argument."""
+        return cover_(distance, self.size)
 
-    def to_edge(self, distance: Tensor) -> Tensor:
-        """How far a pixel is from a shape's edge, also where the distance does not grow by one per unit of length."""
-        rise, run = torch.gradient(distance, spacing=2 / self.size, dim=(1, 2))
-        return distance.abs() / (rise.square() + run.square()).sqrt_().clamp_(min=0.3)
-
-    def shape(self, part: str, at: _View, distance: Tensor, colour: Tensor, outlined: bool = True) -> Iterator[_Layer]:
+    def shape(self, part: str, at: _View, distance: Tensor, colour: Tensor, outlined: bool = True) -> Iterator[Layer]:
         """A filled shape; in a sketch a wash of its colour, and ink along its edge."""
         ink = self.style == "sketch" and outlined
-        edge = self.to_edge(distance).sub_(0.011) if ink else None
+        edge = to_edge(distance, self.size).sub_(0.011) if ink else None
         if self.style == "sketch":
             colour = torch.lerp(colour.pow(0.7) if outlined else colour, self.fixed(PAPER), 0.15)
-        yield _Layer(part, colour, self.cover(distance), at.window)
+        yield Layer(part, colour, self.cover(distance), at.window)
         if ink:
-            yield _Layer(part, self.fixed(INK), self.cover(edge), at.window)
+            yield Layer(part, self.fixed(INK), self.cover(edge), at.window)
 
-    def tint(self, part: str, at: _View, amount: Tensor, colour: Tensor) -> Iterator[_Layer]:
+    def tint(self, part: str, at: _View, amount: Tensor, colour: Tensor) -> Iterator[Layer]:
         """A tone over what is there: `amount` (N, h, w) in [0, 1] of `colour`. A sketch has fewer."""
         if self.style == "sketch":
             amount = amount * 0.4
-        yield _Layer(part, colour, amount, at.window)
+        yield Layer(part, colour, amount, at.window)
 
-    def light(self, part: str, at: _View, inside: Tensor, x: Tensor, y: Tensor, colour: Tensor) -> Iterator[_Layer]:
+    def light(self, part: str, at: _View, inside: Tensor, x: Tensor, y: Tensor, colour: Tensor) -> Iterator[Layer]:
         """In the soft style: shade at the lower right and light at the upper left of a form, x and y in [-1, 1]."""
         if self.style == "soft":
             facing = -(0.55 * x + 0.60 * y)  # the cosine between the surface and the light, roughly
             shade, shine = (0.75 * (-facing - 0.1)).clamp_(0, 0.6), (0.6 * (facing - 0.1)).clamp_(0, 0.5)
-            yield _Layer(part, colour * 0.45, inside * shade, at.window)
-            yield _Layer(part, colour.sqrt(), inside * shine, at.window)
+            yield Layer(part, colour * 0.45, inside * shade, at.window)
+            yield Layer(part, colour.sqrt(), inside * shine, at.window)
 
 
-def _portrait(scene: _Scene) -> Iterator[_Layer]:
+def _portrait(scene: _Scene) -> Iterator[Layer]:
     """All layers, from back to front."""
     whole = scene.view()
     hair = _hair_outline(scene, whole)
@@ -353,66 +326,66 @@ def _portrait(scene: _Scene) -> Iterator[_Layer]:
     yield from _brows_and_glasses(scene)
 
 
-def _backdrop(scene: _Scene, at: _View) -> Iterator[_Layer]:
+def _backdrop(scene: _Scene, at: _View) -> Iterator[Layer]:
     colour = scene.along("background", BACKGROUND)
     n, size = len(colour), scene.size
-    yield _Layer("background", colour * 0.93, colour.new_ones(n, size, size), at.window)
-    disc = _ellipse(at.x, at.y + 0.05, 0.86, 0.86).expand(n, size, size).clone()
+    yield Layer("background", colour * 0.93, colour.new_ones(n, size, size), at.window)
+    disc = ellipse(at.x, at.y + 0.05, 0.86, 0.86).expand(n, size, size).clone()
     yield from scene.shape("background", at, disc, torch.lerp(colour, scene.fixed(WHITE), 0.35), outlined=False)
 
 
-def _body(scene: _Scene) -> Iterator[_Layer]:
+def _body(scene: _Scene) -> Iterator[Layer]:
     n, clothes, skin = len(scene["skin"]), scene.along("clothes", CLOTHES), scene.along("skin", SKIN)
     at = scene.view(top=0.58)
-    shoulders = _ellipse(at.x, at.y - 1.18, 0.80, 0.56).expand(n, -1, -1)
+    shoulders = ellipse(at.x, at.y - 1.18, 0.80, 0.56).expand(n, -1, -1)
     yield from scene.shape("clothes", at, shoulders.clone(), clothes)
     inside = scene.cover(shoulders.clone())
     yield from scene.light("clothes", at, inside, at.x / 0.8, (at.y - 1.18) / 0.56 + 0.6, clothes)
     at = scene.view(-0.36, 0.36, 0.05, 0.86)
-    collar = torch.maximum(_ellipse(at.x, at.y - 0.66, 0.27, 0.17), _ellipse(at.x, at.y - 1.18, 0.80, 0.56))
+    collar = torch.maximum(ellipse(at.x, at.y - 0.66, 0.27, 0.17), ellipse(at.x, at.y - 1.18, 0.80, 0.56))
     yield from scene.shape("clothes", at, collar.expand(n, -1, -1).clone(), clothes * 0.8)
     lean = (scene["tilt"] * LARGEST_TILT).sin()
     leaning = at.x - 0.6 * (NECK - at.y).clamp(min=0) * lean  # the neck follows half-way
     neck = torch.maximum(leaning.abs() - 0.155, torch.maximum(at.y - 0.70, 0.1 - at.y))
-    neckline = _ellipse(at.x, at.y - 0.66, 0.21, 0.11)
-    yield from scene.shape("skin", at, _smooth_minimum(neck, neckline, 0.07), skin * 0.86)
+    neckline = ellipse(at.x, at.y - 0.66, 0.21, 0.11)
+    yield from scene.shape("skin", at, smooth_minimum(neck, neckline, 0.07), skin * 0.86)
 
 
-def _head(scene: _Scene) -> Iterator[_Layer]:
+def _head(scene: _Scene) -> Iterator[Layer]:
     skin, width = scene.along("skin", SKIN), _face_width(scene)
     at = scene.view(-0.72, 0.72, -0.30, 0.34)
-    ears = _ellipse(at.u.abs() - width + 0.005, at.v - 0.06, 0.075, 0.115)
+    ears = ellipse(at.u.abs() - width + 0.005, at.v - 0.06, 0.075, 0.115)
     yield from scene.shape("skin", at, ears, skin * 0.88)
     at = scene.view(-0.66, 0.66, -0.66, 0.58)
     narrowing = width * (1 - 0.30 * at.v.clamp(min=0))  # towards the chin
-    face = _ellipse(at.u / narrowing, at.v - 0.02, 1.0, 0.52, scale=0.42)
+    face = ellipse(at.u / narrowing, at.v - 0.02, 1.0, 0.52, scale=0.42)
     yield from scene.shape("skin", at, face.clone(), skin)
     inside = scene.cover(face)
     yield from scene.light("skin", at, inside, at.u / width, at.v / 0.52, skin)
-    cheeks = _blob(at.u.abs() - 0.24, at.v - 0.19, 0.17, 0.13)
+    cheeks = blob(at.u.abs() - 0.24, at.v - 0.19, 0.17, 0.13)
     yield from scene.tint("skin", at, 0.5 * cheeks * inside, skin * skin.new_tensor([1.0, 0.72, 0.68]))
     at = scene.view(-0.26, 0.26, -0.10, 0.34)
-    nose = _ellipse(at.u, at.v - 0.145, 0.052, 0.032)
+    nose = ellipse(at.u, at.v - 0.145, 0.052, 0.032)
     yield from scene.shape("skin", at, nose, skin * skin.new_tensor([0.86, 0.76, 0.72]), outlined=False)
 
 
-def _eyes(scene: _Scene) -> Iterator[_Layer]:
+def _eyes(scene: _Scene) -> Iterator[Layer]:
     at, larger = scene.view(-0.56, 0.56, -0.34, 0.22), 0.80 + 0.42 * scene["eye_size"]
     across, side = at.u.abs() - EYE, at.u.sign()  # `across` is measured from the middle of each eye, outwards
     looking = 0.048 * scene["gaze"]
-    lashes = _ellipse(across, at.v + 0.022, 0.112 * larger, 0.105 * larger)
+    lashes = ellipse(across, at.v + 0.022, 0.112 * larger, 0.105 * larger)
     yield from scene.shape("eyes", at, lashes, scene.fixed(LASHES), outlined=False)
-    white = _ellipse(across, at.v + 0.002, 0.100 * larger, 0.092 * larger)
+    white = ellipse(across, at.v + 0.002, 0.100 * larger, 0.092 * larger)
     yield from scene.shape("eyes", at, white.clone(), scene.fixed(EYE_WHITE), outlined=False)
     from_iris = ((across - looking * side).square() + (at.v + 0.004).square()).sqrt()
     for radius, colour in ((0.066, IRIS), (0.036, PUPIL)):
         disc = torch.maximum(from_iris - radius * larger, white)
         yield from scene.shape("eyes", at, disc, scene.fixed(colour), outlined=False)
-    glint = _ellipse(across * side - looking + 0.022, at.v + 0.030, 0.018 * larger, 0.018 * larger)
+    glint = ellipse(across * side - looking + 0.022, at.v + 0.030, 0.018 * larger, 0.018 * larger)
     yield from scene.shape("eyes", at, glint, scene.fixed(WHITE), outlined=False)
 
 
-def _mouth(scene: _Scene) -> Iterator[_Layer]:
+def _mouth(scene: _Scene) -> Iterator[Layer]:
     at, smile, skin = scene.view(-0.40, 0.40, 0.06, 0.52), scene["smile"], scene.along("skin", SKIN)
     half, rise, opening = 0.115 + 0.085 * smile, 0.006 + 0.079 * smile, 0.115 * smile * smile.sqrt()
     q = (at.u / half).square()  # 0 in the middle, 1 at the corners
@@ -433,29 +406,29 @@ def _hair_outline(scene: _Scene, at: _View) -> Tensor:
     volume, roundness = 0.075 + 0.055 * texture, 0.14
     width, height = _face_width(scene) + volume, 0.60 + volume
     flare = width + 0.10 * at.v.clamp(min=0)
-    sides = _ellipse(at.u / flare, (at.v + 0.02).clamp(max=0), 1.0, height, scale=0.5).add_(roundness)
+    sides = ellipse(at.u / flare, (at.v + 0.02).clamp(max=0), 1.0, height, scale=0.5).add_(roundness)
     end = at.v - (length - roundness)
     rounded = (sides.clamp(min=0).square() + end.clamp(min=0).square()).sqrt()
     outline = rounded + torch.maximum(sides, end).clamp(max=0) - roundness
     return outline + 0.05 * texture * _curls(at)
 
 
-def _hair_in_front(scene: _Scene, at: _View, outline: Tensor) -> Iterator[_Layer]:
+def _hair_in_front(scene: _Scene, at: _View, outline: Tensor) -> Iterator[Layer]:
     texture, colour = scene["hair_texture"], scene.along("hair_colour", HAIR)
     hairline, height = -0.46 + 0.22 * scene["fringe"], 0.36
     down = (at.v - hairline - height).clamp(max=0)
-    opening = _ellipse(at.u, down, _face_width(scene) * (0.97 - 0.03 * texture), height)
-    front = torch.maximum(outline, -(opening + 0.02 * texture * _wave(3.2 * at.u)))
+    opening = ellipse(at.u, down, _face_width(scene) * (0.97 - 0.03 * texture), height)
+    front = torch.maximum(outline, -(opening + 0.02 * texture * wave(3.2 * at.u)))
     inside = scene.cover(front.clone())
     yield from scene.shape("hair", at, front, colour)
-    strands = torch.lerp(_wave(5.4 * at.u + texture * at.v), _curls(at), texture).clamp_(min=0)
+    strands = torch.lerp(wave(5.4 * at.u + texture * at.v), _curls(at), texture).clamp_(min=0)
     yield from scene.tint("hair", at, 0.16 * strands * inside, colour * 0.55)
-    shine = 0.32 * inside * _blob(at.u + 0.12, at.v + 0.47, 0.36, 0.11)
+    shine = 0.32 * inside * blob(at.u + 0.12, at.v + 0.47, 0.36, 0.11)
     yield from scene.tint("hair", at, shine, torch.lerp(colour, scene.fixed(WHITE), 0.5))
     yield from scene.light("hair", at, inside, at.u / 0.5, at.v / 0.6, colour)
 
 
-def _brows_and_glasses(scene: _Scene) -> Iterator[_Layer]:
+def _brows_and_glasses(scene: _Scene) -> Iterator[Layer]:
     at, raised = scene.view(-0.70, 0.70, -0.52, 0.24), scene["brows"]
     across, u = at.u.abs() - EYE, at.u.abs()
     q = across / 0.115
@@ -463,12 +436,12 @@ def _brows_and_glasses(scene: _Scene) -> Iterator[_Layer]:
     brows = torch.maximum((at.v - middle).abs() - 0.020 * (1.12 - 0.32 * q), across.abs() - 0.115)
     hair, skin = scene.along("hair_colour", HAIR), scene.along("skin", SKIN)
     yield from scene.shape("brows", at, brows, 0.62 * hair + 0.08 * skin, outlined=False)
-    rims = _ellipse(across, at.v - 0.005, 0.150, 0.130).abs_() - 0.015
+    rims = ellipse(across, at.v - 0.005, 0.150, 0.130).abs_() - 0.015
     bar = (at.v + 0.03).abs() - 0.013
     bridge = torch.maximum(bar, u - 0.045)
     temples = torch.maximum(bar, torch.maximum(u - _face_width(scene), 0.325 - u))
     frame = scene.cover(torch.minimum(rims, torch.minimum(bridge, temples)))
-    yield _Layer("glasses", scene.fixed(FRAME), frame * scene["glasses"], at.window)
+    yield Layer("glasses", scene.fixed(FRAME), frame * scene["glasses"], at.window)
 
 
 def _face_width(scene: _Scene) -> Tensor:
@@ -476,54 +449,9 @@ def _face_width(scene: _Scene) -> Tensor:
     return HALF_WIDTH + WIDENING * scene["face_width"]
 
 
-def _ellipse(x: Tensor, y: Tensor, a: Tensor | float, b: Tensor | float, scale: Tensor | float | None = None) -> Tensor:
-    """Signed distance to an ellipse about the origin with half-axes a and b, exact to first order near its edge.
-
-    With r^2 = (x/a)^2 + (y/b)^2, r - 1 is (r^2 - 1) / 2 near r = 1, which saves a square root; `scale` turns it into a
-    length, the mean radius by default.
-    """
-    if scale is None:
-        scale = (a * b) ** 0.5
-    return ((x / a).square() + (y / b).square()).sub_(1).mul_(0.5 * scale)
-
-
-def _smooth_minimum(a: Tensor, b: Tensor, width: float) -> Tensor:
-    """The union of two shapes, the corner between them filled over `width`."""
-    blend = (0.5 + 0.5 * (b - a) / width).clamp(0, 1)
-    return torch.lerp(b, a, blend) - width * blend * (1 - blend)
-
-
-def _blob(x: Tensor, y: Tensor, a: float, b: float) -> Tensor:
-    """A soft spot about the origin: 1 in the middle, 0 from half-axes a and b on."""
-    return (1 - (x / a).square() - (y / b).square()).clamp_(min=0).square_()
-
-
-def _wave(turns: Tensor) -> Tensor:
-    """Much like sin(2 pi turns), made of parabolas, at a third of the cost."""
-    t = turns - turns.round()
-    return 8 * t * (1 - 2 * t.abs())
-
-
 def _curls(at: _View) -> Tensor:
     """A pattern of bumps in [-1.25, 1.25]."""
-    return _wave(2.9 * at.u + 0.16) * _wave(2.9 * at.v) + 0.25 * _wave(4.7 * at.u) * _wave(4.4 * at.v + 0.32)
-
-
-def _tiles(picture: Tensor, laid: bool) -> Tensor:
-    """The mean over each square tile; `laid` tiles differ a little in brightness and, if large enough, show joints."""
-    size = picture.shape[-1]
-    tile = max(2, size // 32)
-    means = F.avg_pool2d(picture, tile, ceil_mode=True, count_include_pad=False)  # (N, C, T, T)
-    if laid:
-        count = means.shape[-1]
-        shades = torch.rand(count, count, generator=torch.Generator().manual_seed(0)).to(picture)
-        means = means * (0.93 + 0.12 * shades)
-    result = means.repeat_interleave(tile, 2).repeat_interleave(tile, 3)[..., :size, :size].contiguous()
-    if laid and tile >= 4:
-        joint = torch.arange(size, device=picture.device) % tile == tile - 1
-        result[..., joint, :] *= 0.86
-        result[..., :, joint] *= 0.86
-    return result
+    return wave(2.9 * at.u + 0.16) * wave(2.9 * at.v) + 0.25 * wave(4.7 * at.u) * wave(4.4 * at.v + 0.32)
 
 
 __getattr__ = former_names(__name__, changed="vae_helpers.rendering.faces.with_factors")

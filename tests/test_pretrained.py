@@ -1,0 +1,167 @@
+"""The networks that the package carries: each caller's own, as good as is said, and made by the tools."""
+
+import math
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from tools import train_denoiser, train_factor_reader
+from vae_helpers import ResidualDenoiser, checkpoints, pretrained, psnr, read_factors, to_float
+from vae_helpers.data.photos import photographs
+from vae_helpers.models.factor_reader import FactorReader
+from vae_helpers.rendering import faces
+
+SIGMA = 25 / 255
+SEED = 4711  # neither the reader nor the data sets of the course have seen portraits of it
+DENOISER, FACTOR_READER = (
+    Path(pretrained.__file__).parent / name for name in (pretrained.DENOISER, pretrained.FACTOR_READER)
+)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return faces.render(faces.sample(40, SEED), 32)
+
+
+def noise(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def crop(name="flower"):
+    return to_float(photographs("validation", colour=False)[name][..., 150:278, 200:328])
+
+
+def test_the_shipped_network_cleans_a_photograph_it_never_saw_at_every_level():
+    x, model = crop(), pretrained.denoiser()
+    for level, gain in ((10, 2), (25, 4), (50, 6)):
+        y = x + level / 255 * noise(*x.shape)
+        cleaned = model(y, level / 255).clamp(0, 1)
+        assert (psnr(x, cleaned) - psnr(x, y.clamp(0, 1))).item() > gain, f"sigma {level}/255"
+
+
+@pytest.mark.parametrize("network", [pretrained.denoiser, pretrained.factor_reader])
+def test_a_network_is_frozen_and_the_callers_own(network):
+    theirs = network().half().train().requires_grad_()
+    with torch.no_grad():
+        for p in theirs.parameters():
+            p.zero_()
+    ours = network()
+    assert ours is not theirs and not any(part.training for part in ours.modules())
+    assert all(p.dtype == torch.float32 and not p.requires_grad for p in ours.parameters())
+    assert all(p.any() for name, p in ours.named_parameters() if "weight" in name)
+
+
+def test_what_a_caller_does_to_a_reader_does_not_change_what_is_read():
+    images = faces.render(faces.sample(5, 4711), 32)
+    before = read_factors(images)
+    pretrained.factor_reader().half()
+    assert torch.equal(read_factors(images), before)
+
+
+def test_a_network_draws_no_random_numbers():
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    pretrained.denoiser(), pretrained.factor_reader()
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_wrong_level_costs_quality():
+    x, model = crop(), pretrained.denoiser()
+    y = x + SIGMA * noise(*x.shape)
+    right, low, high = (psnr(x, model(y, factor * SIGMA).clamp(0, 1)).item() for factor in (1, 0.5, 2))
+    assert right > low + 1 and right > high + 0.5
+
+
+def test_the_shipped_reader_is_a_small_checkpoint_of_this_network():
+    tensors, kind, notes = checkpoints.read(FACTOR_READER)
+    assert FACTOR_READER.stat().st_size < 1e6
+    assert kind == "FactorReader" and set(notes) == {"steps", "portraits"}
+    own = FactorReader().state_dict()
+    assert [name for name in own if "weight" in name] == [
+        *(f"body.{stage}.{layer}.weight" for stage in range(1, 6) for layer in (0, 1)),
+        "body.7.weight",
+        "head.weight",
+    ]  # other names would make the shipped file worthless
+    assert {name: t.shape for name, t in tensors.items()} == {name: t.shape for name, t in own.items()}
+    assert {t.dtype for name, t in tensors.items() if "num_batches" not in name} == {torch.float16}
+    loaded = pretrained.factor_reader().state_dict()
+    assert all(torch.equal(loaded[name], t.to(loaded[name].dtype)) for name, t in tensors.items())
+
+
+# --- the tool that trains the denoiser -------------------------------------------------------------------------------
+
+
+def test_the_tool_trains_a_denoiser_and_writes_a_file_that_loads(tmp_path, monkeypatch, capsys):
+    path, before = tmp_path / "denoiser.safetensors", DENOISER.read_bytes()
+    monkeypatch.setattr(sys, "argv", ["tool", "--steps", "3", "--patches", "20", "--to", str(path)])
+    train_denoiser.main()
+    tensors, kind, notes = checkpoints.read(path)
+    assert kind == "ResidualDenoiser" and notes == {"steps": 3, "patches": 20}
+    assert {t.dtype for t in tensors.values()} == {torch.float16}
+    assert "flower" in capsys.readouterr().out and DENOISER.read_bytes() == before
+
+
+def test_the_shipped_denoiser_is_what_the_tool_writes_unless_told_otherwise():
+    tensors, kind, notes = checkpoints.read(DENOISER)
+    assert kind == "ResidualDenoiser" and notes == {"steps": 64_000, "patches": 19_990}
+    own = ResidualDenoiser(widths=pretrained.DENOISER_WIDTHS).state_dict()
+    assert {name: t.shape for name, t in tensors.items()} == {name: t.shape for name, t in own.items()}
+
+
+# --- the tool that trains the reader of factors ----------------------------------------------------------------------
+
+
+def test_the_tool_trains_a_reader_and_writes_a_file_that_loads(tmp_path, monkeypatch, small):
+    bytes_before, path = FACTOR_READER.read_bytes(), tmp_path / "reader.safetensors"
+    monkeypatch.setattr(sys, "argv", ["tool", "--steps", "3", "--portraits", "64", "--to", str(path)])
+    with torch.random.fork_rng(devices=[]):
+        train_factor_reader.main()
+    tensors, kind, notes = checkpoints.read(path)
+    assert kind == "FactorReader" and notes == {"steps": 3, "portraits": 64}
+    assert {t.dtype for t in tensors.values()} == {torch.float16, torch.int64}
+    assert tensors["body.1.1.num_batches_tracked"] == 3
+    network = FactorReader()
+    network.load_state_dict(tensors)
+    read = network.eval()(to_float(small[:5]))
+    assert read.shape == (5, 14) and torch.isfinite(read).all()
+    assert FACTOR_READER.read_bytes() == bytes_before
+
+
+def test_a_reader_in_training_gets_better():
+    with torch.random.fork_rng(devices=[]):
+        few, more = (train_factor_reader.train(steps, 256) for steps in (1, 25))
+    factors, pictures = train_factor_reader.portraits(200, SEED + 1)
+    with torch.no_grad():
+        losses = [
+            (network.cpu().train()(to_float(pictures)) - faces.to_unit(factors)).square().mean().item()
+            for network in (few, more)
+        ]
+    assert losses[1] < 0.8 * losses[0]
+
+
+def test_the_tool_draws_every_second_portrait_larger():
+    factors, pictures = train_factor_reader.portraits(12, SEED)
+    assert torch.equal(factors, faces.sample(12, SEED)) and pictures.dtype == torch.uint8
+    assert torch.equal(pictures[1::2], faces.render(factors, 32)[1::2])
+    averaged = F.avg_pool2d(to_float(faces.render(factors, 64)), 2)[::2]
+    assert (to_float(pictures[::2]) - averaged).abs().max() <= 0.5 / 255 + 1e-6
+    assert SEED not in train_factor_reader.SEEDS.values() and len(set(train_factor_reader.SEEDS.values())) == 2
+
+
+def test_the_tool_blurs_half_of_a_batch_and_adds_a_little_noise(small):
+    x = to_float(small[:40])
+    flat = torch.full((2, 3, 32, 32), 0.4)
+    assert torch.allclose(train_factor_reader.blurred(flat, 0.7), flat, atol=1e-6)
+    assert torch.allclose(train_factor_reader.blurred(x, 0.05), x, atol=1e-6)
+    point = F.pad(torch.ones(1, 3, 1, 1), (15, 16, 15, 16))
+    spread = train_factor_reader.blurred(point, 0.8)[0, 0]
+    assert math.isclose(spread[15, 17] / spread[15, 15], math.exp(-0.5 * (2 / 0.8) ** 2), rel_tol=1e-4)
+    assert math.isclose(spread.sum(), 1, rel_tol=1e-5) and torch.equal(spread, spread.T)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        worse = train_factor_reader.worsened(x)
+    change = (worse - x).square().mean((1, 2, 3)).sqrt()
+    assert change[20:].max() < 0.021 and change[:20].mean() > 2 * change[20:].mean()

@@ -1,0 +1,126 @@
+"""Decoder likelihoods: small modules that turn a decoder's output into p(x | z).
+
+Each knows, by `prepare`, what stored images have to become before p(x | z) may be asked about them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.distributions import Bernoulli, Independent, Normal
+
+from vae_helpers import checking
+from vae_helpers.distributions.bernoulli import GreyBernoulli
+from vae_helpers.distributions.continuous_bernoulli import ContinuousBernoulli
+from vae_helpers.distributions.discretised_gaussian import DiscretisedGaussian
+from vae_helpers.images import binarise, dequantise, levels_of, to_float
+
+
+class Likelihood(nn.Module):
+    """What turns a decoder's output into a distribution over images; `prepare` makes the data it is defined on."""
+
+    def encoder_input(self, x: Tensor) -> Tensor:
+        """Prepared data on the scale that networks like, about [0, 1]."""
+        return x
+
+
+class BernoulliLikelihood(Likelihood):
+    """p(x | z) = Bernoulli for black-and-white images; stored grey images are dynamically binarised."""
+
+    def forward(self, logits: Tensor) -> Independent:
+        """Decoder output (N, C, H, W), as logits, -> distribution over images, batch shape (N,)."""
+        return Independent(Bernoulli(logits=logits), 3)
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """`uint8` (N, C, H, W) -> `float32` of zeros and ones; a fresh draw at each call."""
+        return binarise(images)
+
+
+class GreyBernoulliLikelihood(Likelihood):
+    """Cross-entropy on grey values, named as what it is: see `GreyBernoulli`. Not a density."""
+
+    def forward(self, logits: Tensor) -> Independent:
+        """Decoder output (N, C, H, W), as logits, -> pseudo-likelihood, batch shape (N,)."""
+        return Independent(GreyBernoulli(logits), 3)
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """`uint8` (N, C, H, W) -> `float32` in [0, 1]."""
+        return to_float(images)
+
+
+class ContinuousBernoulliLikelihood(Likelihood):
+    """p(x | z) = continuous Bernoulli, a density on grey values in [0, 1]."""
+
+    def forward(self, logits: Tensor) -> Independent:
+        """Decoder output (N, C, H, W), as logits, -> distribution over images, batch shape (N,)."""
+        return Independent(ContinuousBernoulli(logits), 3)
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """`uint8` (N, C, H, W) -> `float32` in [0, 1]."""
+        return to_float(images)
+
+
+SMALLEST_FLOOR, LARGEST_SIGMA = 1e-6, 100.0  # what float32 still tells from zero and from infinity, generously
+
+
+class _WithSigma(Likelihood):
+    """A likelihood with one standard deviation for all pixels, fixed or learned, never below a floor."""
+
+    def __init__(self, sigma: float = 0.1, learn_sigma: bool = False, floor: float = 0.01, levels: int = 256):
+        super().__init__()
+        sigma, floor = (
+            checking.number(sigma, "sigma", high=LARGEST_SIGMA),
+            checking.number(floor, "floor", SMALLEST_FLOOR),
+        )
+        levels, learn_sigma = checking.integer(levels, "levels", 2), checking.flag(learn_sigma, "learn_sigma")
+        if not sigma > floor:
+            raise ValueError(f"sigma = {sigma} must be above its floor = {floor}: give a larger one, or a lower floor.")
+        raw = torch.tensor(math.log(math.expm1(sigma - floor)))  # softplus(raw) + floor = sigma
+        self.floor, self.levels = floor, levels
+        if learn_sigma:
+            self.raw_sigma = nn.Parameter(raw)
+        else:
+            self.register_buffer("raw_sigma", raw)
+
+    @property
+    def sigma(self) -> Tensor:
+        """The standard deviation of a pixel, on the scale [0, 1]; a scalar tensor."""
+        return F.softplus(self.raw_sigma) + self.floor
+
+
+class GaussianLikelihood(_WithSigma):
+    """p(x | z) = N(decoder output, sigma^2), a density on dequantised images.
+
+    Args:
+        sigma: the standard deviation, or where it starts when learned; on the scale [0, 1].
+        learn_sigma: make it a parameter: one scalar for all pixels.
+        floor: sigma never falls below it. Flat areas would otherwise drive it to zero.
+        levels: grey levels of the stored images, for dequantisation.
+    """
+
+    def forward(self, mean: Tensor) -> Independent:
+        """Decoder output (N, C, H, W), as means on [0, 1], -> distribution over images, batch shape (N,)."""
+        return Independent(Normal(mean, self.sigma), 3)
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """`uint8` (N, C, H, W) -> dequantised `float32` in [0, 1]; a fresh draw at each call."""
+        return dequantise(images, self.levels)
+
+
+class DiscretisedGaussianLikelihood(_WithSigma):
+    """p(x | z) = probability of each grey level under a Gaussian; arguments as in `GaussianLikelihood`."""
+
+    def forward(self, mean: Tensor) -> Independent:
+        """Decoder output (N, C, H, W), as means on [0, 1], -> distribution over levels, batch shape (N,)."""
+        return Independent(DiscretisedGaussian(mean, self.sigma, self.levels), 3)
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """`uint8` (N, C, H, W) -> levels 0 .. levels - 1 as `float32`."""
+        return levels_of(images, self.levels).float()
+
+    def encoder_input(self, x: Tensor) -> Tensor:
+        """Levels as the centres of their bins, in (0, 1)."""
+        return (x + 0.5) / self.levels

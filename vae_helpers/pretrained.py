@@ -1,0 +1,44 @@
+"""The networks that the package carries, trained: one door for all, found in an installed wheel too.
+
+Each call reads the file again and returns a network of the caller's own, in `float32` and eval mode, its weights
+frozen: `.half()`, `.train()` or `.requires_grad_()` change that one alone.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+
+from vae_helpers import checkpoints
+from vae_helpers.models.denoiser import ResidualDenoiser
+from vae_helpers.models.factor_reader import FactorReader
+
+# Where the tools write and this module reads; beside it, so that a wheel has them.
+DENOISER = "pretrained_weights/denoiser.safetensors"
+FACTOR_READER = "pretrained_weights/factor_reader.safetensors"
+DENOISER_WIDTHS = (40, 64, 64, 64)
+
+
+def denoiser(device: torch.device | str = "cpu") -> ResidualDenoiser:
+    """A `ResidualDenoiser` for grey pictures.
+
+    Trained by `tools/train_denoiser.py` on the training photographs of `load("photos")` and nine more, at any sigma up
+    to 55/255. Beyond that, and on noise of other kinds, it is not to be trusted.
+
+    Args:
+        device: where it is put.
+    """
+    build = functools.partial(ResidualDenoiser, widths=DENOISER_WIDTHS)
+    return checkpoints.shipped(build, __package__, DENOISER).to(device, memory_format=torch.channels_last)
+
+
+def factor_reader(device: torch.device | str = "cpu") -> FactorReader:
+    """A `FactorReader` of flat drawn portraits; `vae_helpers.read_factors` asks one of its own.
+
+    Trained by `tools/train_factor_reader.py` on portraits that no data set of the course has.
+
+    Args:
+        device: where it is put.
+    """
+    return checkpoints.shipped(FactorReader, __package__, FACTOR_READER).to(device)
