@@ -110,6 +110,13 @@ def test_training_keeps_and_resumes_a_model_that_shares_a_parameter(tmp_path, ca
     assert same(train(checkpoint=path, resume=True), whole)
 
 
+def test_a_shipped_network_is_rounded_to_half_precision_and_frozen(tmp_path):
+    path = checkpoints.save_shipped(tmp_path / "m.safetensors", model())
+    found, original = checkpoints.load_shipped(path, model), model()
+    assert torch.equal(found[0].weight, original[0].weight.half().float())
+    assert not found.training and not any(p.requires_grad for p in found.parameters())
+
+
 def refused(path, words, target=None):
     target = target or model(seed=1)
     before = weights(target)

@@ -257,3 +257,8 @@ def test_importing_the_package_does_not_import_what_is_heavy():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_work_is_timed_after_two_rounds_that_do_not_count():
+    done = []
+    assert devices.median_seconds(lambda: done.append(1), rounds=3) >= 0 and len(done) == 5

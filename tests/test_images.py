@@ -64,6 +64,7 @@ def test_binarise_is_bernoulli_of_the_grey_value():
     x = binarise(images)
     assert set(x.unique().tolist()) == {0.0, 1.0}
     assert torch.allclose(x.mean((0, 1, 2)), torch.tensor([0.0, 0.2, 0.8, 1.0]), atol=0.015)
+    assert not x[..., 0].any() and x[..., 3].all()  # black and white are certain
     assert not torch.equal(binarise(images), x)  # dynamic: a fresh draw each time
     again = [binarise(images, torch.Generator().manual_seed(3)) for _ in range(2)]
     assert torch.equal(*again)

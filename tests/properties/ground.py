@@ -1,7 +1,6 @@
 """What the property tests stand on: how they are declared, what they are fed, and what counts as documented.
 
-A property test says by `property_of` which public functions it is about; `test_coverage.py` counts. It is run with few
-examples by `make test`, always the same ones, and with many by `make soak`.
+A property test is run with few examples by `make test`, always the same ones, and with many by `make soak`.
 """
 
 from __future__ import annotations
@@ -26,15 +25,14 @@ import vae_helpers
 
 FEW, MANY = 8, 250  # examples
 PACKAGE = str(Path(vae_helpers.__file__).parent)
-COVERED: dict[str, Callable] = {}  # "module.name" -> a test that is about it
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 DTYPES = (*FLOATS, torch.uint8, torch.int64, torch.bool)
 REFUSED = object()  # what `documented` returns for arguments that were refused in the documented way
 NUMBERS = (0, 1, 0.5, -1, math.nan, math.inf, -math.inf, 1e30, 1e-40, 255)
 
 
-def property_of(*names: str, few: int = FEW, many: int = MANY, **strategies: st.SearchStrategy) -> Callable:
-    """A test of the public functions `names` ("images.grid"), with examples drawn from `strategies`."""
+def property_of(few: int = FEW, many: int = MANY, **strategies: st.SearchStrategy) -> Callable:
+    """A test that is given examples drawn from `strategies`."""
 
     def declare(check: Callable) -> Callable:
         @pytest.mark.parametrize("examples", [few, pytest.param(many, marks=pytest.mark.soak)], ids=["few", "many"])
@@ -42,7 +40,6 @@ def property_of(*names: str, few: int = FEW, many: int = MANY, **strategies: st.
             try_out(check, examples, **strategies)
 
         test.__name__, test.__doc__ = check.__name__, check.__doc__
-        COVERED.update(dict.fromkeys(names, check))
         return test
 
     return declare
@@ -62,11 +59,6 @@ def try_out(check: Callable, examples: int, **strategies: st.SearchStrategy) -> 
 
 
 # --- what functions are fed -----------------------------------------------------------------------------------------
-
-
-def layouts() -> st.SearchStrategy[Callable[[Tensor], Tensor]]:
-    """Ways to hold the same numbers in memory."""
-    return st.sampled_from([_as_it_is, _sliced, _channels_last, _transposed, _broadcast])
 
 
 def _as_it_is(x: Tensor) -> Tensor:
@@ -91,6 +83,9 @@ def _broadcast(x: Tensor) -> Tensor:
     return x[:1].expand_as(x) if x.dim() and len(x) > 1 and (x == x[:1]).all() else x
 
 
+LAYOUTS = (_as_it_is, _sliced, _channels_last, _transposed, _broadcast)  # ways to hold the same numbers in memory
+
+
 def pictures(
     channels: tuple[int, ...] = (1, 3, 4), sides: tuple[int, int] = (1, 7), dtypes: tuple[torch.dtype, ...] = FLOATS
 ) -> st.SearchStrategy[Tensor]:
@@ -103,7 +98,7 @@ def pictures(
         kind = draw(st.sampled_from(["random", "random", "random", "black", "white", "tiny", "alike"]))
         x = torch.rand(shape, generator=torch.Generator().manual_seed(draw(st.integers(0, 2**20))))
         x = {"black": 0 * x, "white": 0 * x + 1, "tiny": x * 1e-38, "alike": x[:1].expand(shape)}.get(kind, x)
-        return draw(layouts())(x.to(draw(st.sampled_from(dtypes))))
+        return draw(st.sampled_from(LAYOUTS))(x.to(draw(st.sampled_from(dtypes))))
 
     return draw_pictures()
 

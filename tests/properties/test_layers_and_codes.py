@@ -23,7 +23,7 @@ def of_one_kind(*batches):
     return [b[:n, :, :h, :w].to(batches[0]) for b in batches]
 
 
-@property_of("alpha.premultiply", "alpha.unpremultiply", x=pictures((4,), dtypes=PRECISE))
+@property_of(x=pictures((4,), dtypes=PRECISE))
 def test_colours_come_back_where_there_is_any_alpha(x):
     back = alpha.unpremultiply(alpha.premultiply(x))
     seen = x[:, 3:] > 1e-30
@@ -31,7 +31,7 @@ def test_colours_come_back_where_there_is_any_alpha(x):
     assert not back[:, :3][(x[:, 3:] == 0).expand(-1, 3, -1, -1)].any()
 
 
-@property_of("alpha.over", a=layers(), b=layers(), c=layers())
+@property_of(a=layers(), b=layers(), c=layers())
 def test_over_is_associative_and_nothing_is_its_neutral_element(a, b, c):
     over = alpha.over
     a, b, c = of_one_kind(a, b, c)
@@ -40,7 +40,7 @@ def test_over_is_associative_and_nothing_is_its_neutral_element(a, b, c):
     assert torch.equal(over(nothing, a), a) and torch.equal(over(a, nothing), a)
 
 
-@property_of("alpha.feather", mask=pictures((1,)), share=st.floats(0, 1))
+@property_of(mask=pictures((1,)), share=st.floats(0, 1))
 def test_a_feathered_mask_stays_between_its_extremes_and_an_even_one_as_it_is(mask, share):
     radius = share * min(mask.shape[2:])
     soft = alpha.feather(mask, radius)
@@ -49,7 +49,7 @@ def test_a_feathered_mask_stays_between_its_extremes_and_an_even_one_as_it_is(ma
     assert torch.allclose(alpha.feather(mask, 0), mask)
 
 
-@property_of("blending.poisson_blend", x=pictures(dtypes=PRECISE), seed=st.integers(0, 99), shift=st.floats(-0.5, 0.5))
+@property_of(x=pictures(dtypes=PRECISE), seed=st.integers(0, 99), shift=st.floats(-0.5, 0.5))
 def test_blending_a_picture_into_itself_changes_nothing_at_any_brightness(x, seed, shift):
     mask = unit(len(x), 1, *x.shape[2:], seed=seed)
     mask[..., 0, 0] = 0
@@ -57,7 +57,7 @@ def test_blending_a_picture_into_itself_changes_nothing_at_any_brightness(x, see
         assert torch.allclose(blending.poisson_blend(x + shift, x, mask, guidance), x, atol=1e-5)
 
 
-@property_of("blending.fill_smoothly", x=pictures(dtypes=PRECISE), seed=st.integers(0, 99))
+@property_of(x=pictures(dtypes=PRECISE), seed=st.integers(0, 99))
 def test_what_is_filled_lies_between_what_is_around_it(x, seed):
     hole = unit(len(x), 1, *x.shape[2:], seed=seed) > 0.5
     hole[..., 0, 0] = False
@@ -77,15 +77,13 @@ def test_precise_pictures_of_one_channel_are_not_overwritten():
     assert torch.equal(x, before)
 
 
-@property_of("rendering.alignment.align", seed=st.integers(0, 99), size=st.integers(4, 20))
+@property_of(seed=st.integers(0, 99), size=st.integers(4, 20))
 def test_a_head_that_is_to_stay_stays(seed, size):
     x, factors = unit(2, 3, size, size, seed=seed), varied(2, seed)
     assert torch.allclose(align(x, factors, factors), x, atol=1e-4)
 
 
 @property_of(
-    "attributes.fit_attributes",
-    "attributes.Attributes",
     few=4,
     many=30,
     seed=st.integers(0, 99),
@@ -101,7 +99,7 @@ def test_edits_there_and_back_cancel_and_linear_codes_are_learned(seed, features
         assert torch.allclose(fitted.predict(others), others @ unit(14, 3, seed=seed) + 1, atol=1e-3)
 
 
-@property_of("inference.infer_code", few=2, many=20, seed=st.integers(0, 99))
+@property_of(few=2, many=20, seed=st.integers(0, 99))
 def test_a_code_depends_on_its_own_picture_and_seed_only(seed):
     model, x, mask = gaussian_vae(), unit(3, 1, 4, 4, seed=seed), unit(3, 1, 4, 4, seed=seed + 1)
     once, again = (inference.infer_code(model, [x], [mask], steps=3, seed=seed) for _ in range(2))

@@ -29,7 +29,7 @@ def printed(function, *arguments):
     return text.getvalue(), result
 
 
-@property_of("lessons.claim", "lessons.claims", text=st.text(min_size=1), condition=anything() | st.booleans())
+@property_of(text=st.text(min_size=1), condition=anything() | st.booleans())
 def test_a_claim_is_one_line_or_its_condition_is_refused(text, condition):
     one = isinstance(condition, bool | np.bool_) or (
         isinstance(condition, torch.Tensor) and condition.dtype == torch.bool and condition.dim() == 0
@@ -43,7 +43,7 @@ def test_a_claim_is_one_line_or_its_condition_is_refused(text, condition):
     assert "hold" in printed(lessons.claims)[0]
 
 
-@property_of("lessons.exercise", few=30, many=200, id=st.sampled_from(IDS), answer=anything())
+@property_of(few=30, many=200, id=st.sampled_from(IDS), answer=anything())
 def test_any_answer_to_an_exercise_gets_one_paragraph(id, answer):
     said, result = printed(lessons.exercise, id, answer)
     assert said.startswith(f"Exercise {id} ") and said.count("\n") == 1
@@ -52,10 +52,6 @@ def test_any_answer_to_an_exercise_gets_one_paragraph(id, answer):
 
 
 @property_of(
-    "lessons.exercise",
-    "lessons.hint",
-    "lessons.solution",
-    "lessons.UnknownExercise",
     few=20,
     id=anything() | st.text(max_size=5),
 )
@@ -67,7 +63,7 @@ def test_an_exercise_that_does_not_exist_is_named(id):
             call()
 
 
-@property_of("lessons.hint", "lessons.solution", "lessons.progress", id=st.sampled_from(IDS), level=anything())
+@property_of(id=st.sampled_from(IDS), level=anything())
 def test_hints_have_three_levels_and_every_exercise_a_solution(id, level):
     with contextlib.redirect_stdout(io.StringIO()), mock.patch.dict(os.environ, VAE_HELPERS_PROGRESS="off"):
         result = documented(lessons.hint, id, level)
@@ -76,12 +72,6 @@ def test_hints_have_three_levels_and_every_exercise_a_solution(id, level):
 
 
 @property_of(
-    "lessons.Exercise",
-    "lessons.Wrong",
-    "lessons.Misconception",
-    "lessons.NotAttempted",
-    "lessons.close_to",
-    "lessons.compares",
     value=st.floats(-100, 100),
     given=anything(),
 )
@@ -112,7 +102,7 @@ def drawn(function, *arguments, **named):
     return figure
 
 
-@property_of("plots.images", "plots.rows", few=4, many=40, x=pictures(), odd=anything())
+@property_of(few=4, many=40, x=pictures(), odd=anything())
 def test_pictures_are_drawn_or_refused(x, odd):
     assert drawn(plots.images, x) is not REFUSED and drawn(plots.rows, {"a": x, "b": x[:1]}) is not REFUSED
     drawn(plots.images, odd)
@@ -121,7 +111,7 @@ def test_pictures_are_drawn_or_refused(x, odd):
     drawn(plots.rows, {"a": x, "b": odd})
 
 
-@property_of("plots.curves", "plots.latent_map", "plots.history", few=5, many=60, odd=anything(), n=st.integers(1, 5))
+@property_of(few=5, many=60, odd=anything(), n=st.integers(1, 5))
 def test_numbers_are_drawn_or_refused(odd, n):
     y = unit(n)
     assert drawn(plots.curves, y, {"a": y}, "x", "y") is not REFUSED
@@ -138,11 +128,6 @@ def test_numbers_are_drawn_or_refused(odd, n):
 
 
 @property_of(
-    "plots.as_array",
-    "plots.class_colours",
-    "plots.finish",
-    "plots.show_picture",
-    "plots.use_style",
     x=pictures(),
     n=st.integers(1, 40),
 )
@@ -154,7 +139,7 @@ def test_the_small_parts_of_figures(x, n):
     assert plots.finish(figure) is figure and figure.number not in plt.get_fignums()
 
 
-@property_of("plots.save", few=6, many=60, name=st.text(max_size=12), odd=anything())
+@property_of(few=6, many=60, name=st.text(max_size=12), odd=anything())
 def test_a_figure_is_saved_or_refused(name, odd):
     figure = plots.images(torch.full((1, 1, 2, 2), 0.5))
     with tempfile.TemporaryDirectory() as folder:
@@ -166,7 +151,7 @@ def test_a_figure_is_saved_or_refused(name, odd):
             assert documented(plots.save, figure, "a", odd) is REFUSED
 
 
-@property_of("widgets.explore", few=10, many=60, spec=anything())
+@property_of(few=10, many=60, spec=anything())
 def test_a_control_is_made_or_refused_by_name(spec):
     def draw(amount):
         return plots.images(torch.full((1, 1, 2, 2), 0.5))
