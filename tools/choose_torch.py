@@ -2,15 +2,15 @@
 
     python tools/choose_torch.py .venv/torch.txt [--torch cpu|cuda|default] [--constraints FILE] [--index URL]
 
-On Linux the build of the package index brings gigabytes of CUDA libraries, of no use without an NVIDIA GPU. There the CPU
-build is chosen if PyTorch's own index answers within seconds and lists both torch and torchvision in the versions that
-the constraints name, or else its newest, for this Python and processor. Otherwise it is the package index's. One line
-says what was chosen and why.
+On Linux the build of the package index brings gigabytes of CUDA libraries, of no use without an NVIDIA GPU. There the
+CPU build is chosen if PyTorch's own index answers within seconds and lists both torch and torchvision in the versions
+that the constraints name, or else its newest, for this Python and processor. Otherwise it is the package index's. One
+line says what was chosen and why.
 
-The file is a list of requirements. A CPU build is asked for with its suffix, `torch==2.15.0+cpu`, so that no other place
-that pip has been told to look in can give another. The file's first line keeps what was asked for, which stays in force
-when the environment is brought up to date, until it is removed. Only the standard library is needed, and the Python has
-to be that of the environment, for what it has installed decides too.
+The file is a list of requirements. A CPU build is asked for with its suffix, `torch==2.15.0+cpu`, so that no other
+place that pip has been told to look in can give another. The file's first line keeps what was asked for, which stays
+in force when the environment is brought up to date, until it is removed. Only the standard library is needed, and the
+Python has to be that of the environment, for what it has installed decides too.
 """
 
 from __future__ import annotations
@@ -222,8 +222,8 @@ def choose(asked: str, machine: Machine, index: str, pins: Mapping[str, str]) ->
         if asked == "cpu":
             raise Refused(f"TORCH=cpu: {reason}. TORCH=default takes the build of the package index.") from reason
         return Choice(PAIR, f"{reason}; without an NVIDIA GPU the CUDA libraries that it may bring are not used")
-    why = "TORCH=cpu asks for it" if asked else "there is no NVIDIA driver here (TORCH=default takes the package index's)"
-    return Choice(lines, why)
+    no_driver = "there is no NVIDIA driver here (TORCH=default takes the package index's)"
+    return Choice(lines, "TORCH=cpu asks for it" if asked else no_driver)
 
 
 def refuse_what_cannot_be(asked: str, machine: Machine) -> None:
