@@ -143,7 +143,7 @@ def fetch(url: str, answer: float = SECONDS_TO_ANSWER, whole: float = SECONDS_FO
 
     def work() -> None:
         try:
-            with urlopen(Request(url, headers={"Accept": "text/html"}), timeout=answer) as response:
+            with urlopen(Request(url, headers={"Accept": "text/html"}), timeout=whole) as response:
                 came.put(True)
                 came.put(response.read().decode("utf-8", "replace"))
         except Exception as error:  # urlopen raises more than OSError, and all of it means the same here
@@ -151,11 +151,11 @@ def fetch(url: str, answer: float = SECONDS_TO_ANSWER, whole: float = SECONDS_FO
 
     # In a thread, because a time limit of a socket covers neither the look-up of a name nor a page that drips.
     threading.Thread(target=work, daemon=True).start()
-    for seconds in (answer, whole):
+    for seconds, missing in ((answer, "nothing"), (whole, "not a whole page")):
         try:
             said = came.get(timeout=seconds)
         except queue.Empty:
-            raise TimeoutError(f"nothing in {seconds:g} s") from None
+            raise TimeoutError(f"{missing} in {seconds:g} s") from None
         if isinstance(said, Exception):
             raise OSError(said if isinstance(said, HTTPError) else getattr(said, "reason", said)) from said
     return str(said)
@@ -264,8 +264,7 @@ def read_pins(path: Path | None) -> dict[str, str]:
     """The versions of the pair that a file of constraints names exactly; none without a file."""
     if path is None:
         return {}
-    pins = dict(line.strip().split("==") for line in path.read_text("utf-8").splitlines() if "==" in line)
-    return {name: pins[name] for name in PAIR if name in pins}
+    return dict(re.findall(rf"^({'|'.join(PAIR)})\s*==\s*(\d+(?:\.\d+)*)", path.read_text("utf-8"), flags=re.MULTILINE))
 
 
 def asked_before(path: Path) -> str:
