@@ -106,7 +106,7 @@ def test_the_analytic_elbo_is_what_sampling_estimates_and_stays_below_the_eviden
     x, model = correlated_data(20), LinearGaussianVAE(6, 2).double()
     with torch.no_grad():
         exact = model.analytic_elbo(x)
-        draws = torch.stack([elbo(model, x, 200).elbo for _ in range(50)])
+        draws = torch.stack([elbo(model, x, samples=200).elbo for _ in range(50)])
     error = draws.std(0) / math.sqrt(50)
     assert ((draws.mean(0) - exact).abs() < 4.5 * error).all()
     assert (exact <= model.as_ppca().evidence(x) + 1e-9).all()

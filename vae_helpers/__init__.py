@@ -48,6 +48,8 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "Autoencoder",
         "ConvDecoder",
         "ConvEncoder",
+        "Elbo",
+        "LatentVariableModel",
         "LinearGaussianVAE",
         "PaletteDecoder",
         "ProbabilisticPCA",
@@ -56,7 +58,6 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "mlp_vae",
     ),
     "objectives": (
-        "Elbo",
         "denoising_error",
         "elbo",
         "importance_weighted_bound",
@@ -64,7 +65,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "squared_error",
     ),
     "checkpoints": ("CheckpointError",),
-    "training": ("History", "TrainingDiverged", "fit"),
+    "training": ("History", "Phase", "TrainingDiverged", "fit", "weight_average"),
     "evaluation": (
         "Estimate",
         "active_units",

@@ -124,6 +124,20 @@ def shape(x: Any, name: str, form: str, cure: str = "", **least: int) -> Tensor:
     return x
 
 
+def together(data: Any, name: str) -> tuple[Tensor, ...]:
+    """One tensor, or several that have a row for each image: always as a tuple."""
+    tensors = (data,) if isinstance(data, Tensor) else data
+    if not isinstance(tensors, tuple | list) or not tensors or not all(isinstance(x, Tensor) for x in tensors):
+        raise TypeError(
+            f"{name} must be a tensor of pictures, or several tensors with a row for each picture, such as "
+            f"(images, factors), not {shown(data)}."
+        )
+    counts = [len(x) if x.dim() else 0 for x in tensors]
+    if len(set(counts)) > 1 or not counts[0]:
+        raise ValueError(f"{name} must have as many rows in each tensor, at least one, not {counts}.")
+    return tuple(tensors)
+
+
 def finite(x: Tensor, name: str) -> Tensor:
     """A tensor without NaN and infinity."""
     fine = torch.isfinite(x)

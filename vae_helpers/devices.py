@@ -166,8 +166,8 @@ def adapt_threads() -> None:
 def _choose_threads(many: int, min_speedup: float) -> None:
     """Compute on one thread where `many` are less than so many times faster, and on all of them otherwise."""
     global _single_threaded, _look_again
-    start = time.perf_counter()
-    if many == 1 or (_single_threaded and start < _look_again) or {"VAE_HELPERS_THREADS", "OMP_NUM_THREADS"} & set(os.environ):
+    start, settled = time.perf_counter(), {"VAE_HELPERS_THREADS", "OMP_NUM_THREADS"} & set(os.environ)
+    if many == 1 or settled or (_single_threaded and start < _look_again):
         return
     _single_threaded = _speedup(many) < min_speedup
     torch.set_num_threads(1 if _single_threaded else many)

@@ -1,84 +1,81 @@
 """What is maximised: the ELBO and importance-weighted bounds on log p(x), in nats per image.
 
-Each works with any model that has `encode(x) -> q(z | x)`, `decode(z) -> p(x | z)` and `prior`, all of them
-distributions whose `log_prob` sums over one image or one code. Whether the model is in train or eval mode does not
-change what is computed here.
+Each works with any model of the protocol in `vae_helpers.models.protocol`, also one that only has `encode`, `decode`
+and `prior`. Whether the model is in train or eval mode does not change what is computed here.
 """
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from vae_helpers import checking
-from vae_helpers.distributions import validate_first_batch, kl_to_standard_normal
+from vae_helpers.distributions import validate_first_batch
+from vae_helpers.models.protocol import Elbo, standard_elbo, standard_log_weights
+
+DENOISING_SIGMAS = (0.0, 55 / 255)  # as Zhang et al. (2017, DnCNN) train one network for all levels
 
 
-class Elbo(NamedTuple):
-    """The bound and its two parts, elbo = log_likelihood - kl; each (N,), nats per image."""
-
-    elbo: Tensor
-    log_likelihood: Tensor  # E_q[log p(x | z)], estimated by sampling
-    kl: Tensor  # KL(q(z | x) || p(z)), in closed form
-
-
-def elbo(model: Any, x: Tensor, samples: int = 1) -> Elbo:
+def elbo(model: Any, x: Tensor, *conditions: Tensor, samples: int = 1) -> Elbo:
     """Evidence lower bound E_q[log p(x | z)] - KL(q(z | x) || p(z)) (Kingma & Welling 2014, equation 7).
 
     Unbiased for the ELBO; differentiable through reparameterised samples.
 
     Args:
-        model: see the module's text. Its prior must be N(0, I).
+        model: see the module's text.
         x: data as the likelihood wants it (`model.prepare`), (N, ...).
+        conditions: what the model is told beside x, a row for each image.
         samples: draws of z per image, >= 1.
     Returns:
         Elbo of (N,) tensors.
+    Raises:
+        TypeError: no closed form is known for the KL between the model's q and its prior.
     """
-    samples = checking.integer(samples, "samples")
-    q = model.encode(x)
-    z = q.rsample((samples,))  # (samples, N, D)
-    log_likelihood = model.decode(z).log_prob(x).mean(0)  # (N,)
-    kl = kl_to_standard_normal(q)  # (N,)
-    return Elbo(log_likelihood - kl, log_likelihood, kl)
+    _check_conditions(conditions)
+    bound = getattr(model, "elbo", functools.partial(standard_elbo, model))
+    return bound(x, *conditions, samples=samples)
 
 
-def importance_weighted_bound(model: Any, x: Tensor, samples: int = 50, chunk: int = 50) -> Tensor:
+def importance_weighted_bound(model: Any, x: Tensor, *conditions: Tensor, samples: int = 50, chunk: int = 50) -> Tensor:
     """log (1/K) sum_k p(x, z_k) / q(z_k | x), z_k ~ q: a tighter bound (Burda et al. 2016, equation 8).
 
     Its expectation does not decrease in K and tends to log p(x); K = 1 is the ELBO with a sampled KL. The log is
     taken of the mean, not the mean of logs.
 
     Args:
-        model, x: as for `elbo`.
+        model, x, conditions: as for `elbo`.
         samples: K >= 1.
         chunk: how many samples are held in memory at a time; the result does not depend on it (up to rounding),
             though which random numbers are drawn may.
     Returns:
         (N,), nats per image.
     """
+    _check_conditions(conditions)
     samples, chunk = checking.integer(samples, "samples"), checking.integer(chunk, "chunk")
-    q, prior = model.encode(x), model.prior
+    weights_of = getattr(model, "log_weights", functools.partial(standard_log_weights, model))
+    log_weights = weights_of(x, *conditions)  # K -> (K, N)
     parts = []
     with validate_first_batch() as enough:
         for start in range(0, samples, chunk):
-            z = q.rsample((min(chunk, samples - start),))  # (k, N, D)
-            log_w = model.decode(z).log_prob(x) + prior.log_prob(z) - q.log_prob(z)  # (k, N)
-            parts.append(torch.logsumexp(log_w, 0))
+            parts.append(torch.logsumexp(log_weights(min(chunk, samples - start)), 0))  # (N,)
             enough()
     return torch.logsumexp(torch.stack(parts), 0) - math.log(samples)
 
 
-def negative_elbo(model: Any, x: Tensor, beta: float | Tensor = 1.0, samples: int = 1) -> dict[str, Tensor]:
+def negative_elbo(
+    model: Any, x: Tensor, *conditions: Tensor, beta: float | Tensor = 1.0, samples: int = 1
+) -> dict[str, Tensor]:
     """The training loss of a VAE and its parts.
 
     With beta other than 1 the loss is -(log_likelihood - beta kl) (Higgins et al. 2017), which is not an ELBO; the part
     called "elbo" always is.
 
     Args:
-        model, x, samples: as for `elbo`.
+        model, x, conditions, samples: as for `elbo`.
         beta: weight of the KL, >= 0; a number, or (N,) for one of each image.
     Returns:
         "loss", "elbo", "distortion" (= -log_likelihood) and "kl", each (N,), nats per image.
@@ -89,7 +86,7 @@ def negative_elbo(model: Any, x: Tensor, beta: float | Tensor = 1.0, samples: in
         raise ValueError(
             f"beta must be a number or have shape ({len(x)},), one for each image, not {tuple(beta.shape)}."
         )
-    bound, log_likelihood, kl = elbo(model, x, samples)
+    bound, log_likelihood, kl = elbo(model, x, *conditions, samples=samples)
     return {"loss": beta * kl - log_likelihood, "elbo": bound, "distortion": -log_likelihood, "kl": kl}
 
 
@@ -105,9 +102,6 @@ def squared_error(model: Any, x: Tensor) -> dict[str, Tensor]:
     if checking.floating(x, "x").dim() < 2:
         raise ValueError(f"x must have shape (N, C, H, W), not {tuple(x.shape)}: an image for each row.")
     return {"loss": (model(x) - x).square().flatten(1).sum(-1)}
-
-
-DENOISING_SIGMAS = (0.0, 55 / 255)  # as Zhang et al. (2017, DnCNN) train one network for all levels
 
 
 def denoising_error(model: Any, x: Tensor, sigma: float | tuple[float, float] = DENOISING_SIGMAS) -> dict[str, Tensor]:
@@ -132,3 +126,12 @@ def denoising_error(model: Any, x: Tensor, sigma: float | tuple[float, float] = 
     noise = torch.randn(x.shape, dtype=x.dtype, device=x.device)  # the same draws whatever the layout of x in memory
     y = x + levels[:, None, None, None] * noise
     return {"loss": (model(y, levels) - x).square().flatten(1).sum(1)}
+
+
+def _check_conditions(conditions: tuple) -> None:
+    for condition in conditions:
+        if not isinstance(condition, Tensor):
+            raise TypeError(
+                f"a condition must be a tensor with a row for each image, not {checking.shown(condition)}. "
+                "The other arguments are given by name: samples=10."
+            )

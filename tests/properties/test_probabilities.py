@@ -169,10 +169,10 @@ def test_elbo_below_importance_weighted_bound_below_evidence(seed, dims, latent)
     with torch.no_grad():
         analytic, evidence = model.analytic_elbo(x), model.as_ppca().evidence(x)
         assert (analytic <= evidence + 1e-9).all()
-        bound = objectives.elbo(model, x, 500)
+        bound = objectives.elbo(model, x, samples=500)
         assert torch.allclose(bound.elbo, bound.log_likelihood - bound.kl)
         assert abs((bound.elbo - analytic).mean()) < 0.2
-        tight = objectives.importance_weighted_bound(model, x, 500)
+        tight = objectives.importance_weighted_bound(model, x, samples=500)
     assert analytic.mean() - 0.05 <= tight.mean() <= evidence.mean() + 0.05
     loss = objectives.negative_elbo(model, x, beta=1.0)
     assert torch.allclose(loss["loss"], -loss["elbo"]) and torch.allclose(

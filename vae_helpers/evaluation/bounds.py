@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from vae_helpers import checking
 from vae_helpers.devices import fast_float32_products
 from vae_helpers.distributions import validate_first_batch
-from vae_helpers.images import check_images
+from vae_helpers.models.protocol import evaluating, prepared
 from vae_helpers.objectives import elbo, importance_weighted_bound
 
 
@@ -44,13 +45,14 @@ def mean_and_error(values: Tensor) -> Estimate:
 
 @torch.no_grad()
 def evaluate(
-    model: Any, images: Tensor, samples: int = 10, batch_size: int | None = None, seed: int = 0
+    model: Any, data: Tensor | Sequence[Tensor], samples: int = 10, batch_size: int | None = None, seed: int = 0
 ) -> dict[str, Estimate]:
-    """Held-out ELBO and its parts.
+    """Held-out ELBO and its parts, of the model in eval mode; its mode and its state are left as they are.
 
     Args:
         model: a VAE.
-        images: stored images, `uint8` (N, C, H, W), prepared once by `model.prepare`.
+        data: stored images, `uint8` (N, C, H, W), prepared once by `model.prepare`, or floating-point data that are
+            taken as they are; or several tensors, (images, *conditions), as for `fit`.
         samples: draws of z per image; more make the estimate for each image, not the set of images, more exact.
         batch_size: images at a time; by default as many as make 500 pictures with their samples, which stay in a CPU's
             caches, or 5,000 on a GPU.
@@ -60,7 +62,11 @@ def evaluate(
     """
     if batch_size is None:
         batch_size = max(1, _pictures_at_once(model) // checking.integer(samples, "samples"))
-    parts = over_batches(lambda x: torch.stack(elbo(model, x, samples), -1), model, images, batch_size, seed)
+
+    def bound_and_parts(x: Tensor, *conditions: Tensor) -> Tensor:
+        return torch.stack(elbo(model, x, *conditions, samples=samples), -1)  # (N, 3)
+
+    parts = over_batches(bound_and_parts, model, data, batch_size, seed)
     bound, log_likelihood, kl = (mean_and_error(column) for column in parts.unbind(-1))
     return {
         "elbo": bound,
@@ -72,7 +78,7 @@ def evaluate(
 @torch.no_grad()
 def log_likelihood(
     model: Any,
-    images: Tensor,
+    data: Tensor | Sequence[Tensor],
     samples: int = 500,
     batch_size: int = 100,
     chunk: int | None = None,
@@ -84,7 +90,7 @@ def log_likelihood(
     Memory grows with batch_size * chunk, not with the number of images or samples.
 
     Args:
-        model, images, seed: as for `evaluate`.
+        model, data, seed: as for `evaluate`.
         samples: K, draws per image.
         batch_size: images at a time.
         chunk: draws at a time; by default as many as make 500 pictures with those of a batch, or 5,000 on a GPU.
@@ -96,25 +102,31 @@ def log_likelihood(
     """
     at_once = _pictures_at_once(model)
 
-    def bound(x: Tensor) -> Tensor:
+    def bound(x: Tensor, *conditions: Tensor) -> Tensor:
         draws = max(1, at_once // len(x)) if chunk is None else chunk
         with torch.autocast(x.device.type, dtype=precision, enabled=precision != torch.float32):
-            return importance_weighted_bound(model, x, samples, draws)[:, None]
+            return importance_weighted_bound(model, x, *conditions, samples=samples, chunk=draws)[:, None]
 
-    return mean_and_error(over_batches(bound, model, images, batch_size, seed)[:, 0])
+    return mean_and_error(over_batches(bound, model, data, batch_size, seed)[:, 0])
 
 
-def over_batches(measure: Any, model: Any, images: Tensor, batch_size: int, seed: int) -> Tensor:
-    """`measure` of all images, batch by batch, with seeded noise; the random state outside is left alone."""
-    check_images(images)
+def over_batches(
+    measure: Callable[..., Tensor], model: Any, data: Tensor | Sequence[Tensor], batch_size: int, seed: int
+) -> Tensor:
+    """`measure(x, *conditions)` of all rows, batch by batch, with the model in eval mode and seeded noise.
+
+    The model, its mode and the random state outside are left as they are.
+    """
+    data = checking.together(data, "data")
     batch_size, seed = checking.integer(batch_size, "batch_size"), checking.seed(seed)
     device = model.device
     parts = []
     random_state = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
-    with random_state, fast_float32_products(), validate_first_batch() as enough:
+    with random_state, evaluating(model), fast_float32_products(), validate_first_batch() as enough:
         torch.manual_seed(seed)
-        for batch in images.split(batch_size):
-            parts.append(measure(model.prepare(batch.to(device))).cpu())
+        for batch in zip(*(tensor.split(batch_size) for tensor in data), strict=True):
+            x, *conditions = (tensor.to(device) for tensor in batch)
+            parts.append(measure(prepared(model, x), *conditions).cpu())
             enough()
     return torch.cat(parts)
 

@@ -1,12 +1,13 @@
 """What a trained encoder does with its latent dimensions, and how far its codes as a whole are from the prior.
 
-For models whose q(z | x) is a diagonal Gaussian and whose prior is N(0, I). Everything here is about the images
+For models whose q(z | x) and prior are diagonal Gaussians. Everything here is about the images
 that are given, and is computed in `float64` on the CPU from the means and variances of their q(z | x).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.distributions import Independent, Normal
 
 from vae_helpers import checking
-from vae_helpers.distributions import kl_to_standard_normal
+from vae_helpers.distributions import kl
 from vae_helpers.evaluation.bounds import Estimate, over_batches
 
 PAIRS_AT_A_TIME = 2**21  # densities of codes under components in memory, as float64
@@ -66,41 +67,44 @@ class KLDecomposition(NamedTuple):
 
 @torch.no_grad()
 def active_units(
-    model: Any, images: Tensor, threshold: float = 0.01, batch_size: int = 500, seed: int = 0
+    model: Any, data: Tensor | Sequence[Tensor], threshold: float = 0.01, batch_size: int = 500, seed: int = 0
 ) -> ActiveUnits:
     """Which latent dimensions depend on the image: Var_x(E_q[z_d | x]) > threshold (Burda et al. 2016, section 5.2).
 
     Args:
         model: a VAE.
-        images: stored images, `uint8` (N, C, H, W), N >= 2; the variance over them divides by N.
+        data: stored images, `uint8` (N, C, H, W), or (images, *conditions), as for `evaluate`; N >= 2, and the variance
+            over them divides by N.
         threshold: on the scale of the prior's variance, 1; theirs is 0.01.
         batch_size: images at a time.
         seed: of preparation (dequantisation, binarisation).
     Returns:
         ActiveUnits: `variances` (D,), `active` (D,), `count`.
     Raises:
-        TypeError: images are not `uint8`, or q(z | x) is not a diagonal Gaussian.
+        TypeError: not such data, or q(z | x) is not a diagonal Gaussian.
         ValueError: fewer than two images.
     """
-    q = _posteriors(model, images, batch_size, seed)
-    if len(images) < 2:
+    q = _posteriors(model, data, batch_size, seed)
+    if len(q.mean) < 2:
         raise ValueError("images must be at least two, for the variance over them; there is only one.")
     return ActiveUnits(q.mean.var(0, correction=0), checking.number(threshold, "threshold", 0))
 
 
 @torch.no_grad()
-def aggregate_posterior(model: Any, images: Tensor, batch_size: int = 500, seed: int = 0) -> AggregatePosterior:
+def aggregate_posterior(
+    model: Any, data: Tensor | Sequence[Tensor], batch_size: int = 500, seed: int = 0
+) -> AggregatePosterior:
     """Mean and covariance of q(z) = (1/N) sum_n q(z | x_n), exactly: Cov(means) + the mean of the covariances.
 
     Args:
         model, batch_size, seed: as for `active_units`.
-        images: stored images, `uint8` (N, C, H, W).
+        data: stored images, `uint8` (N, C, H, W), or (images, *conditions), as for `evaluate`.
     Returns:
         AggregatePosterior: `mean` (D,), `covariance` (D, D), `moment_matched_kl` in nats.
     Raises:
-        TypeError: images are not `uint8`, or q(z | x) is not a diagonal Gaussian.
+        TypeError: not such data, or q(z | x) is not a diagonal Gaussian.
     """
-    q = _posteriors(model, images, batch_size, seed)
+    q = _posteriors(model, data, batch_size, seed)
     mean = q.mean.mean(0)  # (D,)
     centred = q.mean - mean  # (N, D)
     return AggregatePosterior(mean, centred.T @ centred / len(centred) + q.variance.mean(0).diag())
@@ -108,7 +112,7 @@ def aggregate_posterior(model: Any, images: Tensor, batch_size: int = 500, seed:
 
 @torch.no_grad()
 def kl_decomposition(
-    model: Any, images: Tensor, samples: int = 10, batch_size: int = 500, seed: int = 0
+    model: Any, data: Tensor | Sequence[Tensor], samples: int = 10, batch_size: int = 500, seed: int = 0
 ) -> KLDecomposition:
     """The KL term of the ELBO in two parts (Hoffman & Johnson 2016, "ELBO surgery").
 
@@ -123,22 +127,22 @@ def kl_decomposition(
     Time grows with N^2 * samples; memory does not.
 
     Args:
-        model, images, batch_size: as for `aggregate_posterior`.
+        model, data, batch_size: as for `aggregate_posterior`.
         samples: draws of z per image, >= 2 (their spread is the standard error).
         seed: of preparation and draws.
     Returns:
         KLDecomposition, nats.
     Raises:
-        TypeError: images are not `uint8`, or q(z | x) is not a diagonal Gaussian.
+        TypeError: not such data, or q(z | x) is not a diagonal Gaussian.
         ValueError: samples < 2.
     """
     samples = checking.integer(samples, "samples", 2, cure="Their spread gives the standard error.")
     seed = checking.seed(seed)  # torch's generators take no NumPy number
-    q = _posteriors(model, images, batch_size, seed)
+    q = _posteriors(model, data, batch_size, seed)
     excess = _log_excess(q, samples, torch.Generator().manual_seed(seed))  # (S, N)
     information = excess.mean().item()
-    error = (excess.var(0) / samples).sum().sqrt().item() / len(images)  # the images are strata of the draws
-    mean_kl = kl_to_standard_normal(q).mean().item()
+    error = (excess.var(0) / samples).sum().sqrt().item() / len(q.mean)  # the images are strata of the draws
+    mean_kl = kl(q, _diagonal(model.prior, "model.prior must be")).mean().item()
     return KLDecomposition(mean_kl, Estimate(information, error), Estimate(mean_kl - information, error))
 
 
@@ -166,14 +170,20 @@ def _log_mixture(q: Independent, z: Tensor) -> Tensor:
     return torch.cat(parts) - math.log(len(mu))
 
 
-def _posteriors(model: Any, images: Tensor, batch_size: int, seed: int) -> Independent:
+def _posteriors(model: Any, data: Tensor | Sequence[Tensor], batch_size: int, seed: int) -> Independent:
     """q(z | x) of all images as one batch of diagonal Gaussians, float64 on the CPU: batch (N,), event (D,)."""
-    moments = over_batches(lambda x: _moments(model.encode(x)), model, images, batch_size, seed)  # (N, 2, D)
-    mu, sigma = moments.double().unbind(1)
+
+    def moments(x: Tensor, *conditions: Tensor) -> Tensor:
+        q = _diagonal(model.encode(x, *conditions), "model.encode must return")
+        return torch.stack([q.base_dist.loc, q.base_dist.scale], 1)  # (n, 2, D)
+
+    mu, sigma = over_batches(moments, model, data, batch_size, seed).unbind(1)  # (N, D) each
     return Independent(Normal(mu, sigma), 1)
 
 
-def _moments(q: Any) -> Tensor:
+def _diagonal(q: Any, must: str) -> Independent:
+    """A diagonal Gaussian in `float64` on the CPU."""
     if not (isinstance(q, Independent) and isinstance(q.base_dist, Normal) and len(q.event_shape) == 1):
-        raise TypeError(f"model.encode must return diagonal Gaussians, Independent(Normal, 1), not {type(q).__name__}.")
-    return torch.stack([q.base_dist.loc, q.base_dist.scale], 1)  # (N, 2, D)
+        raise TypeError(f"{must} a diagonal Gaussian, Independent(Normal, 1), not {type(q).__name__}.")
+    mu, sigma = (parameter.cpu().double() for parameter in (q.base_dist.loc, q.base_dist.scale))
+    return Independent(Normal(mu, sigma), 1)

@@ -4,6 +4,7 @@ from vae_helpers.models.autoencoder import Autoencoder
 from vae_helpers.models.convolutional import ConvDecoder, ConvEncoder, PaletteDecoder, conv_vae
 from vae_helpers.models.denoiser import ResidualDenoiser
 from vae_helpers.models.ppca import LinearGaussianVAE, ProbabilisticPCA
+from vae_helpers.models.protocol import Elbo, LatentVariableModel
 from vae_helpers.models.vae import VAE, mlp_vae
 from vae_helpers.moved import former_names
 
@@ -12,6 +13,8 @@ __all__ = [
     "Autoencoder",
     "ConvDecoder",
     "ConvEncoder",
+    "Elbo",
+    "LatentVariableModel",
     "LinearGaussianVAE",
     "PaletteDecoder",
     "ProbabilisticPCA",

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.distributions import Independent, LowRankMultivariateNormal, MultivariateNormal, Normal
 
 from vae_helpers import checking
-from vae_helpers.distributions import diagonal_gaussian, kl_to_standard_normal, standard_normal
+from vae_helpers.distributions import diagonal_gaussian, kl_to_standard_normal
+from vae_helpers.models.protocol import LatentVariableModel
 
 
 class ProbabilisticPCA:
@@ -74,7 +75,7 @@ class ProbabilisticPCA:
         return MultivariateNormal(mean, precision_matrix=M / self.sigma.square())
 
 
-class LinearGaussianVAE(nn.Module):
+class LinearGaussianVAE(LatentVariableModel):
     """The same model as a VAE: affine decoder with one sigma, affine encoder with one variance per latent.
 
     Its ELBO needs no sampling. At its maximum it meets the evidence of probabilistic PCA exactly: the columns of
@@ -93,11 +94,6 @@ class LinearGaussianVAE(nn.Module):
         self.encoder = nn.Linear(data_dim, latent_dim)
         self.log_var = nn.Parameter(torch.zeros(latent_dim))  # of q, the same for every x
         self.log_sigma = nn.Parameter(torch.zeros(()))
-
-    @property
-    def prior(self) -> Independent:
-        """p(z) = N(0, I)."""
-        return standard_normal(self.latent_dim, self.log_var.device)
 
     def encode(self, x: Tensor) -> Independent:
         """(N, P) -> q(z | x), batch shape (N,), event shape (D,)."""

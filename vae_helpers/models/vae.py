@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from torch.distributions import Independent
 
 from vae_helpers import checking
-from vae_helpers.distributions import BernoulliLikelihood, diagonal_gaussian, soft_bound, standard_normal
+from vae_helpers.distributions import BernoulliLikelihood, diagonal_gaussian, soft_bound
 from vae_helpers.models.layers import mlp
+from vae_helpers.models.protocol import LatentVariableModel
 
 
-class VAE(nn.Module):
+class VAE(LatentVariableModel):
     """p(z) = N(0, I), p(x | z) from a decoder network and a likelihood, q(z | x) from an encoder network.
 
     Args:
@@ -28,16 +29,6 @@ class VAE(nn.Module):
         super().__init__()
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
         self.latent_dim = checking.integer(latent_dim, "latent_dim")
-
-    @property
-    def device(self) -> torch.device:
-        """Where the parameters are."""
-        return next(self.parameters()).device
-
-    @property
-    def prior(self) -> Independent:
-        """p(z) = N(0, I), event shape (D,)."""
-        return standard_normal(self.latent_dim, self.device)
 
     def prepare(self, images: Tensor) -> Tensor:
         """Stored images `uint8` (N, C, H, W) as the data that the likelihood is defined on."""

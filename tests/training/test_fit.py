@@ -14,12 +14,12 @@ import pytest
 import torch
 from torch import nn
 
-from vae_helpers import checkpoints, training
+from vae_helpers import checkpoints
 from vae_helpers.distributions import GreyBernoulliLikelihood
 from vae_helpers.images import random_shift, to_float
 from vae_helpers.models import Autoencoder, mlp_vae
 from vae_helpers.objectives import squared_error
-from vae_helpers.training import History, TrainingDiverged, fit
+from vae_helpers.training import History, TrainingDiverged, engine, fit, run, surroundings
 
 
 def some_images(n=60, size=4):
@@ -190,14 +190,15 @@ def test_tiny_numbers_are_zero_during_training_only(before):
 def test_nan_stops_at_once_with_the_step_and_finite_weights(monkeypatch, check_each_step):
     model = Diverging((1, 4, 4), 2)
     if not check_each_step:  # as on a GPU: checks only when records are made
-        original = training._Run.__init__
+        original = run.Run.__init__
 
         def as_on_a_gpu(self, **settings):
             original(self, **settings)
-            self.check_each_step, self.last_finite = False, self._copy_of_weights()
-            self.log_every = 3
+            self.check_each_update, self.log_every = False, 3
+            self.may_spoil += [p.detach() for p in self.model.parameters()]
+            self.last_finite = [tensor.clone() for tensor in self.may_spoil]
 
-        monkeypatch.setattr(training._Run, "__init__", as_on_a_gpu)
+        monkeypatch.setattr(run.Run, "__init__", as_on_a_gpu)
     with pytest.raises(TrainingDiverged, match=r"step 5 of 30: loss = nan, grad_norm = nan.*learning rate") as caught:
         quiet(model, some_images(), objective=squared_error)
     assert "last finite weights" in str(caught.value)
@@ -284,7 +285,7 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path, kills):
     script = (
         "import sys, torch\n"
         "sys.path.insert(0, sys.argv[2])\n"
-        "from test_training import vae, some_images, weights\n"
+        "from test_fit import vae, some_images, weights\n"
         "from vae_helpers.training import fit\n"
         "model = vae()\n"
         f"fit(model, some_images(), steps={steps}, batch_size=16, checkpoint=sys.argv[1], checkpoint_every=20,"
@@ -376,6 +377,10 @@ def test_a_checkpoint_of_another_run_or_model_is_refused(tmp_path):
         ({"betas": (0.9, 1.0)}, "betas"),
         ({"betas": (0.9,)}, "betas"),
         ({"betas": 0.9}, "betas"),
+        ({"precision": torch.float16}, "precision must be torch.float32 or torch.bfloat16, not torch.float16"),
+        ({"precision": torch.float64}, "precision must be"),
+        ({"resume": True}, "resume=True needs the file"),
+        ({"average": 0.999}, r"average=weight_average\(model"),
         ({"validation": torch.zeros(3, 1, 5, 5, dtype=torch.uint8)}, "differ in shape"),
     ],
 )
@@ -386,9 +391,15 @@ def test_bad_settings_are_named(settings, words):
     assert torch.equal(weights(model), weights(vae()))
 
 
-def test_float_images_and_frozen_models_are_refused():
-    with pytest.raises(TypeError, match="to_uint8"):
-        quiet(vae(), some_images().float())
+def test_data_that_are_no_pictures_and_frozen_models_are_refused():
+    with pytest.raises(ValueError, match=r"\(N, C, H, W\)"):
+        quiet(vae(), some_images().flatten(1))
+    with pytest.raises(ValueError, match="data holds 1 values that are NaN"):
+        quiet(vae(), torch.tensor([[0.5], [float("nan")]]))
+    with pytest.raises(TypeError, match=r"\(images, factors\), not 3"):
+        quiet(vae(), 3)
+    with pytest.raises(ValueError, match=r"as many rows in each tensor, at least one, not \[60, 59\]"):
+        quiet(vae(), (some_images(), torch.zeros(59)))
     with pytest.raises(ValueError, match="nothing to train"):
         quiet(vae().requires_grad_(False), some_images())
 
@@ -412,8 +423,9 @@ def test_a_model_in_bfloat16_learns_nearly_the_same():
 
 def test_a_run_that_becomes_slow_has_its_threads_chosen_anew_but_not_one_to_be_resumed(monkeypatch, tmp_path):
     looks, clock = [], {"now": 0.0}
-    monkeypatch.setattr(training, "adapt_threads", lambda: looks.append(clock["now"]))
-    monkeypatch.setattr(training.time, "perf_counter", lambda: clock["now"])
+    for module in (engine, surroundings):
+        monkeypatch.setattr(module, "adapt_threads", lambda: looks.append(clock["now"]))
+    monkeypatch.setattr(engine.time, "perf_counter", lambda: clock["now"])
 
     def objective(model, x):
         clock["now"] += 1.0 if clock["now"] < 10 else 4.0  # after ten steps something else takes the core

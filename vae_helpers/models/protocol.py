@@ -1,0 +1,132 @@
+"""What every model with latent variables has, so that one engine trains it and one set of functions evaluates it.
+
+    prior                      p(z), a distribution over one code
+    prepare(images)            stored pictures `uint8` -> the data x that the likelihood is defined on
+    encode(x, *conditions)     q(z | x), batch shape (N,)
+    decode(z, *conditions)     p(x | z), batch shape (...) for codes (..., D)
+    elbo(x, *conditions, samples=1)            the bound and its two parts
+    log_weights(x, *conditions)                a function of K: log p(x, z) - log q(z | x) at K draws of q
+
+`LatentVariableModel` derives the last two from the others. A model whose code is not one vector from one distribution,
+such as a hierarchy, overrides these two and nothing else has to know. Conditions are tensors with a row for each image
+(factors, labels, captions, views); a model without conditions is called without any.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vae_helpers import checking
+from vae_helpers.distributions import kl, standard_normal
+from vae_helpers.images import check_images, to_float
+
+
+class Elbo(NamedTuple):
+    """The bound and its two parts, elbo = log_likelihood - kl; each (N,), nats per image."""
+
+    elbo: Tensor
+    log_likelihood: Tensor  # E_q[log p(x | z)], estimated by sampling
+    kl: Tensor  # KL(q(z | x) || p(z)), in closed form
+
+
+class LatentVariableModel(nn.Module):
+    """The protocol above, with what follows from `prior`, `encode` and `decode`.
+
+    A subclass sets `latent_dim` (D) and defines `encode` and `decode`.
+    """
+
+    latent_dim: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    @property
+    def prior(self) -> Distribution:
+        """p(z) = N(0, I), event shape (D,)."""
+        return standard_normal(self.latent_dim, self.device)
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """Stored images `uint8` (N, C, H, W) as the data x: `float32` in [0, 1]."""
+        return to_float(images)
+
+    def encode(self, x: Tensor, *conditions: Tensor) -> Distribution:
+        """(N, ...) -> q(z | x), batch shape (N,), event shape (D,)."""
+        raise NotImplementedError(f"{type(self).__name__} does not define encode.")
+
+    def decode(self, z: Tensor, *conditions: Tensor) -> Distribution:
+        """Codes (..., D) -> p(x | z), batch shape (...), event shape that of one x."""
+        raise NotImplementedError(f"{type(self).__name__} does not define decode.")
+
+    def elbo(self, x: Tensor, *conditions: Tensor, samples: int = 1) -> Elbo:
+        """See `vae_helpers.elbo`."""
+        return standard_elbo(self, x, *conditions, samples=samples)
+
+    def log_weights(self, x: Tensor, *conditions: Tensor) -> Callable[[int], Tensor]:
+        """A function of K that gives log p(x, z) - log q(z | x) at K fresh draws of q for each image: (K, N), nats."""
+        return standard_log_weights(self, x, *conditions)
+
+
+def standard_elbo(model: Any, x: Tensor, *conditions: Tensor, samples: int = 1) -> Elbo:
+    """E_q[log p(x | z)] - KL(q(z | x) || p(z)) from a model's `encode`, `decode` and `prior`.
+
+    Raises:
+        TypeError: no closed form is known for the KL between these two distributions.
+    """
+    samples = checking.integer(samples, "samples")
+    q = model.encode(x, *conditions)
+    z = q.rsample((samples,))  # (samples, N, D)
+    log_likelihood = model.decode(z, *conditions).log_prob(x).mean(0)  # (N,)
+    divergence = kl(q, model.prior)  # (N,)
+    return Elbo(log_likelihood - divergence, log_likelihood, divergence)
+
+
+def standard_log_weights(model: Any, x: Tensor, *conditions: Tensor) -> Callable[[int], Tensor]:
+    """log p(x | z) + log p(z) - log q(z | x) at K draws z ~ q(z | x), as a function of K; x is encoded once."""
+    q, prior = model.encode(x, *conditions), model.prior
+
+    def draw(samples: int) -> Tensor:
+        z = q.rsample((samples,))  # (K, N, D)
+        return model.decode(z, *conditions).log_prob(x) + prior.log_prob(z) - q.log_prob(z)
+
+    return draw
+
+
+def prepared(model: Any, x: Tensor) -> Tensor:
+    """A batch as the model's objective takes it: stored pictures go through `model.prepare`, the rest is left as it is.
+
+    Args:
+        model: with `prepare`, or without, in which case pictures become `float32` in [0, 1].
+        x: pictures, `uint8` (N, C, H, W), or data such as codes, of another type and (N, ...).
+    """
+    return getattr(model, "prepare", to_float)(check_images(x)) if x.dtype == torch.uint8 else x
+
+
+@contextlib.contextmanager
+def modes_kept(model: Any) -> Iterator[None]:
+    """Whatever is done inside, each submodule is afterwards in the mode, training or evaluation, that it was in."""
+    modes = [(module, module.training) for module in model.modules()] if isinstance(model, nn.Module) else []
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+@contextlib.contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """The model in eval mode inside, and each submodule in the mode it was in afterwards.
+
+    In training mode a batch normalisation would move its running statistics, and so change the model that is evaluated.
+    """
+    with modes_kept(model):
+        if isinstance(model, nn.Module):
+            model.eval()
+        yield

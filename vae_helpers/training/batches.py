@@ -1,0 +1,52 @@
+"""Which rows make up the batch of each update."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+DIGESTED_WHOLE = 2**28  # bytes of a tensor, half a second's worth; of a larger one, evenly spaced rows are digested
+
+
+class Batches:
+    """The batches of a run: each epoch is a new permutation, and all batches are equally large.
+
+    A batch that reaches the end of an epoch goes on with the next. Which rows it has is a function of the seed and of
+    its number alone, so that a run can be resumed.
+
+    Args:
+        data: tensors with a row for each image, on one device.
+        size: rows of a batch.
+        seed: of the permutations.
+    """
+
+    def __init__(self, data: tuple[Tensor, ...], size: int, seed: int):
+        self.data, self.size, self.seed = data, size, seed
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
+
+    def get(self, number: int, share: slice = slice(None)) -> list[Tensor]:
+        """The rows of batch `number` = 0, 1, ... of each tensor; of these only a share, where several share a batch."""
+        rows = self._rows(number)[share]
+        return [tensor.index_select(0, rows) for tensor in self.data]
+
+    def _rows(self, number: int) -> Tensor:
+        n, first, parts = len(self.data[0]), number * self.size, []
+        while (missing := self.size - sum(map(len, parts))) > 0:
+            epoch, offset = divmod(first, n)
+            if epoch != self._epoch:
+                generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
+                self._epoch, self._order = epoch, torch.randperm(n, generator=generator).to(self.data[0].device)
+            parts.append(self._order[offset : offset + missing])
+            first += len(parts[-1])
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def digest(self) -> str:
+        """What tells these data from others of the same shapes."""
+        total = hashlib.sha256()
+        for tensor in self.data:
+            total.update(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
+            rows = tensor[:: -(-tensor.nbytes // DIGESTED_WHOLE)].cpu().contiguous()
+            total.update(rows.reshape(-1).view(torch.uint8).numpy().tobytes())
+        return total.hexdigest()[:16]

@@ -1,0 +1,164 @@
+"""A phase of training: an objective, the part of the model that it trains, and an optimiser of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vae_helpers import checking
+from vae_helpers.objectives import negative_elbo
+
+Objective = Callable[..., dict[str, Tensor]]
+Weights = Callable[[int], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One of several objectives that take turns in training a model: `fit(model, data, steps=..., phases=[...])`.
+
+    In each step every phase makes its updates, in the order in which the phases are given. While it does, only the
+    parameters of the submodules it trains get gradients: whatever else the objective uses passes gradients on but
+    cannot be changed by them, so a missing detach does no harm.
+
+    Attributes:
+        name: stands before its parts in the History: "critic.loss".
+        objective: called as `objective(model, x, *conditions, **weights(step))`, see `fit`.
+        trains: the submodule, or several, as in `model.named_modules()`: "critic", ("encoder", "decoder"); all of the
+            model if empty.
+        learning_rate, betas: of its Adam; those of `fit` if None.
+        updates: of this phase in each step, each with a batch of its own.
+        start: the step from which on it takes part.
+        weights: numbers for the objective that change with the step.
+    """
+
+    name: str
+    objective: Objective
+    trains: str | Sequence[str] = ()
+    learning_rate: float | None = None
+    betas: tuple[float, float] | None = None
+    updates: int = 1
+    start: int = 0
+    weights: Weights | None = None
+
+
+def single(
+    objective: Objective | None, weights: Weights | None, learning_rate: float, betas: tuple[float, float]
+) -> Phase:
+    """The phase of a run that has one objective."""
+    return Phase("", objective or negative_elbo, (), learning_rate, betas, weights=weights)
+
+
+def checked(phases: Sequence[Phase], learning_rate: float, betas: tuple[float, float]) -> list[Phase]:
+    """The phases with their numbers checked and the learning rates of `fit` filled in."""
+    if not isinstance(phases, Sequence) or not phases or not all(isinstance(phase, Phase) for phase in phases):
+        raise TypeError(f"phases must be a list of Phase(name, objective, ...), not {checking.shown(phases)}.")
+    names = [phase.name for phase in phases]
+    if len(set(names)) < len(names) or not all(isinstance(name, str) and name for name in names):
+        raise ValueError(f"phases must have names that differ, such as 'critic' and 'generator', not {names}.")
+    return [
+        replace(
+            phase,
+            trains=(phase.trains,) if isinstance(phase.trains, str) else tuple(phase.trains),
+            learning_rate=checked_rate(learning_rate if phase.learning_rate is None else phase.learning_rate),
+            betas=checked_betas(betas if phase.betas is None else phase.betas),
+            updates=checking.integer(phase.updates, "updates"),
+            start=checking.integer(phase.start, "start", 0),
+        )
+        for phase in phases
+    ]
+
+
+def checked_rate(learning_rate: float) -> float:
+    """A positive learning rate."""
+    return checking.positive(learning_rate, "learning_rate", "1e-3 is a good one to begin with.")
+
+
+def checked_betas(betas: Sequence[float]) -> tuple[float, float]:
+    """Adam's two betas, in [0, 1)."""
+    two = isinstance(betas, tuple | list) and len(betas) == 2 and all(map(checking.is_number, betas))
+    if not two or not all(0 <= beta < 1 for beta in betas):
+        raise ValueError(f"betas must be two numbers of at least 0 and below 1, such as (0.9, 0.999), not {betas!r}.")
+    return tuple(betas)
+
+
+def warm_up_and_cosine(step: int, steps: int) -> float:
+    """The learning rate as a share of its peak: linear warm-up, then half a cosine (Loshchilov & Hutter 2017)."""
+    warm_up = min(100, max(1, steps // 20))
+    if step < warm_up:
+        return (step + 1) / warm_up
+    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
+
+
+class Trainer:
+    """A phase bound to a model: its parameters and its optimiser.
+
+    Args:
+        phase: as `checked` or `single` returns it.
+        model: what it trains a part of.
+    Raises:
+        ValueError: no submodule of that name, or nothing to train in it.
+    """
+
+    def __init__(self, phase: Phase, model: nn.Module):
+        self.phase = phase
+        modules = [_submodule(model, name) for name in phase.trains] or [model]
+        mine = {p: None for module in modules for p in module.parameters() if p.requires_grad}  # each once, in order
+        if not mine:
+            what = f"{', '.join(phase.trains)} has" if phase.trains else "the model has"
+            raise ValueError(f"{what} no parameter that requires a gradient, so there is nothing to train.")
+        self.parameters = list(mine)
+        self.others = [p for p in model.parameters() if p.requires_grad and p not in mine]
+        self.optimizer = torch.optim.Adam(self.parameters, lr=phase.learning_rate, betas=phase.betas, fused=True)
+
+    def named(self, part: str) -> str:
+        """The name of a part of the loss in the History."""
+        return f"{self.phase.name}.{part}" if self.phase.name else part
+
+    def weights(self, step: int) -> dict[str, Any]:
+        """The objective's weights at this step."""
+        return self.phase.weights(step) if self.phase.weights else {}
+
+    def set_learning_rate(self, share: float) -> None:
+        """The learning rate, as a share of its peak."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.phase.learning_rate * share
+
+    @contextlib.contextmanager
+    def others_frozen(self) -> Iterator[None]:
+        """Inside, only this phase's parameters get gradients."""
+        for p in self.others:
+            p.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for p in self.others:
+                p.requires_grad_(True)
+
+    def gradient_norm(self) -> Tensor:
+        """The norm of all gradients together, a scalar."""
+        return nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None]).float()
+
+
+def _submodule(model: nn.Module, name: str) -> nn.Module:
+    try:
+        return model.get_submodule(name)
+    except AttributeError as error:
+        known = ", ".join(child for child, _ in model.named_children())
+        raise ValueError(f"the model has no submodule {name!r} to train; it has: {known}.") from error
+
+
+def checked_parts(parts: Any) -> dict[str, Tensor]:
+    """What an objective returned, if it is what `fit` can work with."""
+    fine = isinstance(parts, dict) and all(isinstance(value, Tensor) for value in parts.values())
+    if not fine or "loss" not in parts:
+        raise TypeError(
+            'an objective must return a dictionary of tensors with the key "loss", each with a number for each image '
+            f"or one number, not {checking.shown(parts)}."
+        )
+    return parts

@@ -1,0 +1,168 @@
+"""The state of a run in a checkpoint, and what a checkpoint continues."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vae_helpers import checkpoints
+from vae_helpers.checkpoints import CheckpointError
+from vae_helpers.training.history import History
+from vae_helpers.training.run import Run
+
+
+def settings(run: Run) -> dict[str, Any]:
+    """What must be the same for a run to be continued, as JSON gives it back."""
+    phases = {
+        trainer.phase.name: {
+            "objective": _name_of(trainer.phase.objective),
+            "learning_rate": trainer.phase.learning_rate,
+            "betas": trainer.phase.betas,
+            "trains": trainer.phase.trains,
+            "updates": trainer.phase.updates,
+            "start": trainer.phase.start,
+        }
+        for trainer in run.trainers
+    }
+    alone = phases.get("")
+    named = {f"{name}.{key}": value for name, phase in phases.items() for key, value in phase.items()}
+    found = {
+        "steps": run.steps,
+        "batch_size": run.batches.size,
+        **(alone or named),
+        "phases": list(phases),
+        "seed": run.seed,
+        "precision": str(run.precision),
+        "average": run.average is not None,
+        "processes": run.processes.count,
+        "shapes": [tensor.shape for tensor in run.batches.data],
+        "data": run.batches.digest(),
+    }
+    return json.loads(json.dumps(found))
+
+
+def _name_of(objective: Any) -> str:
+    """The name of an objective that has one; "" for a lambda or a partial, which cannot be told apart."""
+    name = getattr(objective, "__qualname__", "")
+    return "" if "<lambda>" in name else name
+
+
+class Keeper:
+    """Writes a run's checkpoints; rank 0 does, for all processes.
+
+    Args:
+        path: the file, or None for no checkpoints.
+    """
+
+    def __init__(self, path: Path | None):
+        self.path = path
+        self.failed = False  # whether the latest could not be written
+
+    def keep(self, run: Run) -> None:
+        """Write a checkpoint; where that fails, as on a full disk, say so once and leave the one before as it is."""
+        run.log()
+        random_states = run.processes.gather(_random_state(run))
+        if not run.processes.first:
+            return
+        try:
+            _write(run, self.path, random_states)
+            self.failed = False
+        except OSError as error:
+            if not self.failed:
+                what = f"The checkpoint {self.path} could not be written after step {run.step}"
+                print(f"{what} ({error}); training goes on.")
+            self.failed = True
+
+
+def _write(run: Run, path: Path, random_states: list[dict[str, Tensor]]) -> None:
+    tensors = {f"model.{name}": t for name, t in run.model.state_dict().items()}
+    if run.average is not None:
+        tensors |= {f"average.{name}": t for name, t in run.average.state_dict().items()}
+    for k, trainer in enumerate(run.trainers):
+        for i, state in trainer.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{k}.{i}.{name}": t for name, t in state.items()}
+    for rank, state in enumerate(random_states):
+        tensors |= {f"random.{rank}.{name}": t for name, t in state.items()}
+    notes = {
+        "step": run.step,
+        "updates": run.updates,
+        "settings": settings(run),
+        "parts": run.parts,
+        "history": run.history.to_dict(),
+        "threads": torch.get_num_threads(),
+    }
+    checkpoints.write(path, tensors, kind=type(run.model).__name__, notes=notes)
+
+
+def _random_state(run: Run) -> dict[str, Tensor]:
+    state = {"cpu": torch.get_rng_state()}
+    if run.device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(run.device)
+    return state
+
+
+def resume(run: Run, path: Path) -> None:
+    """Take up the state that a `Keeper` wrote, whole or not at all.
+
+    Raises:
+        CheckpointError: the file is damaged, or of another model, other data or other settings; the run is as it was.
+    """
+    tensors, kind, notes = run.processes.from_first(lambda: checkpoints.read(path))
+    if "settings" not in notes:
+        raise CheckpointError(
+            f"{path} holds a model, but not the state of a training run. Load it with vae_helpers.checkpoints.load."
+        )
+    _check_same(path, notes["settings"], settings(run))
+    own = _under("model", tensors)
+    checkpoints.check_fits(path, own, kind, run.model)
+    run.model.load_state_dict(own)
+    if run.average is not None:
+        run.average.load_state_dict(_under("average", tensors))
+    for k, trainer in enumerate(run.trainers):
+        state = trainer.optimizer.state_dict()
+        for key, t in _under(f"optimizer.{k}", tensors).items():
+            i, name = key.split(".", 1)
+            state["state"].setdefault(int(i), {})[name] = t
+        trainer.optimizer.load_state_dict(state)
+    _set_random_state(run, _under(f"random.{run.processes.rank}", tensors))
+    if run.device.type == "cpu" and torch.get_num_threads() != notes["threads"]:
+        run.threads = torch.get_num_threads()
+        torch.set_num_threads(notes["threads"])  # sums are rounded in another order otherwise
+    run.step, run.updates, run.history = notes["step"], notes["updates"], History.from_dict(notes["history"])
+    run.parts, run.expected_parts = notes["parts"], dict(notes["parts"])
+    run.history.stopped = ""
+    if run.step:
+        run.enough_checks()
+
+
+def _check_same(path: Path, theirs: dict[str, Any], mine: dict[str, Any]) -> None:
+    """Raise unless the settings agree, and say which do not."""
+    differing = {name for name in {*theirs, *mine} if theirs.get(name) != mine.get(name)}
+    if differing == {"data"}:
+        raise CheckpointError(
+            f"{path} is of a run on other data of the same shape. Give the data that it began with, in the same order, "
+            "or another file."
+        )
+    said = [
+        f"{name} (there {theirs.get(name)}, here {mine.get(name)})"
+        for name in mine
+        if name in differing and name != "data"
+    ]
+    if differing:
+        raise CheckpointError(
+            f"{path} is of a run with other settings: {', '.join(said)}. Use the same, or another file."
+        )
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(f"{prefix}."): t for name, t in tensors.items() if name.startswith(f"{prefix}.")}
+
+
+def _set_random_state(run: Run, state: dict[str, Tensor]) -> None:
+    torch.set_rng_state(state["cpu"])
+    if run.device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], run.device)

@@ -1,0 +1,230 @@
+"""The state of one training run, and the step that changes it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from vae_helpers import checking
+from vae_helpers.checkpoints import CheckpointError
+from vae_helpers.devices import machine
+from vae_helpers.distributions import validate_first_batch
+from vae_helpers.models.protocol import evaluating, modes_kept, prepared
+from vae_helpers.training.batches import Batches
+from vae_helpers.training.history import History, Pending
+from vae_helpers.training.parallel import Processes
+from vae_helpers.training.phases import Phase, Trainer, checked_parts, warm_up_and_cosine
+from vae_helpers.training.surroundings import forked_random_state, tiny_numbers_as_zero
+
+VALIDATED_AT_A_TIME = 500  # rows
+
+
+class TrainingDiverged(ArithmeticError):
+    """The loss or its gradient became NaN or infinite; the message says where and names likely causes."""
+
+
+def weight_average(model: nn.Module, decay: float = 0.999) -> AveragedModel:
+    """A running average of a model's weights, to be given to `fit(model, ..., average=average)`.
+
+    After each step every weight of the average w becomes decay w + (1 - decay) (the model's weight), beginning with the
+    model's weights after the first step; the last 1 / (1 - decay) steps count. `average.module` is a model like
+    the first: `evaluate(average.module, images)`. Running statistics of batch normalisation are averaged likewise.
+
+    Args:
+        model: what is to be trained.
+        decay: at least 0 and below 1.
+    Returns:
+        torch's `AveragedModel`.
+    """
+    if not 0 <= checking.number(decay, "decay") < 1:
+        raise ValueError(f"decay must be at least 0 and below 1, such as 0.999, not {decay}.")
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+
+class Run:
+    """Everything that a checkpoint has to hold, and the step that changes it.
+
+    Args: those of `fit`, checked; `phases` as `phases.checked` returns them.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        data: tuple[Tensor, ...],
+        steps: int,
+        batch_size: int,
+        phases: list[Phase],
+        average: AveragedModel | None,
+        validation: tuple[Tensor, ...] | None,
+        augment: Callable[[Tensor], Tensor] | None,
+        precision: torch.dtype,
+        seed: int,
+        processes: Processes,
+    ):
+        self.device = machine().device
+        self.model, self.average = model.to(self.device), average
+        if machine().channels_last and any(p.dim() == 4 for p in model.parameters()):
+            model.to(memory_format=torch.channels_last)
+        if average is not None:
+            average.to(self.device)
+        self.batches = Batches(tuple(tensor.to(self.device) for tensor in data), batch_size, seed)
+        self.validation = None if validation is None else tuple(tensor.to(self.device) for tensor in validation)
+        self.steps, self.seed, self.precision, self.augment = steps, seed, precision, augment
+        self.processes, self.share = processes, processes.share(batch_size)
+        self.trainers = [Trainer(phase, model) for phase in phases]
+        self.step = self.updates = 0
+        self.stopping = False  # in several processes: one of them was asked to stop
+        self.history, self.pending = History(), Pending()
+        self.log_every = max(1, steps // 200)
+        self.parts: dict[str, list[str]] = {}  # phase -> the parts of its latest loss
+        self.expected_parts: dict[str, list[str]] = {}  # of a resumed run, until its first updates
+        self.threads: int | None = None  # of the CPU, to go back to after a run that was resumed
+        # Looking at a number makes a GPU wait, so there it is done only when steps are recorded, and all that training
+        # changes is kept to go back to. On a CPU only what changes before the look has to be kept: buffers.
+        self.check_each_update = self.device.type == "cpu"
+        self.may_spoil = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
+        if not self.check_each_update:
+            self.may_spoil += [p.detach() for p in model.parameters()]
+        self.last_finite = [tensor.clone() for tensor in self.may_spoil]
+        processes.copy_from_first([*model.parameters(), *model.buffers()])
+
+    # --- one step ------------------------------------------------------------------------------------------------
+
+    def advance(self, asked_to_stop: bool = False) -> None:
+        """One step: the updates of each phase in turn."""
+        for trainer in self.trainers:
+            if self.step < trainer.phase.start:
+                continue
+            trainer.set_learning_rate(warm_up_and_cosine(self.step, self.steps))
+            for _ in range(trainer.phase.updates):
+                self.update(trainer, asked_to_stop)
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+        self.step += 1
+        self.enough_checks()  # of values by torch.distributions: they went through the first batch
+
+    def update(self, trainer: Trainer, asked_to_stop: bool) -> None:
+        """One update of one phase's parameters."""
+        if self.check_each_update:
+            self._keep_finite()
+        x, *conditions = self.batches.get(self.updates, self.share)
+        self.updates += 1
+        if self.augment:
+            x = self.augment(x)
+        with trainer.others_frozen():
+            parts = self.loss(trainer, x, conditions)
+            self._check_parts(trainer, parts)
+            loss = parts["loss"].mean()
+            if not self.processes.alone:
+                loss = loss * (len(x) / self.batches.size)  # this share's part of the batch's mean
+            loss.backward()
+        with torch.no_grad():
+            row = torch.stack([value.detach().mean().float() for value in parts.values()])
+            if not self.processes.alone:
+                row = self._added_up(trainer, row * (len(x) / self.batches.size), asked_to_stop)
+            names = tuple(map(trainer.named, (*parts, "grad_norm")))
+            self.pending.add(self.step + 1, names, torch.cat([row, trainer.gradient_norm()[None]]))
+        if self.check_each_update:
+            self.check_finite(self.pending.last())
+        trainer.optimizer.step()
+        trainer.optimizer.zero_grad(set_to_none=True)
+
+    def loss(self, trainer: Trainer, x: Tensor, conditions: list[Tensor]) -> dict[str, Tensor]:
+        """The parts of a phase's loss on a batch, each (B,) or a scalar."""
+        x = prepared(self.model, x)
+        with torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision != torch.float32):
+            return checked_parts(trainer.phase.objective(self.model, x, *conditions, **trainer.weights(self.step)))
+
+    def _added_up(self, trainer: Trainer, row: Tensor, asked_to_stop: bool) -> Tensor:
+        """The batch's gradients and parts from those of all shares; notes whether any process was asked to stop."""
+        numbers = self.processes.add_up(trainer.parameters, torch.cat([row, row.new_tensor([float(asked_to_stop)])]))
+        self.stopping |= bool(numbers[-1] > 0)
+        return numbers[:-1]
+
+    def check_finite(self, pending: Pending) -> None:
+        """Stop, with an explanation, if one of these updates was not finite."""
+        found = pending.first_not_finite()
+        if found is None:
+            return
+        for tensor, kept in zip(self.may_spoil, self.last_finite, strict=True):
+            tensor.copy_(kept)
+        step, values = found
+        parts = ", ".join(f"{name} = {value:.4g}" for name, value in values.items())
+        raise TrainingDiverged(
+            f"training stopped at step {step} of {self.steps}: {parts}. The model keeps its last finite weights. "
+            "Likely causes: a learning rate that is too high (try a tenth), exp of an unbounded log-variance, a log or "
+            "square root of zero, a sigma that ran to zero on flat images, or NaN in the weights the model came with."
+        )
+
+    def _keep_finite(self) -> None:
+        for tensor, kept in zip(self.may_spoil, self.last_finite, strict=True):
+            kept.copy_(tensor)
+
+    def _check_parts(self, trainer: Trainer, parts: dict[str, Tensor]) -> None:
+        expected = self.expected_parts.pop(trainer.phase.name, None)
+        if expected is not None and not set(expected) <= set(parts):
+            raise CheckpointError(
+                f"the checkpoint is of another objective: its loss had the parts {', '.join(expected)}, this one has "
+                f"{', '.join(parts)}. Use the same objective, or another file."
+            )
+        self.parts[trainer.phase.name] = list(parts)
+
+    # --- records -------------------------------------------------------------------------------------------------
+
+    def log(self) -> None:
+        """Record the means of the pending updates."""
+        if not self.pending:
+            return
+        if not self.check_each_update:
+            self.check_finite(self.pending)
+            self._keep_finite()
+        self.history.add(self.step, self.pending.take_means())
+
+    def validate(self) -> None:
+        """Record the parts on the validation data; with the same noise each time, so that curves compare."""
+        if self.history.validation_step[-1:] != [self.step]:
+            self.history.add_validation(self.step, self.undisturbed(self._validation_means))
+
+    def _validation_means(self) -> dict[str, float]:
+        torch.manual_seed(self.seed)
+        totals: dict[str, float] = {}
+        count = len(self.validation[0])
+        for x, *conditions in zip(*(tensor.split(VALIDATED_AT_A_TIME) for tensor in self.validation), strict=True):
+            for trainer in self.trainers:
+                for part, value in self.loss(trainer, x, conditions).items():
+                    name = trainer.named(part)
+                    totals[name] = totals.get(name, 0.0) + value.mean().item() * len(x) / count
+        return totals
+
+    def undisturbed(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Call `work` in eval mode, without gradients, and with the random state put back afterwards."""
+        with evaluating(self.model), torch.no_grad(), forked_random_state(self.device):
+            return work(*arguments)
+
+    # --- surroundings --------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def prepared(self) -> Iterator[None]:
+        """The model in training mode and seeded random numbers inside, and everything put back as it was afterwards."""
+        with modes_kept(self.model), tiny_numbers_as_zero():
+            self.model.train()
+            try:
+                with forked_random_state(self.device), validate_first_batch() as self.enough_checks:
+                    torch.manual_seed((self.seed + self.processes.rank * 1_000_000_007) % 2**63)
+                    yield
+            finally:
+                if self.threads:
+                    torch.set_num_threads(self.threads)
+                for trainer in self.trainers:
+                    trainer.optimizer.zero_grad(set_to_none=True)
+
+    def finish(self) -> None:
+        """Leave all processes with the same model: buffers are those of rank 0, as in the checkpoint."""
+        averaged = [] if self.average is None else list(self.average.buffers())
+        self.processes.copy_from_first([*self.model.buffers(), *averaged])
