@@ -15,11 +15,15 @@
 #            make lab LAB_ARGS="--port 9999"  more arguments for JupyterLab
 #            make test PYTEST_ARGS="-x -n0"   more arguments for pytest
 #            make test CONSTRAINTS=           the newest versions in place of those last tested
+#            make lab TORCH=cuda              which build of PyTorch: cpu, cuda, or default, the package index's; else
+#                                             make looks: without an NVIDIA driver, cpu if PyTorch's index answers
 #            make notebooks CHANGED=1         only those whose cells, or the package behind them, changed since
 
 VENV        := .venv
 PY          := $(VENV)/bin/python
 CONSTRAINTS := constraints.txt
+TORCH       :=
+TORCH_INDEX := https://download.pytorch.org/whl/cpu
 LAB_ARGS    :=
 PYTEST_ARGS :=
 NOTEBOOKS   :=
@@ -32,8 +36,10 @@ VERSIONS    := $(if $(strip $(CONSTRAINTS)),tested,newest)
 INSTALLED   := $(VENV)/installed-$(VERSIONS)
 SOAKING     := $(VENV)/installed-$(VERSIONS)-soak
 SITING      := $(VENV)/installed-$(VERSIONS)-site
+TORCH_BUILD := $(VENV)/torch.txt
 PIP         := $(PY) -m pip -qq --disable-pip-version-check
-WITH        := $(if $(strip $(CONSTRAINTS)),--constraint $(CONSTRAINTS),--upgrade --upgrade-strategy eager)
+WITH        := --requirement $(TORCH_BUILD)
+WITH        += $(if $(strip $(CONSTRAINTS)),--constraint $(CONSTRAINTS),--upgrade --upgrade-strategy eager)
 NEW_ENOUGH  := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
@@ -83,7 +89,14 @@ ifneq ($(shell $(PY) -c "print(1)" 2>/dev/null),1)
 .PHONY: $(INSTALLED)
 endif
 
-$(INSTALLED): pyproject.toml $(CONSTRAINTS) tools/jupyterlab_settings.json
+# Another TORCH than the one that the environment was built with is looked at again.
+ifneq ($(TORCH),)
+ifneq ($(TORCH),$(shell sed -n '1s/.*TORCH=//p' $(TORCH_BUILD) 2>/dev/null))
+.PHONY: $(INSTALLED)
+endif
+endif
+
+$(INSTALLED): pyproject.toml $(CONSTRAINTS) tools/jupyterlab_settings.json tools/choose_torch.py
 	@if ! $(PY) -c "$(NEW_ENOUGH)" 2>/dev/null || ! $(PY) -m pip --version >/dev/null 2>&1; then \
 	  python=; for name in $(if $(PYTHON),"$(PYTHON)",python3 python3.14 python3.13 python3.12 python3.11 python); do \
 	    if "$$name" -c "$(NEW_ENOUGH)" 2>/dev/null; then python=$$name; break; fi; \
@@ -99,9 +112,12 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS) tools/jupyterlab_settings.json
 	    "$$python" -m pip -qq --disable-pip-version-check --python $(PY) install pip; \
 	  } || { echo "make: $$python could not build $(VENV); it needs pip and the venv module." >&2; exit 1; }; \
 	fi
+	@$(PY) tools/choose_torch.py $(TORCH_BUILD) \
+	  --torch "$(TORCH)" --constraints "$(CONSTRAINTS)" --index "$(TORCH_INDEX)"
 	@rm -f $(VENV)/installed-*
 	@echo "Installing the course and what it needs into $(VENV) (the first time this takes minutes)"
 	@$(PIP) install $(WITH) --editable ".[test]"
+	@$(PY) tools/check_torch.py $(TORCH_BUILD)
 	@mkdir -p $(VENV)/share/jupyter/lab/settings
 	@cp tools/jupyterlab_settings.json $(VENV)/share/jupyter/lab/settings/overrides.json
 	@touch $@

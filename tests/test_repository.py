@@ -189,7 +189,7 @@ def test_a_half_finished_install_is_not_taken_for_a_whole_one(tmp_path):
     (venv / "bin").mkdir(parents=True)
     fake = venv / "bin" / "python"
     # Starts, has pip, but pip's install breaks off.
-    fake.write_text('#!/bin/sh\ncase "$*" in *install*) exit 7;; *print*) echo 1;; esac\n')
+    fake.write_text('#!/bin/sh\ncase "$*" in *" install "*) exit 7;; *print*) echo 1;; esac\n')
     fake.chmod(0o755)
     (venv / "installed-newest").write_text("")
     first = make("test", f"VENV={venv}")

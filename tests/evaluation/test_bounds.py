@@ -106,5 +106,7 @@ def test_bad_input_is_named(vae):
         mean_and_error(torch.tensor([1.0, float("nan")]))
     with pytest.raises(ValueError, match=r"values must have shape .* N of at least 2, not \(1,\)"):
         mean_and_error(torch.zeros(1))
-    with pytest.raises(TypeError, match="uint8"):
-        evaluate(vae, IMAGES.float())
+    with pytest.raises(TypeError, match="data must be a tensor of pictures, or several"):
+        evaluate(vae, [IMAGES, "labels"])
+    with pytest.raises(ValueError, match=r"as many rows in each tensor, at least one, not \[70, 3\]"):
+        evaluate(vae, (IMAGES, torch.zeros(3)))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
-from vae_helpers.distributions import GreyBernoulliLikelihood, diagonal_gaussian, kl_to_standard_normal
+from vae_helpers.distributions import GreyBernoulliLikelihood, diagonal_gaussian, kl_to_standard_normal, standard_normal
 from vae_helpers.evaluation import active_units, aggregate_posterior, codes, evaluate, kl_decomposition
 from vae_helpers.models import mlp_vae
 
@@ -16,6 +16,10 @@ class Table:
     """An encoder that looks up q(z | x_n); image n is two pixels that spell n."""
 
     device = torch.device("cpu")
+
+    @property
+    def prior(self):
+        return standard_normal(self.mu.shape[1])
 
     def __init__(self, mu, variance):
         self.mu, self.variance = torch.broadcast_tensors(torch.as_tensor(mu).double(), torch.as_tensor(variance))
@@ -267,10 +271,10 @@ def test_a_real_vae_is_measured_and_the_random_state_left_alone():
 @pytest.mark.parametrize("measure", [active_units, aggregate_posterior, kl_decomposition])
 def test_bad_input_is_named(measure):
     model = random_table()
-    with pytest.raises(TypeError, match="uint8"):
-        measure(model, model.images.float())
+    with pytest.raises(TypeError, match="data must be a tensor"):
+        measure(model, "images")
     model.encode = lambda n: MultivariateNormal(torch.zeros(len(n), 2), torch.eye(2))
-    with pytest.raises(TypeError, match=r"diagonal Gaussians.*MultivariateNormal"):
+    with pytest.raises(TypeError, match=r"encode must return a diagonal Gaussian.*MultivariateNormal"):
         measure(model, model.images)
 
 

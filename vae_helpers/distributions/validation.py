@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 from torch.distributions import Distribution
 
-_in_first_batch: dict[object, bool] = {}  # of the blocks of `validate_first_batch` that are running, in all threads
-_usual = Distribution._validate_args  # to go back to when the last of them ends
+_validating: dict[int, bool] = {}  # threads inside `validate_first_batch` -> whether in their first batch
+_usual = Distribution._validate_args  # to go back to when the last of them has left
 _lock = threading.Lock()
 
 
@@ -18,25 +18,28 @@ def validate_first_batch() -> Iterator[Callable[[], None]]:
     """torch.distributions checks every value it is given: here until the function that this yields is called.
 
     To be called once the first batch has gone through, which shows whether the data suit the likelihood; after it the
-    checks would only cost time, a seventh of a likelihood's. torch has one switch for all threads: it is on while any
-    block is in its first batch, and as it was before when the last one has ended, in whatever order they end.
+    checks would only cost time, a seventh of a likelihood's. A block inside another goes on as that one is. torch has
+    one switch for all threads: it is on while any of them is in its first batch, and as it was before once the last has
+    left, in whatever order they leave.
     """
-    this = object()
-
-    def set_to(in_first_batch: bool | None) -> None:
-        global _usual
-        with _lock:
-            if not _in_first_batch:
-                _usual = Distribution._validate_args
-            if in_first_batch is None:
-                del _in_first_batch[this]
-            else:
-                _in_first_batch[this] = in_first_batch
-            validate = not _in_first_batch or any(_in_first_batch.values())
-            Distribution.set_default_validate_args(_usual and validate)
-
-    set_to(True)
+    thread = threading.get_ident()
+    outermost = thread not in _validating
+    if outermost:
+        _set(thread, True)
     try:
-        yield lambda: set_to(False)
+        yield lambda: _set(thread, False)
     finally:
-        set_to(None)
+        if outermost:
+            _set(thread, None)
+
+
+def _set(thread: int, in_first_batch: bool | None) -> None:
+    global _usual
+    with _lock:
+        if not _validating:
+            _usual = Distribution._validate_args
+        if in_first_batch is None:
+            del _validating[thread]
+        else:
+            _validating[thread] = in_first_batch
+        Distribution.set_default_validate_args(_usual and (not _validating or any(_validating.values())))

@@ -1,0 +1,107 @@
+"""What is trained on: pictures with their conditions, codes, and which rows make up a batch."""
+
+import pytest
+import torch
+from torch import nn
+
+from vae_helpers import evaluate, log_likelihood
+from vae_helpers.distributions import GreyBernoulliLikelihood, diagonal_gaussian
+from vae_helpers.images import to_float
+from vae_helpers.models import LatentVariableModel, mlp_vae
+from vae_helpers.training import fit
+from vae_helpers.training.batches import Batches
+
+IMAGES = torch.arange(40, dtype=torch.uint8).reshape(40, 1, 1, 1).expand(40, 1, 4, 4).contiguous()
+LABELS = torch.arange(40)
+FACTORS = torch.arange(40.0)[:, None].expand(40, 3) / 10
+
+
+class Conditional(LatentVariableModel):
+    """p(x | z, label): a VAE that is told a label."""
+
+    def __init__(self):
+        super().__init__()
+        self.latent_dim, self.likelihood = 2, GreyBernoulliLikelihood()
+        self.embed = nn.Embedding(40, 3)
+        self.encoder, self.decoder = nn.Linear(16 + 3, 4), nn.Linear(2 + 3, 16)
+
+    def encode(self, x, label):
+        return diagonal_gaussian(*self.encoder(torch.cat([x.flatten(1), self.embed(label)], -1)).chunk(2, -1))
+
+    def decode(self, z, label):
+        given = self.embed(label).expand(*z.shape[:-1], -1)
+        return self.likelihood(self.decoder(torch.cat([z, given], -1)).unflatten(-1, (1, 4, 4)))
+
+
+def test_batches_index_all_tensors_alike():
+    seen = []
+
+    def objective(model, x, label, factors):
+        seen.append((x[:, 0, 0, 0] * 255, label, factors))
+        return {"loss": (model.weight - label).square().flatten()}
+
+    data = (IMAGES, LABELS, FACTORS)
+    fit(nn.Linear(1, 1), data, steps=6, batch_size=16, objective=objective, validation=data, progress=False)
+    assert len(seen) == 6 + 6  # a validation after each of six steps
+    for x, label, factors in seen:
+        assert torch.equal(x.round().long(), label) and torch.equal(factors, FACTORS[label])
+        assert label.dtype == torch.int64
+
+
+def test_floating_point_data_are_taken_as_they_are():
+    codes, seen = torch.randn(20, 5) * 3, []
+
+    class Codes(nn.Linear):
+        def prepare(self, images):
+            raise AssertionError("codes are no pictures")
+
+    def objective(model, z):
+        seen.append(z)
+        return {"loss": model(z).square().sum(-1)}
+
+    fit(Codes(5, 1), codes, steps=1, batch_size=20, objective=objective, progress=False)
+    assert torch.equal(seen[0].sort(0).values, codes.sort(0).values)
+
+
+def test_a_conditional_model_is_trained_and_evaluated_with_its_conditions():
+    torch.manual_seed(0)
+    images = torch.where(torch.rand(40, 1, 4, 4) < 0.5, 20, 230).to(torch.uint8)  # a picture of its own for each label
+    model = Conditional()
+    history = fit(model, (images, LABELS), steps=400, batch_size=40, learning_rate=0.05, progress=False)
+    told, shuffled = evaluate(model, (images, LABELS)), evaluate(model, (images, LABELS.roll(1)))
+    assert told["elbo"].mean > shuffled["elbo"].mean + 5
+    assert abs(told["elbo"].mean + history.train["loss"][-1]) < 0.5
+    assert log_likelihood(model, (images, LABELS), samples=50).mean >= told["elbo"].mean - 0.1
+
+
+def test_conditions_that_do_not_fit_are_named():
+    for data in [(IMAGES, LABELS[:3]), (IMAGES, torch.tensor(1))]:
+        with pytest.raises(ValueError, match="data must have as many rows"):
+            fit(Conditional(), data, steps=1)
+    with pytest.raises(ValueError, match="differ in shape"):
+        fit(Conditional(), (IMAGES, FACTORS), steps=1, validation=(IMAGES, LABELS))
+
+
+def test_a_share_is_a_part_of_the_same_batch_and_a_huge_seed_is_a_seed():
+    for seed in (0, 2**63 - 1):
+        batches = Batches((LABELS,), 7, seed)
+        for number in range(20):  # across epochs
+            (whole,) = batches.get(number)
+            parts = [batches.get(number, slice(first, last))[0] for first, last in ((0, 2), (2, 4), (4, 7))]
+            assert torch.equal(torch.cat(parts), whole)
+    order = torch.cat([Batches((LABELS,), 8, 3).get(number)[0] for number in range(5)])
+    assert torch.equal(order.sort().values, LABELS) and not torch.equal(order, LABELS)
+
+
+def test_nanoseconds_are_a_seed():
+    fit(mlp_vae((1, 4, 4), 2, (4,)), IMAGES, steps=2, seed=1_764_000_000_000_000_000, progress=False)
+
+
+def test_digests_tell_data_apart():
+    def digest(*data):
+        return Batches(data, 4, 0).digest()
+
+    changed = IMAGES.clone()
+    changed[39, 0, 3, 3] += 1
+    found = [digest(IMAGES), digest(changed), digest(IMAGES.flip(0)), digest(IMAGES, LABELS), digest(to_float(IMAGES))]
+    assert len(set(found)) == 5 and digest(IMAGES.clone()) == found[0]

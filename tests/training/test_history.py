@@ -1,0 +1,81 @@
+"""Records are matched by name, per image or scalar, and are means over what was computed."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from vae_helpers.training import History, fit
+from vae_helpers.training.history import Pending
+
+DATA = torch.arange(1.0, 11.0)[:, None]
+
+
+def train(objective, **settings):
+    settings = {"steps": 4, "batch_size": 10, "progress": False} | settings
+    return fit(nn.Linear(1, 1), DATA, objective=objective, **settings)
+
+
+def test_scalar_parts_are_recorded_alike_in_training_and_validation():
+    def objective(model, x):
+        loss = (model(x) * 0).sum(-1)
+        return {"loss": loss, "each": x.sum(-1), "scalar": x.mean()}
+
+    history = train(objective, validation=torch.cat([DATA] * 70))  # 700 rows: batches of 500 and 200
+    for records in (history.train, history.validation):
+        assert math.isclose(records["each"][-1], 5.5, rel_tol=1e-5)
+        assert math.isclose(records["scalar"][-1], 5.5, rel_tol=1e-5)
+
+
+def test_parts_are_matched_by_name_whatever_their_order():
+    calls = []
+
+    def objective(model, x):
+        calls.append(0)
+        loss = (model(x) * 0).sum(-1)
+        one, two = torch.full((len(x),), 1.0), torch.full((len(x),), 2.0)
+        return {"one": one, "loss": loss, "two": two} if len(calls) % 2 else {"two": two, "one": one, "loss": loss}
+
+    history = train(objective, steps=400)  # a record for every two steps
+    assert set(history.train["one"]) == {1.0} and set(history.train["two"]) == {2.0}
+
+
+def test_a_part_that_appears_later_is_nan_until_then_and_its_record_a_mean_over_the_steps_that_have_it():
+    calls = []
+
+    def objective(model, x):
+        calls.append(0)
+        parts = {"loss": (model(x) * 0).sum(-1)}
+        return parts if len(calls) <= 201 else parts | {"late": x.mean() * 0 + 3}
+
+    history = train(objective, steps=400)
+    assert all(map(math.isnan, history.train["late"][:100])) and set(history.train["late"][100:]) == {3.0}
+    assert len(history.train["late"]) == len(history.step) == 200
+
+
+def test_means_over_updates_with_different_parts():
+    pending = Pending()
+    pending.add(1, ("a", "b"), torch.tensor([1.0, 10.0]))
+    pending.add(2, ("b",), torch.tensor([20.0]))
+    pending.add(3, ("b", "a"), torch.tensor([30.0, 3.0]))
+    assert pending.take_means() == {"a": 2.0, "b": 20.0} and not pending
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_the_first_update_that_is_not_finite_is_found(bad):
+    pending = Pending()
+    for step in (1, 2, 3):
+        pending.add(step, ("loss", "kl"), torch.tensor([1.0, bad if step > 1 else 2.0]))
+    step, values = pending.first_not_finite()
+    assert step == 2 and list(values) == ["loss", "kl"] and values["loss"] == 1.0
+    pending.rows = pending.rows[:1]
+    assert pending.first_not_finite() is None
+
+
+def test_records_that_lack_a_name_are_nan():
+    history = History()
+    history.add(10, {"loss": 1.0})
+    history.add(20, {"kl": 2.0})
+    assert history.train["loss"][0] == 1.0 and math.isnan(history.train["loss"][1])
+    assert math.isnan(history.train["kl"][0]) and history.train["kl"][1] == 2.0

@@ -1,0 +1,157 @@
+"""A checkpoint holds all of a run, goes on to the same bits, and continues nothing else."""
+
+import functools
+
+import pytest
+import torch
+from test_fit import interrupt_at, quiet, some_images, vae, weights
+from torch import nn
+
+from vae_helpers import checkpoints
+from vae_helpers.checkpoints import CheckpointError
+from vae_helpers.distributions import GreyBernoulliLikelihood
+from vae_helpers.images import to_float
+from vae_helpers.models import Autoencoder, mlp_vae
+from vae_helpers.objectives import negative_elbo, squared_error
+from vae_helpers.training import Phase, weight_average
+
+
+def encoder_phase(model, x):
+    return {"loss": -model.elbo(x).elbo}
+
+
+def phases():
+    return [
+        Phase("encoder", encoder_phase, "encoder", updates=2),
+        Phase("decoder", negative_elbo, "decoder", learning_rate=3e-3, start=7),
+    ]
+
+
+def test_phases_average_and_conditions_resume_to_the_same_bits(tmp_path):
+    path, data = tmp_path / "run.safetensors", (some_images(), torch.arange(60))
+
+    def run(model, **settings):
+        average = weight_average(model, 0.8)
+
+        def encoder(model, x, label):
+            return encoder_phase(model, x)
+
+        def decoder(model, x, label):
+            return negative_elbo(model, x)
+
+        turns = [Phase("encoder", encoder, "encoder", updates=2), Phase("decoder", decoder, "decoder", start=7)]
+        history = quiet(model, data, phases=turns, average=average, **settings)
+        return torch.cat([weights(model), weights(average)]), history
+
+    whole, _ = run(vae())
+    run(vae(), checkpoint=path, callback=interrupt_at(11), callback_every=11)
+    resumed, history = run(vae(seed=9), checkpoint=path, resume=True)
+    assert torch.equal(resumed, whole)
+    assert history.step[-1] == 30 and all(len(v) == len(history.step) for v in history.train.values())
+
+
+def began(path, model, data, **settings):
+    quiet(model, data, checkpoint=path, callback=interrupt_at(11), callback_every=11, **settings)
+
+
+def refused(path, model, data, words, **settings):
+    before = weights(model)
+    with pytest.raises(CheckpointError, match=words):
+        quiet(model, data, checkpoint=path, resume=True, **settings)
+    assert torch.equal(weights(model), before)
+
+
+def test_other_pictures_of_the_same_shape_are_refused(tmp_path):
+    path, other = tmp_path / "run", some_images()
+    other[59, 0, 3, 3] ^= 1
+    began(path, vae(), some_images())
+    refused(path, vae(), other, "other data of the same shape")
+    refused(path, vae(), some_images(30), r"shapes \(there \[\[60, 1, 4, 4\]\], here \[\[30")
+    refused(path, vae(), (some_images(), torch.zeros(60)), "shapes")
+
+
+def test_another_objective_is_refused_by_its_name_or_by_its_parts(tmp_path):
+    path = tmp_path / "run"
+    began(path, Autoencoder((1, 4, 4), 2), some_images(), objective=squared_error)
+
+    def another(model, x):
+        return squared_error(model, x)
+
+    refused(
+        path,
+        Autoencoder((1, 4, 4), 2),
+        some_images(),
+        "objective .there squared_error, here .*another",
+        objective=another,
+    )
+
+    path = tmp_path / "nameless"
+    nameless = functools.partial(squared_error)
+    began(
+        path, Autoencoder((1, 4, 4), 2), some_images(), objective=lambda m, x: squared_error(m, x) | {"extra": x.mean()}
+    )
+    refused(
+        path,
+        Autoencoder((1, 4, 4), 2),
+        some_images(),
+        "had the parts loss, extra, this one has loss",
+        objective=nameless,
+    )
+
+
+def test_other_phases_and_an_average_that_was_not_there_are_refused(tmp_path):
+    path = tmp_path / "run"
+    began(path, vae(), some_images(), phases=phases())
+    refused(path, vae(), some_images(), "phases", phases=phases()[:1])
+    refused(path, vae(), some_images(), "phases")
+    slower = [phases()[0], Phase("decoder", negative_elbo, "decoder", learning_rate=1e-4, start=7)]
+    refused(path, vae(), some_images(), r"decoder.learning_rate \(there 0.003, here 0.0001\)", phases=slower)
+    model = vae()
+    refused(
+        path,
+        model,
+        some_images(),
+        r"average \(there False, here True\)",
+        phases=phases(),
+        average=weight_average(model),
+    )
+
+
+class Tied(nn.Module):
+    """Two names for one weight."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.one, self.two = nn.Linear(16, 16), nn.Linear(16, 16)
+        self.two.weight = self.one.weight
+
+    def forward(self, x):
+        return self.two(torch.tanh(self.one(x.flatten(1)))).reshape(x.shape)
+
+
+def test_a_model_with_tied_weights_is_trained_with_checkpoints(tmp_path):
+    path, whole, resumed = tmp_path / "run", Tied(), Tied()
+    quiet(whole, some_images(), objective=squared_error)
+    began(path, Tied(), some_images(), objective=squared_error)
+    quiet(resumed, some_images(), objective=squared_error, checkpoint=path, resume=True)
+    assert torch.equal(weights(whole), weights(resumed)) and resumed.one.weight is resumed.two.weight
+
+
+def test_the_checkpoint_holds_the_average(tmp_path):
+    path, model = tmp_path / "run", mlp_vae((1, 4, 4), 2, (8,), GreyBernoulliLikelihood())
+    average = weight_average(model, 0.5)
+    quiet(model, some_images(), average=average, checkpoint=path)
+    tensors, _, _ = checkpoints.read(path)
+    assert torch.equal(tensors["average.module.encoder.1.0.weight"], average.module.state_dict()["encoder.1.0.weight"])
+    assert not torch.equal(tensors["model.encoder.1.0.weight"], tensors["average.module.encoder.1.0.weight"])
+
+
+def test_floats_are_data_too(tmp_path):
+    path, codes = tmp_path / "run", to_float(some_images())
+    whole, resumed = Autoencoder((1, 4, 4), 2), Autoencoder((1, 4, 4), 2)
+    resumed.load_state_dict(whole.state_dict())
+    quiet(whole, codes, objective=squared_error)
+    began(path, resumed, codes, objective=squared_error)
+    quiet(resumed, codes, objective=squared_error, checkpoint=path, resume=True)
+    assert torch.equal(weights(whole), weights(resumed))
