@@ -1,6 +1,7 @@
 """Figures show what they were given; widgets redraw, and show an error without losing the picture."""
 
 import itertools
+import math
 import re
 
 import ipywidgets
@@ -72,7 +73,18 @@ def test_history_draws_every_part_however_many():
     assert figure.bbox.y0 <= boxes[-1].y0, "no legend reaches into the next or out of the picture"
 
 
-def test_history_gives_each_model_a_panel():
+def test_history_joins_the_steps_at_which_a_part_was_computed():
+    train = {"a.loss": [1.0, math.nan, 3.0, math.nan], "b.loss": [math.nan, 2.0, math.nan, 4.0], "b.kl": [0.0] * 4}
+    record = History([1, 2, 3, 4], train, [2, 4], {"b.loss": [math.nan, 5.0]})
+    lines = [line for axes in plots.history(record).axes for line in axes.lines]
+    assert [(list(line.get_xdata()), list(line.get_ydata())) for line in lines] == [
+        ([1, 3], [1.0, 3.0]),
+        ([2, 4], [2.0, 4.0]),
+        ([4], [5.0]),
+    ]
+
+
+def test_history_gives_each_phase_a_panel():
     names = ["critic.loss", "generator.loss", "critic.penalty", "loss"]
     figure = plots.history(History([1], {name: [float(i)] for i, name in enumerate(names)}), names)
     assert [(title, label, y) for title, label, _, y in drawn(figure)] == [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -132,20 +133,21 @@ def rows(named: Mapping[str, Tensor], title: str = "", scale: float = 1.0) -> Fi
 
 
 @_nothing_half_drawn()
-def history(record: History, parts: Sequence[str] = ("loss",), ylabel: str = "nats per image") -> Figure:
+def history(record: History, parts: Sequence[str] | None = None, ylabel: str = "nats per image") -> Figure:
     """The curves of a training run: each part on training images and, dashed with dots, on validation images.
 
-    Parts of several models, such as "critic.loss" and "generator.loss", have a panel for each model: what stands before
-    the last dot. A panel holds six parts at most; further ones go into panels below it.
+    Parts of several phases, such as "critic.loss" and "generator.loss", have a panel for each phase. A panel holds six
+    parts at most; further ones go into panels below it.
 
     Args:
         record: what `fit` returned.
-        parts: names of its parts, such as ("distortion", "kl"); at least one.
+        parts: names of its parts, such as ("distortion", "kl"), at least one; by default the loss of each phase.
         ylabel: the vertical axis with its unit.
     Raises:
         KeyError: a part that was not recorded; the message lists those that were.
         ValueError: no parts.
     """
+    parts = tuple(record.losses()) if parts is None else parts
     if not parts:
         raise ValueError(f"parts must name at least one of: {', '.join(record.train)}.")
     for part in parts:
@@ -158,14 +160,14 @@ def history(record: History, parts: Sequence[str] = ("loss",), ylabel: str = "na
     fig, axes = plt.subplots(
         len(panels), 1, sharex=True, squeeze=False, figsize=(width, sum(heights)), height_ratios=heights
     )
-    for ax, (of, names) in zip(axes.flat, panels, strict=True):
+    for ax, (phase, names) in zip(axes.flat, panels, strict=True):
         for part, colour in zip(names, COLOURS.values(), strict=False):
-            label = part.removeprefix(f"{of}.")
-            ax.plot(record.step, record.train[part], color=colour, ls="-", label=f"{label}, training")
+            label = part.removeprefix(f"{phase}.")
+            ax.plot(*_computed(record.step, record.train[part]), color=colour, ls="-", label=f"{label}, training")
             if record.validation.get(part):
-                x, y = record.validation_step, record.validation[part]
-                ax.plot(x, y, "o--", color=colour, ms=4, label=f"{label}, validation")
-        ax.set(ylabel=ylabel, title=of)
+                points = _computed(record.validation_step, record.validation[part])
+                ax.plot(*points, "o--", color=colour, ms=4, label=f"{label}, validation")
+        ax.set(ylabel=ylabel, title=phase)
         if len(parts) == 1:
             ax.legend()
         else:  # beside the curves, of which it would hide some
@@ -175,11 +177,17 @@ def history(record: History, parts: Sequence[str] = ("loss",), ylabel: str = "na
 
 
 def _panels(parts: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """(model, names of parts) for each panel of `history`, in the order of the parts."""
-    of_models: dict[str, list[str]] = {}
+    """(phase, names of parts) for each panel of `history`, in the order of the parts."""
+    of_phases: dict[str, list[str]] = {}
     for part in dict.fromkeys(parts):
-        of_models.setdefault(part.rpartition(".")[0], []).append(part)
-    return [(of, names[i : i + CURVES]) for of, names in of_models.items() for i in range(0, len(names), CURVES)]
+        of_phases.setdefault(part.rpartition(".")[0], []).append(part)
+    return [(phase, names[i : i + CURVES]) for phase, names in of_phases.items() for i in range(0, len(names), CURVES)]
+
+
+def _computed(steps: Sequence[int], values: Sequence[float]) -> tuple[list[int], list[float]]:
+    """The points without NaN, a part that was not computed: each would interrupt the curve."""
+    points = [(step, value) for step, value in zip(steps, values, strict=True) if not math.isnan(value)]
+    return [step for step, _ in points], [value for _, value in points]
 
 
 @_nothing_half_drawn()
