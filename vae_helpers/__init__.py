@@ -74,10 +74,10 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "ssim",
     ),
     "widgets": ("explore",),
-    "lessons": ("claim", "claims", "exercise", "hint", "progress", "solution"),
+    "exercises": ("claim", "claims", "exercise", "hint", "progress", "solution"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
-_MODULES = (*_HOMES, "compositing", "noise", "patches", "plots")
+_MODULES = (*_HOMES, "compositing", "lessons", "noise", "patches", "plots")
 
 __all__ = sorted([*_HOME_OF, *_MODULES])
 

@@ -6,8 +6,8 @@ import math
 
 import torch
 
-from vae_helpers.lessons.checks import close_to, compares
-from vae_helpers.lessons.definition import Exercise, Wrong
+from vae_helpers.exercises.checks import close_to, compares
+from vae_helpers.exercises.definition import Exercise, Wrong
 
 # --- 00.1 stored images as floats --------------------------------------------------------------------------------
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vae_helpers.lessons.checks import close_to, compares
-from vae_helpers.lessons.definition import Exercise, Misconception, Wrong
+from vae_helpers.exercises.checks import close_to, compares
+from vae_helpers.exercises.definition import Exercise, Misconception, Wrong
 
 # --- 01.1: principal component analysis ------------------------------------------------------------------------------
 

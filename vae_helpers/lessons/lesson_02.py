@@ -7,8 +7,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-from vae_helpers.lessons.checks import close_to, compares
-from vae_helpers.lessons.definition import Exercise, Wrong
+from vae_helpers.exercises.checks import close_to, compares
+from vae_helpers.exercises.definition import Exercise, Wrong
 
 # --- 02.1 the Gaussian log-density -------------------------------------------------------------------------------
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from vae_helpers.lessons.checks import close_to, compares
-from vae_helpers.lessons.definition import Exercise, Misconception, Wrong
+from vae_helpers.exercises.checks import close_to, compares
+from vae_helpers.exercises.definition import Exercise, Misconception, Wrong
 
 
 def _randn(seed: int, *shape: int) -> torch.Tensor:

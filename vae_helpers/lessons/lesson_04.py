@@ -10,8 +10,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from vae_helpers.lessons.checks import compares
-from vae_helpers.lessons.definition import Exercise, Wrong
+from vae_helpers.exercises.checks import compares
+from vae_helpers.exercises.definition import Exercise, Wrong
 
 
 def _randn(seed: int, *shape: int) -> torch.Tensor:

@@ -6,8 +6,8 @@ import math
 
 import torch
 
-from vae_helpers.lessons.checks import compares
-from vae_helpers.lessons.definition import Exercise, Wrong
+from vae_helpers.exercises.checks import compares
+from vae_helpers.exercises.definition import Exercise, Wrong
 
 
 def _rand(seed: int, *shape: int) -> torch.Tensor:

@@ -7,8 +7,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-from vae_helpers.lessons.checks import compares
-from vae_helpers.lessons.definition import Exercise, Wrong
+from vae_helpers.exercises.checks import compares
+from vae_helpers.exercises.definition import Exercise, Wrong
 
 
 def _rand(seed: int, *shape: int) -> torch.Tensor:

@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from vae_helpers.lessons import Exercise, Wrong, close_to, compares
+from vae_helpers.exercises import Exercise, Wrong, close_to, compares
 
 
 def gaussian_kl(mu, log_var):

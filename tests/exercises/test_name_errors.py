@@ -10,7 +10,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from tools import notebooks
 from vae_helpers import exercise
-from vae_helpers.lessons import missing
+from vae_helpers.exercises import name_errors
 
 
 def error_of(source, name="__main__"):
@@ -34,7 +34,7 @@ def error_of(source, name="__main__"):
     ],
 )
 def test_a_name_that_nothing_has_made_is_named(source):
-    said = missing.advice(error_of(source))
+    said = name_errors.advice(error_of(source))
     assert "`model`" in said and "If a cell above makes it" in said and "\n" not in said
 
 
@@ -51,11 +51,11 @@ def test_a_name_that_nothing_has_made_is_named(source):
     ],
 )
 def test_every_other_error_is_left_to_speak_for_itself(source):
-    assert missing.advice(error_of(source)) == ""
+    assert name_errors.advice(error_of(source)) == ""
 
 
 def test_a_mistake_in_a_package_is_not_the_learners():
-    assert missing.advice(error_of("model", name="somewhere")) == ""
+    assert name_errors.advice(error_of("model", name="somewhere")) == ""
 
 
 def test_an_exercise_says_which_name_its_answer_lacks(capsys):
@@ -67,7 +67,7 @@ def test_an_exercise_says_which_name_its_answer_lacks(capsys):
 
 
 def test_outside_a_notebook_nothing_is_installed():
-    code = "import sys, vae_helpers.lessons; print(sorted({'IPython', 'torch'} & set(sys.modules)))"
+    code = "import sys, vae_helpers.exercises; print(sorted({'IPython', 'torch'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
 
@@ -81,6 +81,6 @@ def test_in_a_kernel_the_error_stays_as_it_was_and_the_sentence_stands_below():
     assert nbformat.from_dict(sentence) == {
         "output_type": "stream",
         "name": "stdout",
-        "text": missing.advice(error_of("model")) + "\n",
+        "text": name_errors.advice(error_of("model")) + "\n",
     }
     assert [output.output_type for output in outputs("from vae_helpers import claim", "1 / 0")] == ["error"]

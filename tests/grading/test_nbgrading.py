@@ -11,14 +11,15 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from tests.lessons import made_up  # noqa: F401 - makes lesson 99 known
+from tests.exercises import made_up  # noqa: F401 - makes lesson 99 known
 from vae_helpers.__main__ import main
-from vae_helpers.lessons import exercise, grading
-from vae_helpers.lessons.grading import Run
-from vae_helpers.lessons.judging import NotSolved
-from vae_helpers.lessons.limits import GradingError
-from vae_helpers.lessons.nbgrading import assignment, note_verdicts, release
-from vae_helpers.lessons.paste import locate, paste
+from vae_helpers.exercises import exercise
+from vae_helpers.exercises.judging import NotSolved
+from vae_helpers.grading import grade_folder
+from vae_helpers.grading.exercise_cells import locate, paste
+from vae_helpers.grading.grade_folder import Run
+from vae_helpers.grading.limits import GradingError
+from vae_helpers.grading.nbgrading import assignment, note_verdicts, release
 
 ROOT = Path(__file__).resolve().parents[2]
 START = ROOT / "notebooks" / "00_start_here.ipynb"
@@ -94,7 +95,7 @@ def test_what_cannot_be_released_is_explained(tmp_path, monkeypatch, capsys):
             release(tmp_path / "class", [path])
     assert main(["nbgrader", str(tmp_path / "file"), str(START)]) == 2
     assert "cannot be written" in capsys.readouterr().err
-    monkeypatch.setattr("vae_helpers.lessons.nbgrading.NOTEBOOKS", tmp_path / "nowhere")
+    monkeypatch.setattr("vae_helpers.grading.nbgrading.NOTEBOOKS", tmp_path / "nowhere")
     with pytest.raises(GradingError, match="Name them"):
         release(tmp_path / "class")
 
@@ -209,7 +210,9 @@ def test_nbgrader_gives_the_marks_that_grade_gives(nbgrader, tmp_path):
     expected = {me if student == "right" else student: what[0] for student, what in ANSWERS.items()}
     assert scores == expected | {"mixed": 1}
 
-    rows = grading.grade(course / "submitted", grading.Limits(seconds=90, cell_seconds=18), tmp_path / "grades.csv")
+    rows = grade_folder.grade(
+        course / "submitted", grade_folder.Limits(seconds=90, cell_seconds=18), tmp_path / "grades.csv"
+    )
     assert {row["student"]: float(row["total"]) for row in rows} == scores
 
     feedback = nbgrader("generate_feedback", START.stem)

@@ -1,6 +1,6 @@
-"""Shuts a command into a folder, with limits, and becomes that command; grading.py runs submissions through it.
+"""Shuts a command into a folder, with limits, and becomes that command; grade_folder.py runs submissions through it.
 
-    python -I confined.py FOLDER MEMORY DISK -- COMMAND ...
+    python -I sandbox.py FOLDER MEMORY DISK -- COMMAND ...
 
 From then on the command, and everything it starts, can read what its user can read, but can write, make and delete
 files only below FOLDER. The kernel sees to it (Landlock: Linux 5.13 and newer; no rights are needed). Where there is
@@ -28,7 +28,7 @@ HAS_REFER, HAS_TRUNCATE, HAS_SCOPES = 2, 3, 6  # the versions of Landlock that b
 NO_NEW_PRIVILEGES, CHILD_SUBREAPER = 38, 36  # from linux/prctl.h
 # Devices that programs write to: nothing, pseudo-terminals for `!command`, and accelerators.
 DEVICES = ("null", "zero", "full", "ptmx", "pts", "nvidia*", "dri", "kfd")
-SPARE_PROCESSES = 512  # how many more than now this user may have; the watcher in watching.py counts exactly
+SPARE_PROCESSES = 512  # how many more than now this user may have; watchdog.py counts exactly
 
 
 class _Ruleset(ctypes.Structure):

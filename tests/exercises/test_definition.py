@@ -6,8 +6,8 @@ import types
 
 import pytest
 
-from tests.lessons.made_up import EXERCISES
-from vae_helpers.lessons import UnknownExercise, registry
+from tests.exercises.made_up import EXERCISES
+from vae_helpers.exercises import UnknownExercise, registry
 
 
 @pytest.mark.parametrize(

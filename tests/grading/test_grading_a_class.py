@@ -9,10 +9,10 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell
 
-from vae_helpers.lessons import grading, watching
-from vae_helpers.lessons.confined import protection
-from vae_helpers.lessons.limits import Limits
-from vae_helpers.lessons.paste import locate, paste, reference_source
+from vae_helpers.grading import grade_folder, watchdog
+from vae_helpers.grading.exercise_cells import locate, paste, reference_source
+from vae_helpers.grading.limits import Limits
+from vae_helpers.grading.sandbox import protection
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_autoencoders.ipynb"
 CLASS, MINUTES = 30, 10
@@ -67,13 +67,13 @@ def burnt(monkeypatch):
     """CPU seconds of each process that was watched, as last seen."""
     seconds = {}
 
-    def look(family, really=watching._Family.look):
+    def look(family, really=watchdog._Family.look):
         really(family)
         for process in family.living:
             with contextlib.suppress(psutil.Error):
                 seconds[process] = sum(process.cpu_times()[:2])
 
-    monkeypatch.setattr(watching._Family, "look", look)
+    monkeypatch.setattr(watchdog._Family, "look", look)
     return seconds
 
 
@@ -99,7 +99,7 @@ def test_a_class_of_thirty_is_graded_whatever_some_of_them_do(lesson, burnt, tmp
 
     before = {path: path.read_bytes() for path in folder.rglob("*.ipynb")}
     started = time.monotonic()
-    rows = {row.pop("student"): row for row in grading.grade(folder, LIMITS, output)}
+    rows = {row.pop("student"): row for row in grade_folder.grade(folder, LIMITS, output)}
     wall = time.monotonic() - started
     with capsys.disabled():
         print(f"\n{CLASS} submissions: {wall:.0f} s, {sum(burnt.values()):.0f} CPU seconds")
@@ -114,4 +114,4 @@ def test_a_class_of_thirty_is_graded_whatever_some_of_them_do(lesson, burnt, tmp
         assert (canary / "file.txt").read_text() == "alive"
         assert before == {path: path.read_bytes() for path in folder.rglob("*.ipynb")}
     # The clock on the wall depends on what else the machine does; two cores have to share out this much.
-    assert sum(burnt.values()) / grading.AT_ONCE < MINUTES * 60
+    assert sum(burnt.values()) / grade_folder.AT_ONCE < MINUTES * 60

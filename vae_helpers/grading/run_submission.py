@@ -1,4 +1,4 @@
-"""Runs one submitted notebook in a kernel of its own; grading.py starts this file as a process of its own.
+"""Runs one submitted notebook in a kernel of its own; grade_folder.py starts this file as a process of its own.
 
     python -P run_submission.py NOTEBOOK REPORT CELL_SECONDS
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vae_helpers.lessons.definition import Misconception, NotAttempted
+from vae_helpers.exercises.definition import Misconception, NotAttempted
 
 Leaf = Any  # a tensor, a NumPy array, a number, a text, or an object that is compared with ==
 Slopes = tuple[tuple[str, torch.Tensor | None], ...]  # (argument's name, d output / d argument)

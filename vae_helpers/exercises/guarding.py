@@ -9,10 +9,10 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from vae_helpers.lessons.blanks import has_gap
-from vae_helpers.lessons.definition import Misconception, NotAttempted
-from vae_helpers.lessons.isolation import silenced
-from vae_helpers.lessons.missing import advice
+from vae_helpers.exercises.blanks import has_gap
+from vae_helpers.exercises.definition import Misconception, NotAttempted
+from vae_helpers.exercises.isolation import silenced
+from vae_helpers.exercises.name_errors import advice
 
 
 class AnswerRaised(Misconception):

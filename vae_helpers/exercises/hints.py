@@ -6,9 +6,9 @@ import inspect
 import textwrap
 from numbers import Integral
 
-from vae_helpers.lessons import record
-from vae_helpers.lessons.missing import notebook_shell
-from vae_helpers.lessons.registry import find
+from vae_helpers.exercises import progress_record
+from vae_helpers.exercises.name_errors import notebook_shell
+from vae_helpers.exercises.registry import find
 
 NAMES = ("a nudge", "the formula", "nearly the code")
 
@@ -31,7 +31,7 @@ def hint(id: str, level: int | None = None) -> None:
     if not isinstance(level, Integral) or isinstance(level, bool) or level not in (1, 2, 3):
         raise ValueError(f"hint: level={level!r:.80} is not 1, 2 or 3.")
     _shown[id] = level
-    record.note_hint(id, level)
+    progress_record.note_hint(id, level)
     text = textwrap.dedent(task.hints[level - 1]).strip()
     gap = "\n" if "\n" in text else " "
     print(f"Hint {level} of 3 for exercise {id} ({NAMES[level - 1]}):{gap}{text}")
@@ -44,7 +44,7 @@ def solution(id: str) -> None:
         UnknownExercise: there is no exercise of that id.
     """
     task = find(id)
-    record.note_solution(id)
+    progress_record.note_solution(id)
     source = source_of(task.reference)
     plain = f"Exercise {id}, the reference answer:\n\n{source}"
     if notebook_shell():

@@ -13,15 +13,15 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from tests.lessons import made_up  # noqa: F401 - makes lesson 99 known
-from vae_helpers.lessons import grading
-from vae_helpers.lessons.confined import protection
-from vae_helpers.lessons.limits import Limits
-from vae_helpers.lessons.paste import paste
+from tests.exercises import made_up  # noqa: F401 - makes lesson 99 known
+from vae_helpers.grading import grade_folder
+from vae_helpers.grading.exercise_cells import paste
+from vae_helpers.grading.limits import Limits
+from vae_helpers.grading.sandbox import protection
 
-HERE = Path(__file__).parent
+MADE_UP = Path(__file__).parents[1] / "exercises"  # the folder of made_up.py
 SET_UP = f"""import sys
-sys.path[:0] = [{str(HERE)!r}, {str(HERE.parents[1])!r}]
+sys.path[:0] = [{str(MADE_UP)!r}, {str(MADE_UP.parents[1])!r}]
 import made_up
 from vae_helpers import exercise"""
 RIGHT = {"99.1": "from made_up import gaussian_kl as kl", "99.2": "mean = 3.5"}
@@ -141,8 +141,8 @@ def graded(tmp_path_factory):
     started = time.monotonic()
     limits = Limits(seconds=60, cell_seconds=20, memory=MEMORY, disk=0.1, processes=20)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(grading.tempfile, "tempdir", str(place))
-        rows = grading.grade(folder, limits, output)
+        patch.setattr(grade_folder.tempfile, "tempdir", str(place))
+        rows = grade_folder.grade(folder, limits, output)
     seconds = time.monotonic() - started
     assert (place / "canary" / "of the teacher.txt").read_text() == "alive"
     return table_of(output), rows, before, everything_in(folder), seconds, place
@@ -227,12 +227,14 @@ def test_several_notebooks_make_one_row_and_the_best_result_counts(tmp_path, mon
     def pretended(folder, path, limits, stopped):
         if path.stem == "breaks":
             raise OSError("the disk is full")
-        return grading.Run({"98.10", "98.9"}, {"98.9": path.stem == "first"}, "late" if path.stem == "second" else "")
+        return grade_folder.Run(
+            {"98.10", "98.9"}, {"98.9": path.stem == "first"}, "late" if path.stem == "second" else ""
+        )
 
-    monkeypatch.setattr(grading, "run", pretended)
+    monkeypatch.setattr(grade_folder, "run", pretended)
     for name in ("ann/first", "ann/second", "bob/second", "eve/breaks"):
         write(tmp_path / "in" / f"{name}.ipynb", "{}")
-    rows = grading.grade(tmp_path / "in", output=tmp_path / "out.csv")
+    rows = grade_folder.grade(tmp_path / "in", output=tmp_path / "out.csv")
     assert [list(row.values()) for row in rows] == [
         ["ann", "1", "", "1", "late"],
         ["bob", "0", "", "0", "late"],
@@ -254,15 +256,15 @@ def test_links_are_not_followed(tmp_path):
         (folder / "bob").symlink_to(secret.parent)
     except OSError:
         pytest.skip("this system makes no links")
-    assert grading.submissions(folder) == {"ann": [folder / "ann" / "own.ipynb"]}
-    copy = grading._copied(folder, folder / "ann" / "own.ipynb", tmp_path / "copy")
+    assert grade_folder.submissions(folder) == {"ann": [folder / "ann" / "own.ipynb"]}
+    copy = grade_folder._copied(folder, folder / "ann" / "own.ipynb", tmp_path / "copy")
     assert sorted(path.name for path in copy.parent.iterdir()) == ["own.ipynb"]
 
 
 def test_a_runner_that_cannot_start_says_why(tmp_path, monkeypatch):
-    monkeypatch.setattr(grading, "RUNNER", tmp_path / "no_such_file.py")
+    monkeypatch.setattr(grade_folder, "RUNNER", tmp_path / "no_such_file.py")
     path = write(tmp_path / "in" / "ann.ipynb", lesson())
-    note = grading.run(path.parent, path, Limits()).note
+    note = grade_folder.run(path.parent, path, Limits()).note
     assert note.startswith("could not be run: ann.ipynb: ") and "no_such_file.py" in note
 
 
@@ -276,33 +278,33 @@ def test_what_a_submission_puts_in_the_place_of_its_results_is_not_followed(tric
     elif trick == "folder":
         path.mkdir()
     else:
-        path.write_bytes(b'{"id": "99.1"}\n' + bytes(2 * grading.LONGEST_REPORT))
-    assert grading._lines(path) == ([{"id": "99.1"}] if trick == "endless" else [])
+        path.write_bytes(b'{"id": "99.1"}\n' + bytes(2 * grade_folder.LONGEST_REPORT))
+    assert grade_folder._lines(path) == ([{"id": "99.1"}] if trick == "endless" else [])
 
 
 def test_forged_results_make_no_odd_columns_and_no_odd_notes():
     forged = [{"id": "=cmd()", "attempted": True, "solved": True}, {"id": "99.1", "attempted": "yes", "solved": True}]
-    assert not any(map(grading._is_result, forged))
+    assert not any(map(grade_folder._is_result, forged))
     report = [{"cell": "\x1b[2J"}, {"error": "=1"}, {"error": 10**99}, {"unreadable": 3}, {"done": True}]
-    assert grading._note("a.ipynb", report, "", Limits()) == ""
-    assert grading._note("a.ipynb", [{"unreadable": "\x1b[2Jno"}], "", Limits()).endswith(": [2Jno")
+    assert grade_folder._note("a.ipynb", report, "", Limits()) == ""
+    assert grade_folder._note("a.ipynb", [{"unreadable": "\x1b[2Jno"}], "", Limits()).endswith(": [2Jno")
 
 
 def test_a_notebook_without_end_and_a_folder_without_end_are_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(grading, "LARGEST_NOTEBOOK", 1000)
+    monkeypatch.setattr(grade_folder, "LARGEST_NOTEBOOK", 1000)
     path = write(tmp_path / "in" / "ann" / "ann.ipynb", '"' + 2000 * " " + '"')
-    assert "larger than" in grading.run(path.parents[1], path, Limits()).note
+    assert "larger than" in grade_folder.run(path.parents[1], path, Limits()).note
     write(path, "{}")
     for n in range(9):
         write(path.parent / f"{n}.txt", "x")
-    assert "5 files" in grading.run(path.parents[1], path, Limits(files=5)).note
+    assert "5 files" in grade_folder.run(path.parents[1], path, Limits(files=5)).note
 
 
 def test_lines_cut_off_or_odd_are_left_out(tmp_path):
     path = tmp_path / "results.jsonl"
     path.write_bytes(b'{"id": "99.1", "solved": true}\n3\n\xff\n{"id": "99.2", "sol')
-    assert grading._lines(path) == [{"id": "99.1", "solved": True}]
-    assert grading._lines(tmp_path / "absent") == []
+    assert grade_folder._lines(path) == [{"id": "99.1", "solved": True}]
+    assert grade_folder._lines(tmp_path / "absent") == []
 
 
 def test_ctrl_c_ends_what_runs_and_still_writes_the_table(tmp_path, monkeypatch, capsys):
@@ -312,16 +314,16 @@ def test_ctrl_c_ends_what_runs_and_still_writes_the_table(tmp_path, monkeypatch,
         while not stopped():
             time.sleep(0.01)
         ended.set()
-        return grading.Run()
+        return grade_folder.Run()
 
     def interrupted(waiting):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(grading, "run", endless)
-    monkeypatch.setattr(grading.concurrent.futures, "as_completed", interrupted)
+    monkeypatch.setattr(grade_folder, "run", endless)
+    monkeypatch.setattr(grade_folder.concurrent.futures, "as_completed", interrupted)
     for name in ("ann", "bob", "eve"):
         write(tmp_path / "in" / f"{name}.ipynb", "{}")
-    rows = grading.grade(tmp_path / "in", output=tmp_path / "out.csv")
+    rows = grade_folder.grade(tmp_path / "in", output=tmp_path / "out.csv")
     assert ended.is_set() and [row["note"] for row in rows] == ["not run"] * 3
     assert len(table_of(tmp_path / "out.csv")) == 3
 
@@ -330,20 +332,20 @@ def test_a_folder_with_nothing_to_grade_is_explained(tmp_path):
     file = write(tmp_path / "file.ipynb", "{}")
     (tmp_path / "empty" / "ann").mkdir(parents=True)
     for folder, said in ((tmp_path / "no", "no folder"), (file, "is a file"), (tmp_path / "empty", "no notebook")):
-        with pytest.raises(grading.GradingError, match=said):
-            grading.grade(folder, output=tmp_path / "out.csv")
+        with pytest.raises(grade_folder.GradingError, match=said):
+            grade_folder.grade(folder, output=tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
 
 
 @pytest.mark.parametrize("limit", [0, -1, float("nan")])
 def test_a_limit_is_positive(limit):
     for name in ("seconds", "memory"):
-        with pytest.raises(grading.GradingError, match=f"{name}=.* has to be positive"):
+        with pytest.raises(grade_folder.GradingError, match=f"{name}=.* has to be positive"):
             Limits(**{name: limit})
 
 
 def test_a_table_that_cannot_be_written_is_said_before_anything_runs(tmp_path, monkeypatch):
-    monkeypatch.setattr(grading, "run", lambda *_: pytest.fail("a notebook was run"))
+    monkeypatch.setattr(grade_folder, "run", lambda *_: pytest.fail("a notebook was run"))
     write(tmp_path / "in" / "ann.ipynb", "{}")
     os.mkfifo(tmp_path / "pipe")
     bad = (
@@ -352,29 +354,33 @@ def test_a_table_that_cannot_be_written_is_said_before_anything_runs(tmp_path, m
         (tmp_path / "pipe", "pipe"),
     )
     for output, said in bad:
-        with pytest.raises(grading.GradingError, match=said):
-            grading.grade(tmp_path / "in", output=output)
+        with pytest.raises(grade_folder.GradingError, match=said):
+            grade_folder.grade(tmp_path / "in", output=output)
 
 
 def test_the_exercises_of_a_notebook_are_found_without_running_it(tmp_path):
     path = write(tmp_path / "a.ipynb", lesson())
-    assert grading._exercises_in(path) == {"99.1", "99.2"}
+    assert grade_folder._exercises_in(path) == {"99.1", "99.2"}
     for text in ("", "[]", "{}", '{"cells": [{}]}', '{"cells": 3}'):
-        assert grading._exercises_in(write(tmp_path / "b.ipynb", text)) == set()
+        assert grade_folder._exercises_in(write(tmp_path / "b.ipynb", text)) == set()
 
 
 def test_grading_starts_from_a_process_that_needs_no_torch():
-    code = "import sys, vae_helpers.lessons.grading; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=HERE.parents[1], env=os.environ).returncode == 0
+    code = "import sys, vae_helpers.grading.grade_folder; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=MADE_UP.parents[1], env=os.environ).returncode == 0
 
 
 def test_a_table_that_cannot_be_written_was_printed_before(tmp_path, monkeypatch, capsys):
     def full(path, content):
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(grading, "write_whole", full)
-    monkeypatch.setattr(grading, "_run_all", lambda folder, jobs, limits: {path: grading.Run() for _, path in jobs})
+    monkeypatch.setattr(grade_folder, "write_whole", full)
+    monkeypatch.setattr(
+        grade_folder, "_run_all", lambda folder, jobs, limits: {path: grade_folder.Run() for _, path in jobs}
+    )
     (tmp_path / "ada.ipynb").touch()
-    with pytest.raises(grading.GradingError, match=r"stands above; it cannot be written .* No space left on device"):
-        grading.grade(tmp_path, output=tmp_path / "grades.csv")
+    with pytest.raises(
+        grade_folder.GradingError, match=r"stands above; it cannot be written .* No space left on device"
+    ):
+        grade_folder.grade(tmp_path, output=tmp_path / "grades.csv")
     assert "ada" in capsys.readouterr().out

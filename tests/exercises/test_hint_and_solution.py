@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from tests.lessons import made_up  # noqa: F401 - makes lesson 99 known
+from tests.exercises import made_up  # noqa: F401 - makes lesson 99 known
 from vae_helpers import hint, solution
-from vae_helpers.lessons import UnknownExercise
+from vae_helpers.exercises import UnknownExercise
 
 
 def test_hints_come_one_by_one_and_the_last_stays(capsys):

@@ -7,8 +7,8 @@ import copy
 
 from nbformat import NotebookNode
 
-from vae_helpers.lessons.helping import source_of
-from vae_helpers.lessons.registry import find
+from vae_helpers.exercises.hints import source_of
+from vae_helpers.exercises.registry import find
 
 
 def paste(notebook: NotebookNode, sources: dict[str, str] | None = None) -> NotebookNode:

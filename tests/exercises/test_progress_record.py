@@ -5,24 +5,24 @@ import os
 
 import pytest
 
-from tests.lessons import made_up
+from tests.exercises import made_up
 from vae_helpers import exercise, hint, progress, solution
-from vae_helpers.lessons import record, registry
+from vae_helpers.exercises import progress_record, registry
 
 WRONG = made_up.WRONG_KL[0].answer
 
 
 @pytest.fixture(autouse=True)
 def only_lesson_99(monkeypatch):
-    monkeypatch.setattr(record, "lesson_numbers", lambda: ("99",))
+    monkeypatch.setattr(progress_record, "lesson_numbers", lambda: ("99",))
     monkeypatch.setattr(registry, "lesson_numbers", lambda: ("99",))
 
 
 @pytest.fixture
 def new_kernel(monkeypatch):
     def start():
-        monkeypatch.setattr(record, "_memory", {})
-        monkeypatch.setattr(record, "_said", set())
+        monkeypatch.setattr(progress_record, "_memory", {})
+        monkeypatch.setattr(progress_record, "_said", set())
 
     return start
 

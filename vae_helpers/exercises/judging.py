@@ -7,12 +7,12 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from vae_helpers.lessons import record
-from vae_helpers.lessons.blanks import is_blank
-from vae_helpers.lessons.definition import Exercise, Misconception, NotAttempted
-from vae_helpers.lessons.guarding import Guard, describe
-from vae_helpers.lessons.isolation import isolated, silenced
-from vae_helpers.lessons.registry import find
+from vae_helpers.exercises import progress_record
+from vae_helpers.exercises.blanks import is_blank
+from vae_helpers.exercises.definition import Exercise, Misconception, NotAttempted
+from vae_helpers.exercises.guarding import Guard, describe
+from vae_helpers.exercises.isolation import isolated, silenced
+from vae_helpers.exercises.registry import find
 
 
 class NotSolved(Exception):
@@ -51,7 +51,7 @@ def exercise(id: str, answer: Any) -> Any:
     if results:
         _append(results, task, verdict)
     else:
-        record.note_result(task.id, verdict.status)
+        progress_record.note_result(task.id, verdict.status)
     print(_paragraph(task, verdict, falls_back=not results))
     if results or verdict.status == "solved":
         return answer

@@ -7,8 +7,9 @@ import pkgutil
 import re
 from types import ModuleType
 
-import vae_helpers.lessons
-from vae_helpers.lessons.definition import ID, Exercise
+from vae_helpers.exercises.definition import ID, Exercise
+
+LESSONS = "vae_helpers.lessons"  # looked up by name: that room imports this one
 
 
 class UnknownExercise(LookupError):
@@ -32,7 +33,7 @@ def find(id: str) -> Exercise:
 
 def lesson_numbers() -> tuple[str, ...]:
     """The notebooks that have exercises, as ("00", "01", ...)."""
-    names = (module.name for module in pkgutil.iter_modules(vae_helpers.lessons.__path__))
+    names = (module.name for module in pkgutil.iter_modules(importlib.import_module(LESSONS).__path__))
     return tuple(sorted(found[1] for name in names if (found := re.fullmatch(r"lesson_(\d\d)", name))))
 
 
@@ -48,7 +49,7 @@ def all_exercises() -> tuple[Exercise, ...]:
 
 
 def _lesson(number: str) -> ModuleType | None:
-    name = f"{__package__}.lesson_{number}"
+    name = f"{LESSONS}.lesson_{number}"
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

@@ -11,8 +11,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from vae_helpers.lessons.definition import ID
-from vae_helpers.lessons.registry import exercises_of, lesson_numbers
+from vae_helpers.exercises.definition import ID
+from vae_helpers.exercises.registry import exercises_of, lesson_numbers
 from vae_helpers.writing import write_whole
 
 NAME = "progress.json"

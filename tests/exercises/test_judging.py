@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from tests.lessons.made_up import WRONG_KL, gaussian_kl
+from tests.exercises.made_up import WRONG_KL, gaussian_kl
 from vae_helpers import exercise
-from vae_helpers.lessons import UnknownExercise
-from vae_helpers.lessons.judging import judge
-from vae_helpers.lessons.registry import find
+from vae_helpers.exercises import UnknownExercise
+from vae_helpers.exercises.judging import judge
+from vae_helpers.exercises.registry import find
 
 
 def said_about(answer, capsys, id="99.1"):
@@ -308,7 +308,7 @@ def test_the_verdict_is_the_same_where_gradients_are_off(mode):
 
 
 def test_an_unknown_exercise_lists_those_that_exist(monkeypatch):
-    from vae_helpers.lessons import registry
+    from vae_helpers.exercises import registry
 
     monkeypatch.setattr(registry, "lesson_numbers", lambda: ("99",))
     for id in ("99.7", "98.1", "kl", "", 99.1, None):

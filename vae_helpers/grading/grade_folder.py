@@ -1,7 +1,7 @@
 """Grades a folder of submitted notebooks: a table of student by exercise.
 
 Submissions are programs, and grading runs them. Each runs in processes of its own, on a copy of its own, under limits
-(limits.py, watching.py), and where the system can do it (confined.py) shut into the folder of that copy, so that one
+(limits.py, watchdog.py), and where the system can do it (sandbox.py) shut into the folder of that copy, so that one
 submission costs no other its marks and nobody a file. It may still read what its user can read and use the network,
 and a notebook that forges its results is believed: docs/teaching.md says what follows from that.
 """
@@ -25,10 +25,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vae_helpers.lessons.confined import protection
-from vae_helpers.lessons.definition import ID
-from vae_helpers.lessons.limits import GIGABYTE, GradingError, Limits
-from vae_helpers.lessons.watching import MARK, MESSAGES, run_watched, weigh
+from vae_helpers.exercises.definition import ID
+from vae_helpers.grading.limits import GIGABYTE, GradingError, Limits
+from vae_helpers.grading.sandbox import protection
+from vae_helpers.grading.watchdog import MARK, MESSAGES, run_watched, weigh
 from vae_helpers.writing import write_whole
 
 RUNNER = Path(__file__).with_name("run_submission.py")

@@ -1,8 +1,8 @@
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from tests.lessons import made_up  # noqa: F401 - makes lesson 99 known
-from vae_helpers.lessons.paste import locate, paste
+from tests.exercises import made_up  # noqa: F401 - makes lesson 99 known
+from vae_helpers.grading.exercise_cells import locate, paste
 
 KL_CELL = '''# an exercise
 @torch.no_grad()

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from vae_helpers.lessons.definition import Misconception, Wrong
-from vae_helpers.lessons.guarding import describe
-from vae_helpers.lessons.outcomes import (
+from vae_helpers.exercises.definition import Misconception, Wrong
+from vae_helpers.exercises.guarding import describe
+from vae_helpers.exercises.outcomes import (
     Leaf,
     Outcome,
     as_numbers,

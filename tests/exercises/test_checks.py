@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vae_helpers.lessons import Misconception, Wrong, close_to, compares
+from vae_helpers.exercises import Misconception, Wrong, close_to, compares
 
 
 def double(x):

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import psutil
 
-from vae_helpers.lessons.limits import GIGABYTE, Limits
+from vae_helpers.grading.limits import GIGABYTE, Limits
 
 MARK = "VAE_HELPERS_GRADING"  # the variable that names the results file, and marks a submission's processes
 MESSAGES = "messages.txt"  # what a command says, in its folder
-CONFINED = Path(__file__).with_name("confined.py")
+SANDBOX = Path(__file__).with_name("sandbox.py")
 LOOK = 0.2  # seconds between two looks at the processes
 WEIGH = 1.0  # seconds between two looks at the files
 
@@ -39,7 +39,7 @@ def run_watched(
     """
     if os.name == "posix":  # elsewhere a process cannot become another one
         bounds = (str(int(size * GIGABYTE)) for size in (limits.memory, limits.disk / 2))
-        command = [sys.executable, "-I", str(CONFINED), str(place), *bounds, "--", *command]
+        command = [sys.executable, "-I", str(SANDBOX), str(place), *bounds, "--", *command]
     with open(place / MESSAGES, "wb") as messages:
         process = subprocess.Popen(
             command,

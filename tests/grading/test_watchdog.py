@@ -6,9 +6,9 @@ import sys
 import psutil
 import pytest
 
-from vae_helpers.lessons import confined, watching
-from vae_helpers.lessons.limits import Limits
-from vae_helpers.lessons.watching import MARK, run_watched, weigh
+from vae_helpers.grading import sandbox, watchdog
+from vae_helpers.grading.limits import Limits
+from vae_helpers.grading.watchdog import MARK, run_watched, weigh
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
 
@@ -16,7 +16,7 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
 @pytest.fixture
 def watched(tmp_path, monkeypatch):
     """Runs Python code in a folder of its own and returns what it was ended for."""
-    monkeypatch.setattr(watching, "WEIGH", 0.1)
+    monkeypatch.setattr(watchdog, "WEIGH", 0.1)
     place = tmp_path / "place"
     place.mkdir()
 
@@ -127,12 +127,12 @@ def test_weighing_stops_at_a_number_of_files(tmp_path):
     ],
 )
 def test_it_is_said_what_this_machine_enforces(version, protects, said, monkeypatch):
-    monkeypatch.setattr(confined, "_landlock_version", lambda: version)
-    assert confined.protection()[0] is protects and said in confined.protection()[1]
-    assert ("But" in confined.protection()[1]) == (version in (1, 4))
+    monkeypatch.setattr(sandbox, "_landlock_version", lambda: version)
+    assert sandbox.protection()[0] is protects and said in sandbox.protection()[1]
+    assert ("But" in sandbox.protection()[1]) == (version in (1, 4))
 
 
-@pytest.mark.skipif(not confined.protection()[0], reason="this system cannot shut a process into a folder")
+@pytest.mark.skipif(not sandbox.protection()[0], reason="this system cannot shut a process into a folder")
 def test_what_is_shut_in_reads_everything_and_writes_nothing_else(watched, tmp_path):
     (tmp_path / "secret.txt").write_text("read me")
     code = f"open('copy', 'w').write(open({str(tmp_path / 'secret.txt')!r}).read()); open({str(tmp_path / 'x')!r}, 'w')"
@@ -141,7 +141,7 @@ def test_what_is_shut_in_reads_everything_and_writes_nothing_else(watched, tmp_p
     assert "PermissionError" in (watched.place / "messages.txt").read_text()
 
 
-@pytest.mark.skipif(confined._landlock_version() < confined.HAS_SCOPES, reason="needs Linux 6.12")
+@pytest.mark.skipif(sandbox._landlock_version() < sandbox.HAS_SCOPES, reason="needs Linux 6.12")
 def test_what_is_shut_in_ends_no_process_outside(watched):
     assert watched(f"import os; os.kill({os.getpid()}, 0)") == ""
     assert "PermissionError" in (watched.place / "messages.txt").read_text()
