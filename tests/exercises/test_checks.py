@@ -1,10 +1,25 @@
 """The ready-made checks: what they take for right, and the words they find for what is not."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
-from vae_helpers.exercises import Misconception, Wrong, close_to, compares
+from vae_helpers.exercises import Misconception, Wrong, checks
+
+
+def compares(reference, probes, wrong, **options):
+    """The check of an exercise with this reference and these wrong answers, as a function of the answer."""
+    task = SimpleNamespace(reference=reference, wrong=wrong)
+    check = checks.compares(probes, **options)
+    return lambda answer: check(answer, task)
+
+
+def close_to(reference, wrong, **options):
+    task = SimpleNamespace(reference=reference if callable(reference) else lambda: reference, wrong=wrong)
+    check = checks.close_to(**options)
+    return lambda answer: check(answer, task)
 
 
 def double(x):
@@ -126,6 +141,16 @@ def test_an_answer_that_draws_like_the_reference_is_right():
 
 def test_probes_may_draw_from_the_global_generator():
     compares(double, lambda: [(torch.randn(3),), (torch.randn(2),)], (), gradients=True)(lambda x: x + x)
+
+
+def test_answers_that_are_equally_right_are_made_equal():
+    def unsigned(function):
+        return lambda x: function(x).abs()
+
+    wrong = (Wrong("it is a quarter of it", lambda x: x / 2),)
+    check = compares(double, three_probes, wrong, canonical=unsigned)
+    check(lambda x: -2 * x)
+    assert message(check, lambda x: -x / 2) == "it is a quarter of it"
 
 
 def test_a_broken_reference_is_not_blamed_on_the_answer():

@@ -1,6 +1,8 @@
 """What learners call: claims, exercises, hints, figures, widgets. Whatever they are given, a kernel goes on."""
 
 import contextlib
+import dataclasses
+import functools
 import io
 import os
 import tempfile
@@ -82,18 +84,28 @@ def test_hints_have_three_levels_and_every_exercise_a_solution(id, level):
     "exercises.NotAttempted",
     "exercises.close_to",
     "exercises.compares",
+    "exercises.wrong_answers",
     value=st.floats(-100, 100),
     given=anything(),
 )
 def test_checks_take_the_right_answer_and_raise_nothing_but_misconceptions(value, given):
-    wrong = (exercises.Wrong("too large by one", value + 1),)
-    check = exercises.close_to(value, wrong)
+    def right():
+        return value
+
+    wrong = exercises.wrong_answers("too large by one", value + 1)
+    task = exercises.Exercise("98.1", "A value", right, ("", "", ""), exercises.close_to(), wrong, "value")
+    check = functools.partial(task.check, exercise=task)
     check(value), check(torch.tensor(value).double())
     with pytest.raises(exercises.Misconception, match="too large by one"):
         check(value + 1)
     with contextlib.suppress(exercises.Misconception, exercises.NotAttempted):
         check(given)
-    compare = exercises.compares(lambda x: torch.sin(x), lambda: [(torch.ones(2),), (torch.zeros(3),)], ())
+
+    def sine(x):
+        return torch.sin(x)
+
+    comparison = exercises.compares(lambda: [(torch.ones(2),), (torch.zeros(3),)])
+    compare = functools.partial(comparison, exercise=dataclasses.replace(task, reference=sine, kind="function"))
     compare(lambda x: x.sin())
     with pytest.raises(exercises.Misconception):
         compare(lambda x: x.cos())

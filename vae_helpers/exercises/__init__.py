@@ -11,7 +11,7 @@ from vae_helpers.exercises import name_errors
 
 _HOMES: dict[str, tuple[str, ...]] = {
     "claiming": ("claim", "claims"),
-    "definition": ("Exercise", "Misconception", "NotAttempted", "Wrong"),
+    "definition": ("Exercise", "Misconception", "NotAttempted", "Wrong", "wrong_answers"),
     "checks": ("close_to", "compares"),
     "judging": ("exercise",),
     "hints": ("hint", "solution"),

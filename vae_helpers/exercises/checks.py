@@ -1,4 +1,7 @@
-"""Ready-made checks: a function compared with the reference at probes, a value with the reference's value."""
+"""Ready-made checks: a function is compared with the reference at probes, a value with the reference's value.
+
+The exercise hands its reference and its wrong answers to the check.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 
 import torch
 
-from vae_helpers.exercises.definition import Misconception, Wrong
+from vae_helpers.exercises.definition import Exercise, Misconception
 from vae_helpers.exercises.guarding import describe
 from vae_helpers.exercises.outcomes import (
     Leaf,
@@ -24,56 +27,60 @@ from vae_helpers.exercises.outcomes import (
     take_apart,
 )
 
+Check = Callable[[Any, Exercise], None]
 Parts = Sequence[tuple[str, Leaf]]  # (where, what)
 
 
 def compares(
-    reference: Callable[..., Any],
     probes: Callable[[], Sequence[tuple]],
-    wrong: tuple[Wrong, ...],
+    *,
     tolerance: float = 1e-5,
     gradients: bool = False,
-) -> Callable[[Any], None]:
-    """A check for functions: same outputs as the reference at every probe.
+    canonical: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function,
+) -> Check:
+    """A check for functions: same outputs as the exercise's reference at every probe.
 
-    On a mismatch the wrong answer that does the same as the learner's at every probe gives its message;
-    if there is none, the message says what differs: the type, the shape, the values, the gradient.
+    On a mismatch the wrong answer of the exercise that does the same as the learner's at every probe gives its
+    message; if there is none, the message says what differs: the type, the shape, the values, the gradient. Functions
+    may return tensors, numbers, texts, torch distributions (compared by mean and standard deviation) and tuples, lists
+    or dictionaries of them.
 
     Args:
-        reference: the right function. It may return tensors, numbers, texts, torch distributions (compared
-            by mean and standard deviation) and tuples, lists or dictionaries of them.
         probes: returns a fresh list of tuples of arguments, the same ones each time it is called (seed it;
             the global generator is seeded for it). Choose probes at which the wrong answers differ from the
             reference and from each other.
-        wrong: the wrong answers to recognise; `answer` is a function that takes the same arguments.
         tolerance: |given - right| <= tolerance * (1 + |right|).
         gradients: also compare gradients with respect to every floating tensor argument, so that an answer
             that leaves the graph (.item(), .detach(), torch.no_grad) is not right.
+        canonical: wraps a function so that results that are equally right become equal; the learner's answer, the
+            reference and the wrong answers are compared as wrapped by it.
     Returns:
-        a function of the answer that raises Misconception (or NotAttempted) and otherwise returns None.
+        a function of the answer and the exercise that raises Misconception (or NotAttempted) if the answer is not
+        right, and otherwise returns None.
     """
 
-    def outcomes(function: Callable[..., Any]) -> list[Outcome]:
+    def outcomes(function: Callable[..., Any], reference: Callable[..., Any]) -> list[Outcome]:
         torch.manual_seed(0)
         count = len(probes())
-        return [one(function, index) for index in range(count)]
+        return [one(canonical(function), index, reference) for index in range(count)]
 
-    def one(function: Callable[..., Any], index: int) -> Outcome:
+    def one(function: Callable[..., Any], index: int, reference: Callable[..., Any]) -> Outcome:
         torch.manual_seed(0)  # the same probes each time, and functions that draw in the same order draw the same
         args = tuple(probes()[index])
         return outcome(function, args, parameter_names(reference, len(args)), gradients)
 
-    def check(answer: Callable[..., Any]) -> None:
-        right = outcomes(reference)
-        given = outcomes(answer)
+    def check(answer: Callable[..., Any], exercise: Exercise) -> None:
+        reference = exercise.reference
+        right = outcomes(reference, reference)
+        given = outcomes(answer, reference)
         torch.manual_seed(0)
         arguments = probes()
         findings = (_difference(g, r, tolerance, reference, a) for g, r, a in zip(given, right, arguments, strict=True))
         finding = next((found for found in findings if found), None)
         if finding is None:
             return
-        for candidate in wrong:
-            known = outcomes(candidate.answer)
+        for candidate in exercise.wrong:
+            known = outcomes(candidate.answer, reference)
             if all(same_outcome(g, k, tolerance) for g, k in zip(given, known, strict=True)):
                 raise Misconception(candidate.message)
         raise Misconception(_pattern(given, right, tolerance) or finding)
@@ -81,30 +88,29 @@ def compares(
     return check
 
 
-def close_to(reference: Any, wrong: tuple[Wrong, ...], tolerance: float = 1e-3) -> Callable[[Any], None]:
-    """A check for values: the same as the reference, within the tolerance.
+def close_to(*, tolerance: float = 1e-3) -> Check:
+    """A check for values: the same as the value of the exercise's reference, within the tolerance.
 
     A number may come as a Python number, a NumPy number or a tensor with one element; texts are compared
     without regard to case; sequences part by part.
 
     Args:
-        reference: the right value, or the function without arguments that computes it.
-        wrong: wrong values and what they show.
         tolerance: |given - right| <= tolerance * (1 + |right|).
     Returns:
-        a function of the answer that raises Misconception and otherwise returns None.
+        a function of the answer and the exercise that raises Misconception if the answer is not right, and otherwise
+        returns None.
     """
-    right_value = functools.cache(reference) if callable(reference) else lambda: reference
+    value_of = functools.cache(lambda reference: reference())  # it may take long
 
-    def check(answer: Any) -> None:
+    def check(answer: Any, exercise: Exercise) -> None:
         if callable(answer) and not isinstance(answer, torch.Tensor):
             raise Misconception("it is a function where its value is asked for: call it")
-        right = list(take_apart(right_value()))
+        right = list(take_apart(value_of(exercise.reference)))
         given = list(take_apart(answer))
         finding = _parts_differ(given, right, tolerance)
         if finding is None:
             return
-        for candidate in wrong:
+        for candidate in exercise.wrong:
             if _parts_differ(given, list(take_apart(candidate.answer)), tolerance) is None:
                 raise Misconception(candidate.message)
         raise Misconception(finding)

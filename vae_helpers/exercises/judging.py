@@ -79,7 +79,7 @@ def judge(task: Exercise, answer: Any) -> Verdict:
     status, message = "solved", ""
     with isolated(), silenced():
         try:
-            task.check(guard or answer)
+            task.check(guard or answer, task)
         except NotAttempted as empty:
             status, message = "open", str(empty)
         except Misconception as misconception:

@@ -264,7 +264,7 @@ EXERCISES = (
             "x = stored / (the largest value a uint8 can hold)",
             "return images.float() / ...    # with the largest value that a uint8 can hold",
         ),
-        check=compares(as_floats, _image_probes, _FLOATS_WRONG),
+        check=compares(_image_probes),
         wrong=_FLOATS_WRONG,
     ),
     Exercise(
@@ -276,7 +276,7 @@ EXERCISES = (
             "var = E[z^2] - mu^2, and var = exp(log_var)",
             "square_of_the_mean = mu**2\nvariance = ...    # from log_var\nreturn their sum",
         ),
-        check=compares(expected_square, _square_probes, _SQUARE_WRONG),
+        check=compares(_square_probes),
         wrong=_SQUARE_WRONG,
     ),
     Exercise(
@@ -288,7 +288,7 @@ EXERCISES = (
             "log N(mu; mu, sigma^2) = -log sigma - (1/2) log(2 pi) for one pixel; 64 independent ones add up",
             "one = -math.log(0.1) - ...    # half the log of 2 pi\npeak = 64 * one",
         ),
-        check=close_to(peak_nats, _PEAK_WRONG),
+        check=close_to(),
         wrong=_PEAK_WRONG,
         kind="value",
     ),
@@ -302,7 +302,7 @@ EXERCISES = (
             "log_of_mean = w.mean() and then its log\nmean_of_logs = the same two calls the other way round\n"
             "return the first minus the second",
         ),
-        check=compares(jensen_gap, _weight_probes, _JENSEN_WRONG),
+        check=compares(_weight_probes),
         wrong=_JENSEN_WRONG,
     ),
     Exercise(
@@ -315,7 +315,7 @@ EXERCISES = (
             "p = torch.sigmoid(w * z)\nouter = 2 * (p - x)\nmiddle = ...    # the slope of the sigmoid, from p\n"
             "inner = ...     # d (w z) / d w\nreturn outer * middle * inner",
         ),
-        check=compares(slope, _slope_probes, _SLOPE_WRONG),
+        check=compares(_slope_probes),
         wrong=_SLOPE_WRONG,
     ),
 )

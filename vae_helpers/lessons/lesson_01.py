@@ -92,11 +92,6 @@ _PCA_WRONG = (
 )
 
 
-def _check_pca(answer: Callable[..., Any]) -> None:
-    wrong = tuple(Wrong(w.message, _with_fixed_signs(w.answer)) for w in _PCA_WRONG)
-    compares(_with_fixed_signs(pca), _pca_probes, wrong, tolerance=1e-4)(_with_fixed_signs(answer))
-
-
 # --- 01.2: the loss --------------------------------------------------------------------------------------------------
 
 
@@ -345,7 +340,7 @@ EXERCISES = (
             "mean = ...  # over the images\nleft, s, Vh = torch.linalg.svd(... - ..., full_matrices=False)\n"
             "return mean, the first D rows of Vh, transposed",
         ),
-        check=_check_pca,
+        check=compares(_pca_probes, tolerance=1e-4, canonical=_with_fixed_signs),
         wrong=_PCA_WRONG,
     ),
     Exercise(
@@ -357,7 +352,7 @@ EXERCISES = (
             "(1/N) sum over images n of ( sum over pixels p of (x[n, p] - x_hat[n, p])^2 )",
             "square the difference, flatten all but the first axis, sum over the pixels, then average what is left",
         ),
-        check=compares(reconstruction_error, _picture_probes, _ERROR_WRONG, gradients=True),
+        check=compares(_picture_probes, gradients=True),
         wrong=_ERROR_WRONG,
     ),
     Exercise(
@@ -370,7 +365,7 @@ EXERCISES = (
             "variances = (singular values of the centred data) squared\nshare = variances.cumsum(0) / variances.sum()\n"
             "count how many shares fall short of 0.9, and think about the next one",
         ),
-        check=close_to(components_for_90_percent, _COUNT_WRONG, tolerance=1e-6),
+        check=close_to(tolerance=1e-6),
         wrong=_COUNT_WRONG,
         kind="value",
     ),
@@ -383,7 +378,7 @@ EXERCISES = (
             "cos(theta_k) = k-th singular value of Q_A^T Q_B, where Q_A and Q_B have orthonormal columns",
             "torch.linalg.qr gives Q; torch.linalg.svdvals the cosines; keep them at most 1; then acos and rad2deg",
         ),
-        check=compares(principal_angles, _plane_probes, _ANGLES_WRONG, tolerance=1e-3),
+        check=compares(_plane_probes, tolerance=1e-3),
         wrong=_ANGLES_WRONG,
     ),
     Exercise(
@@ -396,7 +391,7 @@ EXERCISES = (
             "t = torch.linspace(..., device=x_a.device) as a column\nz = (1 - t) * code of x_a + t * code of x_b\n"
             "return the decoder at z",
         ),
-        check=compares(interpolate, _path_probes, _PATH_WRONG),
+        check=compares(_path_probes),
         wrong=_PATH_WRONG,
     ),
     Exercise(
@@ -408,7 +403,7 @@ EXERCISES = (
             "r(z) = sqrt( sum over dimensions of (encode(decode(z)) - z)^2 ), one number for each row of z",
             "back = the encoder at the decoder's picture of z\nreturn the norm of (back - z) along the last axis",
         ),
-        check=compares(round_trip, _code_probes, _TRIP_WRONG),
+        check=compares(_code_probes),
         wrong=_TRIP_WRONG,
     ),
 )

@@ -393,12 +393,6 @@ def _numbers(function: Callable) -> Callable:
     return call
 
 
-def _check_active_units(answer: Callable) -> None:
-    """Compares; an int and a 0-dim tensor of the same value are the same answer, right or wrong."""
-    wrong = tuple(Wrong(known.message, _numbers(known.answer)) for known in _UNITS_WRONG)
-    compares(active_units, _unit_probes, wrong)(_numbers(answer))
-
-
 # --- 04.5 the moments of the aggregate posterior -----------------------------------------------------------------
 
 
@@ -601,7 +595,7 @@ EXERCISES = (
             "weights = c_out * SOMETHING * kernel**2\n"
             "return size_out, weights + BIASES, weights * POSITIONS",
         ),
-        check=compares(conv_cost, _conv_probes, _CONV_WRONG, tolerance=1e-9),
+        check=compares(_conv_probes, tolerance=1e-9),
         wrong=_CONV_WRONG,
     ),
     Exercise(
@@ -615,7 +609,7 @@ EXERCISES = (
             "each = 0.5 * ((x - mean) / SOMETHING).square() + math.log(sigma) + CONSTANT  # (N, C, H, W)\n"
             "return each.flatten(1).SOMETHING(1)",
         ),
-        check=compares(gaussian_nll, _nll_probes, _NLL_WRONG, gradients=True),
+        check=compares(_nll_probes, gradients=True),
         wrong=_NLL_WRONG,
     ),
     Exercise(
@@ -628,7 +622,7 @@ EXERCISES = (
             "Equation (4.6): sigma^2 is the mean of (x - x_hat)^2 over all images, channels and pixels.",
             "variance = (x - x_hat).square().SOMETHING()\nreturn variance.SOMETHING()",
         ),
-        check=compares(best_sigma, _sigma_probes, _SIGMA_WRONG),
+        check=compares(_sigma_probes),
         wrong=_SIGMA_WRONG,
     ),
     Exercise(
@@ -640,7 +634,7 @@ EXERCISES = (
             "Equation (4.11): the number of dimensions d with Var_n[mu_nd] > threshold, the variance over the images.",
             "variances = mu.var(SOMETHING)  # (D,)\nreturn (variances > SOMETHING).SOMETHING()",
         ),
-        check=_check_active_units,
+        check=compares(_unit_probes, canonical=_numbers),
         wrong=_UNITS_WRONG,
     ),
     Exercise(
@@ -656,7 +650,7 @@ EXERCISES = (
             "of_means = centred.T @ SOMETHING / len(mu)  # (D, D)\n"
             "return mu.mean(0), of_means + torch.diag(SOMETHING)",
         ),
-        check=compares(aggregate_moments, _moment_probes, _MOMENTS_WRONG),
+        check=compares(_moment_probes),
         wrong=_MOMENTS_WRONG,
     ),
     Exercise(
@@ -668,7 +662,7 @@ EXERCISES = (
             "Equation (4.16): sum over d of max( mean over the images of kl_nd, floor ).",
             "each = kl.SOMETHING(0)  # (D,)\nreturn each.clamp(SOMETHING=floor).SOMETHING()",
         ),
-        check=compares(free_bits, _bits_probes, _BITS_WRONG, gradients=True),
+        check=compares(_bits_probes, gradients=True),
         wrong=_BITS_WRONG,
     ),
 )

@@ -640,7 +640,7 @@ EXERCISES = (
             "gaussian = sigma**SOMETHING\npoisson = (x / SOMETHING).mean().item()\n"
             "salt_and_pepper = (share * (WHITE**2 + BLACK**2) / SOMETHING).mean().item()",
         ),
-        check=compares(expected_errors, _errors_probes, _ERRORS_WRONG),
+        check=compares(_errors_probes),
         wrong=_ERRORS_WRONG,
     ),
     Exercise(
@@ -656,7 +656,7 @@ EXERCISES = (
             "share = (weights.log() - 0.5 * variance.log() - SOMETHING).softmax(1)  # (N, K)\n"
             "each = means + SOMETHING * (y[:, None] - means)  # (N, K)\nreturn (SOMETHING).sum(1)",
         ),
-        check=compares(posterior_mean, _mixture_probes, _MIXTURE_WRONG),
+        check=compares(_mixture_probes),
         wrong=_MIXTURE_WRONG,
     ),
     Exercise(
@@ -671,7 +671,7 @@ EXERCISES = (
             "rows = y[..., 2:, :] - 2 * y[..., 1:-1, :] + y[..., :-2, :]\nboth = SOMETHING  # the same along the last "
             "axis\nreturn both.abs().flatten(1).SOMETHING(1).values / SOMETHING",
         ),
-        check=compares(estimate_sigma, _sigma_probes, _SIGMA_WRONG),
+        check=compares(_sigma_probes),
         wrong=_SIGMA_WRONG,
     ),
     Exercise(
@@ -685,7 +685,7 @@ EXERCISES = (
             "variance = SOMETHING + SOMETHING\nfit_to_y = (y - decoded).square().flatten(1).SOMETHING(1) / (2 * "
             "variance)\nreturn fit_to_y + SOMETHING",
         ),
-        check=compares(code_energy, _energy_probes, _ENERGY_WRONG, gradients=True),
+        check=compares(_energy_probes, gradients=True),
         wrong=_ENERGY_WRONG,
     ),
     Exercise(
@@ -701,7 +701,7 @@ EXERCISES = (
             "    total[top : top + size, left : left + size] += SOMETHING\n"
             "    share[top : top + size, left : left + size] += SOMETHING\nreturn SOMETHING",
         ),
-        check=compares(overlap_add, _overlap_probes, _OVERLAP_WRONG),
+        check=compares(_overlap_probes),
         wrong=_OVERLAP_WRONG,
     ),
     Exercise(
@@ -714,7 +714,7 @@ EXERCISES = (
             "y = y.detach().clone().requires_grad_()\n"
             "(score,) = torch.autograd.grad(SOMETHING.sum(), y)\nreturn y.detach() + SOMETHING * score",
         ),
-        check=compares(tweedie, _tweedie_probes, _TWEEDIE_WRONG),
+        check=compares(_tweedie_probes),
         wrong=_TWEEDIE_WRONG,
     ),
     Exercise(
@@ -728,7 +728,7 @@ EXERCISES = (
             "error per pixel.",
             "return loss / SOMETHING - SOMETHING",
         ),
-        check=compares(clean_error, _clean_probes, _CLEAN_WRONG),
+        check=compares(_clean_probes),
         wrong=_CLEAN_WRONG,
     ),
 )

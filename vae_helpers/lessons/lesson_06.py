@@ -525,7 +525,7 @@ EXERCISES = (
             "Equation (6.3): out = front + (1 - alpha of the front) * back, for all four channels alike.",
             "alpha = front[:, SOMETHING:]  # (N, 1, H, W)\nreturn front + (1 - alpha) * SOMETHING",
         ),
-        check=compares(over, _over_probes, _OVER_WRONG),
+        check=compares(_over_probes),
         wrong=_OVER_WRONG,
     ),
     Exercise(
@@ -540,7 +540,7 @@ EXERCISES = (
             "small = F.avg_pool2d(premultiplied, SOMETHING)\n"
             "return torch.cat([small[:, :3] / small[:, 3:].clamp(min=SOMETHING), SOMETHING], dim=1)",
         ),
-        check=compares(halve, _halve_probes, _HALVE_WRONG),
+        check=compares(_halve_probes),
         wrong=_HALVE_WRONG,
     ),
     Exercise(
@@ -554,7 +554,7 @@ EXERCISES = (
             "down = x.diff(dim=2)  # row i + 1 minus row i\n"
             "result[:, :, 1:] += down\nresult[:, :, :-1] SOMETHING= down\n# and the same along dim=3",
         ),
-        check=compares(laplacian, _laplacian_probes, _LAPLACIAN_WRONG),
+        check=compares(_laplacian_probes),
         wrong=_LAPLACIAN_WRONG,
     ),
     Exercise(
@@ -568,7 +568,7 @@ EXERCISES = (
             "distance = (place[:, None] - torch.arange(knots)).SOMETHING()  # (N, K)\n"
             "return (1 - distance).clamp(SOMETHING)",
         ),
-        check=compares(tents, _tent_probes, _TENTS_WRONG),
+        check=compares(_tent_probes),
         wrong=_TENTS_WRONG,
     ),
     Exercise(
@@ -582,7 +582,7 @@ EXERCISES = (
             "each = -0.5 * ((x - mean) / SOMETHING) ** 2 - SOMETHING - 0.5 * math.log(2 * math.pi)  # (N, C, H, W)\n"
             "return (mask * SOMETHING).flatten(1).SOMETHING(1)",
         ),
-        check=compares(chosen_log_likelihood, _chosen_probes, _CHOSEN_WRONG, gradients=True),
+        check=compares(_chosen_probes, gradients=True),
         wrong=_CHOSEN_WRONG,
     ),
     Exercise(
@@ -594,7 +594,7 @@ EXERCISES = (
             "Equation (6.15): the mean over those with the attribute minus the mean over those without.",
             "with_it = codes[SOMETHING].mean(0)\nwithout = codes[~has].SOMETHING\nreturn SOMETHING",
         ),
-        check=compares(attribute_direction, _direction_probes, _DIRECTION_WRONG),
+        check=compares(_direction_probes),
         wrong=_DIRECTION_WRONG,
     ),
 )
