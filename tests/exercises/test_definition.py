@@ -50,6 +50,11 @@ def test_a_wrong_answer_that_is_none_is_refused(wrong, said):
         dataclasses.replace(EXERCISES[0], wrong=(wrong,))
 
 
+def test_a_wrong_value_is_no_change():
+    with pytest.raises(ValueError, match="99.2: 'five' has to be a value, not a change"):
+        dataclasses.replace(EXERCISES[1], wrong=(Wrong("five", change=("6", "5")),))
+
+
 def test_a_change_gives_the_reference_with_one_thing_wrong():
     x = torch.tensor([[1.0, 2.0]])
     (wrong,) = dataclasses.replace(EXERCISES[0], wrong=(Wrong("mean", change=("sum", "mean")),)).wrong

@@ -42,7 +42,7 @@ def wrong_answers(*messages_and_answers: Any) -> tuple[Wrong, ...]:
 
     Args:
         messages_and_answers: each message is followed by what gives it: a change of the reference, as a tuple of texts
-            (OLD, NEW, OLD, NEW, ...), or a function.
+            (OLD, NEW, OLD, NEW, ...), or the answer itself. One that is a tuple is given to `Wrong` instead.
     Raises:
         ValueError: a message has no answer, or what stands in a message's place is not text.
     """
@@ -92,6 +92,8 @@ class Exercise:
             raise ValueError(f"Exercise {self.id}: {wrong.message!r} needs either an answer or a change.")
         if not wrong.change:
             return wrong
+        if self.kind == "value":
+            raise ValueError(f"Exercise {self.id}: {wrong.message!r} has to be a value, not a change.")
         try:
             return Wrong(wrong.message, changed(self.reference, wrong.change))
         except ValueError as error:
