@@ -51,7 +51,7 @@ def test_a_wrong_answer_that_is_none_is_refused(wrong, said):
 
 
 def test_a_wrong_value_is_no_change():
-    with pytest.raises(ValueError, match="99.2: 'five' has to be a value, not a change"):
+    with pytest.raises(ValueError, match=r"99\.2: 'five' has to be a value, not a change"):
         dataclasses.replace(EXERCISES[1], wrong=(Wrong("five", change=("6", "5")),))
 
 
