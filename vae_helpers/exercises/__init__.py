@@ -1,6 +1,6 @@
 """What a learner meets: claims that are checked, exercises that answer back, hints, solutions and progress.
 
-The exercises themselves stand in `vae_helpers/lessons/`, a file a lesson. Names are resolved when first used
+The exercises themselves are in `vae_helpers/lessons/`, a file a lesson. Names are resolved when first used
 (PEP 562), so that grading and the check of the machine start without torch.
 """
 

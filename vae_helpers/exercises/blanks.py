@@ -1,4 +1,4 @@
-"""Tells an answer that was never begun from one that is wrong."""
+"""Tells an answer that was never begun from a wrong one."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 
 def is_blank(answer: Any) -> bool:
-    """Is this None, `...`, a row of these, or a function whose body says nothing?
+    """Is this None, `...`, a row of these, or a function with an empty body?
 
-    Nothing is said by a docstring, `...`, pass, an empty return and `raise NotImplementedError`.
+    A body counts as empty if it holds only a docstring, `...`, pass, an empty return or `raise NotImplementedError`.
     """
     parts = answer if type(answer) in (tuple, list) and answer else [answer]
     if all(part is None or part is Ellipsis for part in parts):
         return True
     body = _body(answer)
-    return bool(body) and all(_says_nothing(statement) for statement in body)
+    return bool(body) and all(_is_empty(statement) for statement in body)
 
 
 def has_gap(answer: Any) -> bool:
@@ -37,7 +37,7 @@ def _body(answer: Any) -> list[ast.stmt]:
     return first.body if isinstance(first, ast.FunctionDef) and first.name == answer.__name__ else []
 
 
-def _says_nothing(statement: ast.stmt) -> bool:
+def _is_empty(statement: ast.stmt) -> bool:
     if isinstance(statement, ast.Pass):
         return True
     if isinstance(statement, ast.Expr):  # a docstring or `...`
@@ -54,7 +54,7 @@ def _gap_in(node: ast.AST) -> bool:
     if isinstance(node, ast.Subscript):
         return _gap_in(node.value)  # x[..., 0] is an index
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-        return False  # a line of its own does not keep the code below it from running
+        return False  # on a line of its own it does not stop the code below from running
     if isinstance(node, ast.expr) and _is_constant(node, ...):
         return True
     return any(_gap_in(child) for child in ast.iter_child_nodes(node))

@@ -123,7 +123,7 @@ def _difference(
 ) -> str | None:
     """What sets a call apart from the reference's, in words; None if nothing does."""
     if right.error:
-        raise right.error  # the exercise itself is broken: let it be seen
+        raise right.error  # the exercise itself is broken: do not hide it
     if given.error:
         return str(given.error) if isinstance(given.error, Misconception) else describe(given.error)
     found = _parts_differ(given.parts, right.parts, tolerance)

@@ -44,7 +44,7 @@ def wrong_answers(*messages_and_answers: Any) -> tuple[Wrong, ...]:
         messages_and_answers: each message is followed by what gives it: a change of the reference, as a tuple of texts
             (OLD, NEW, OLD, NEW, ...), or the answer itself. One that is a tuple is given to `Wrong` instead.
     Raises:
-        ValueError: a message has no answer, or what stands in a message's place is not text.
+        ValueError: a message has no answer, or something else than text is where a message is expected.
     """
     messages, answers = messages_and_answers[::2], messages_and_answers[1::2]
     if len(messages) != len(answers):

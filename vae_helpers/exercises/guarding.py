@@ -1,4 +1,4 @@
-"""Stands between a check and a learner's function: whatever that function does, the check gets a clear word."""
+"""Wraps a learner's function for a check: whatever goes wrong in it becomes an exception that says so in words."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class AnswerRaised(Misconception):
 
 
 class Guard:
-    """The learner's function, to be called by a check in its place.
+    """The learner's function as a check calls it.
 
-    Calling it keeps back what it prints and turns what goes wrong into an exception that says so in words.
+    A call suppresses what the function prints and turns what goes wrong into an exception that says so in words.
 
     Raises when called:
         NotAttempted: it returned None or `...`, or raised NotImplementedError itself.
@@ -33,7 +33,7 @@ class Guard:
     def __init__(self, answer: Callable[..., Any], reference: Callable[..., Any]) -> None:
         functools.update_wrapper(self, answer, updated=())
         self.answer, self.reference = answer, reference
-        self.printed = 0  # characters kept back
+        self.printed = 0  # characters that were suppressed
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the learner's function."""

@@ -1,4 +1,4 @@
-"""Runs a check so that nothing of it is left behind: no random state, no torch setting, no printed line."""
+"""Runs a check without side effects: random states and torch settings are restored, output is suppressed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def isolated() -> Iterator[None]:
 
 
 class _Sink(io.TextIOBase):
-    """Counts what is written and forgets it, so that an answer that prints without end fills no memory."""
+    """Counts characters and drops them, so that an answer that prints without end does not fill the memory."""
 
     written = 0
 
@@ -41,7 +41,7 @@ class _Sink(io.TextIOBase):
 
 @contextlib.contextmanager
 def silenced() -> Iterator[_Sink]:
-    """Keep back warnings and what is printed, on stdout and on stderr; the sink says how much that was."""
+    """Suppress warnings and what is printed to stdout and stderr; the sink counts the characters."""
     sink = _Sink()
     with contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink), warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -70,7 +70,7 @@ def _for_nbgrader(task: Exercise, verdict: Verdict, answer: Any) -> Any:
 
 
 def judge(task: Exercise, answer: Any) -> Verdict:
-    """Run the exercise's check on an answer. Nothing that the answer does gets out, except an interrupt."""
+    """Run the exercise's check on an answer. No exception of the answer gets out, except KeyboardInterrupt."""
     if is_blank(answer):
         return Verdict("open")
     if task.kind == "function" and not callable(answer):

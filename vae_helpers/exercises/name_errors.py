@@ -1,7 +1,7 @@
-"""Cells run out of order: below the error about a name that is not there, a sentence says what to do.
+"""After a NameError in a notebook, a sentence says what to do: its cells were probably run out of order.
 
 The kernel does not know the cells of its notebook, so the sentence says no more than "if a cell above makes it".
-It comes after the cell has ended: no error is changed or hidden, and a cell that runs well costs nothing.
+It is printed after the cell has ended: no error is changed or hidden, and a cell without an error costs nothing.
 """
 
 from __future__ import annotations

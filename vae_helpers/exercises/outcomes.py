@@ -32,8 +32,8 @@ def outcome(function: Callable[..., Any], args: tuple, names: tuple[str, ...], g
     """Call the function and take apart what comes back.
 
     Args:
-        function: anything callable; a NotAttempted that it raises is let through.
-        args: fresh arguments, which the call may spoil.
+        function: anything callable; a NotAttempted that it raises is passed on.
+        args: fresh arguments, which the call may change.
         names: the arguments' names, for messages.
         gradients: also differentiate a fixed weighted sum of the output by every floating tensor argument.
     """

@@ -1,6 +1,6 @@
 """Keeps what a learner has solved in progress.json, and shows it.
 
-The file stands in the working directory; VAE_HELPERS_PROGRESS=<path> puts it elsewhere, and
+The file is in the working directory; VAE_HELPERS_PROGRESS=<path> puts it elsewhere, and
 VAE_HELPERS_PROGRESS=off keeps the record in memory. Nothing about this file ever stops a notebook.
 """
 
@@ -19,7 +19,7 @@ NAME = "progress.json"
 EMPTY = {"solved": False, "attempts": 0, "hints": 0, "solution": False}
 
 _memory: dict[str, dict[str, Any]] = {}  # what this kernel knows, written or not
-_said: set[str] = set()  # what was complained about, each once
+_said: set[str] = set()  # the complaints printed so far; each is printed once
 
 
 def note_result(id: str, status: str) -> None:
@@ -81,7 +81,7 @@ def _entry(id: str) -> dict[str, Any]:
 
 
 def _all() -> dict[str, dict[str, Any]]:
-    """What the file holds, and what this kernel knows besides."""
+    """What the file holds, merged with what this kernel knows."""
     path = _path()
     return _merged(_memory, _read(path) if path else {})
 
@@ -109,7 +109,7 @@ def _text(entries: dict[str, dict[str, Any]]) -> bytes:
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
-    if not os.path.isfile(path):  # /dev/null must not be set aside, a pipe not be waited for
+    if not os.path.isfile(path):  # /dev/null must not be renamed, and a pipe would block
         return {}
     try:
         text = path.read_bytes()

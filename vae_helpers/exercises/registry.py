@@ -17,7 +17,7 @@ class UnknownExercise(LookupError):
 
 
 def find(id: str) -> Exercise:
-    """The exercise called `id`, for example "03.2", which stands in lesson_03.
+    """The exercise called `id`, for example "03.2", defined in lesson_03.
 
     Raises:
         UnknownExercise: there is none; the message lists those that exist.

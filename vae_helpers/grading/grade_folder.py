@@ -1,9 +1,9 @@
 """Grades a folder of submitted notebooks: a table of student by exercise.
 
 Submissions are programs, and grading runs them. Each runs in processes of its own, on a copy of its own, under limits
-(limits.py, watchdog.py), and where the system can do it (sandbox.py) shut into the folder of that copy, so that one
-submission costs no other its marks and nobody a file. It may still read what its user can read and use the network,
-and a notebook that forges its results is believed: docs/teaching.md says what follows from that.
+(limits.py, watchdog.py). Where the system supports it (sandbox.py) each is confined to the folder of that copy, and can
+neither affect the marks of another nor delete anyone's files. It can still read what its user can read and use the
+network, and a notebook that forges its results is believed: see docs/teaching.md.
 """
 
 from __future__ import annotations

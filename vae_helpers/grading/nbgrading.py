@@ -2,7 +2,7 @@
 
 `release` writes a course folder: in each exercise's cell the answer and the line that checks it become two cells, which
 nbgrader knows by their metadata (its format, version 3), and everything else stays as it is. The folder's
-nbgrader_config.py calls `configure`, which puts `grader()` in place of the step in which `nbgrader autograde` runs a
+nbgrader_config.py calls `configure`, which makes `grader()` the step in which `nbgrader autograde` runs a
 notebook. nbgrader itself is optional: `pip install vae-helpers[nbgrader]`.
 """
 
@@ -32,7 +32,7 @@ c = get_config()  # noqa: F821 - nbgrader provides it
 c.CourseDirectory.course_id = "vae"
 # c.Exchange.root = "/srv/nbgrader/exchange"  # a folder that the class and you can reach; see nbgrader's manual
 
-c.ClearSolutions.enabled = False  # nbgrader would put a blank of its own in place of the head of a function
+c.ClearSolutions.enabled = False  # nbgrader would replace the head of a function by a blank of its own
 
 from vae_helpers.grading.nbgrading import configure  # noqa: E402
 

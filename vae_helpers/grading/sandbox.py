@@ -1,11 +1,11 @@
-"""Shuts a command into a folder, with limits, and becomes that command; grade_folder.py runs submissions through it.
+"""Confines this process to a folder, under limits, and then executes a command; submissions are run through it.
 
     python -I sandbox.py FOLDER MEMORY DISK -- COMMAND ...
 
 From then on the command, and everything it starts, can read what its user can read, but can write, make and delete
-files only below FOLDER. The kernel sees to it (Landlock: Linux 5.13 and newer; no rights are needed). Where there is
-no Landlock, only the limits hold; `protection` says which it is. MEMORY and DISK are in bytes: no process has more
-memory of its own, no file gets larger. This file imports nothing but the standard library: it starts in an instant.
+files only below FOLDER. The kernel enforces it (Landlock: Linux 5.13 and newer; no privileges are needed). Without
+Landlock only the limits hold; `protection` says which it is. MEMORY and DISK are in bytes: no process gets more memory
+of its own, no file gets larger. This file imports only the standard library, so that it starts fast.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _limit(memory: int, disk: int) -> None:
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(which, (value, value))
 
-    os.nice(5)  # whoever watches it comes first
+    os.nice(5)  # the watchdog comes first
     lower(resource.RLIMIT_CORE, 0)
     lower(resource.RLIMIT_FSIZE, disk)
     if sys.platform == "linux":

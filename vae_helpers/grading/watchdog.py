@@ -1,4 +1,4 @@
-"""Runs a command that may do anything, watches all that it starts, and ends the lot at a limit."""
+"""Runs a command that may do anything, watches every process that it starts, and kills them all at a limit."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _watch(family: _Family, place: Path, limits: Limits, stopped: Callable[[], b
 
 
 class _Family:
-    """A process and all its descendants, those too whose parents have gone or that hide in a session of their own.
+    """A process and all its descendants, including those that have lost their parent or changed their session.
 
     They are known by descent, by having been seen before, and by the results file that their environment names.
     """
@@ -95,7 +95,7 @@ class _Family:
         self.look()
 
     def look(self) -> None:
-        """Find out who lives."""
+        """Update the set of living processes."""
         with contextlib.suppress(psutil.Error):
             if self.first.poll() is None:
                 first = psutil.Process(self.first.pid)
@@ -118,7 +118,7 @@ class _Family:
         return sum(sizes.values())
 
     def end(self) -> None:
-        """Kill them all; first they are held, so that none starts another while the others are killed."""
+        """Kill them all; they are stopped first, so that none starts another while the others are killed."""
         for _ in range(20):
             self._hold()
             if not self.living:
@@ -127,7 +127,7 @@ class _Family:
             self._wait(seconds=1)
 
     def _hold(self) -> None:
-        """Find them all and keep them from running on, those too that were started meanwhile."""
+        """Find and stop them all, including those started meanwhile."""
         held: set[psutil.Process] = set()
         for _ in range(100):
             self.look()
@@ -169,7 +169,7 @@ def _tell(processes: set[psutil.Process], name: str) -> None:
 
 
 def _with_descendants(processes: set[psutil.Process], mark: str) -> set[psutil.Process]:
-    """These, those that bear the mark, and all that descend from them."""
+    """These processes, those that carry the mark, and all their descendants."""
     children: dict[int, list[psutil.Process]] = {}
     found, known = [], {process.pid for process in processes}
     for process in psutil.process_iter():
@@ -186,12 +186,12 @@ def _with_descendants(processes: set[psutil.Process], mark: str) -> set[psutil.P
 
 
 def _runs(process: psutil.Process) -> bool:
-    """Zombies do not run; they wait for someone to ask how they ended."""
+    """Is it alive? A zombie, which has ended and waits for its parent, is not."""
     return _ask(process, lambda p: p.is_running() and p.status() != psutil.STATUS_ZOMBIE, False)
 
 
 def _ask(process: psutil.Process, question: Callable, otherwise):
-    """What a process answers; `otherwise` if it has gone or is someone else's."""
+    """The result of a question to a process; `otherwise` if it has exited or belongs to another user."""
     try:
         return question(process)
     except (psutil.Error, OSError):
