@@ -29,6 +29,12 @@ class Timing:
     """The seconds of several rounds."""
 
     rounds: tuple[float, ...]
+    cpu_rounds: tuple[float, ...] = ()
+
+    @property
+    def cpu(self) -> Timing:
+        """The seconds that this process computed, on all its threads; other processes hardly change them."""
+        return Timing(self.cpu_rounds)
 
     @property
     def median(self) -> float:
@@ -45,31 +51,34 @@ def ratio(slower: Timing, faster: Timing) -> str:
     return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
-def in_turns(works: dict[str, Work], rounds: int = 5, patience: int = 10) -> dict[str, Timing]:
+def in_turns(works: dict[str, Work], rounds: int = 5, patience: int = 10, shared: bool = False) -> dict[str, Timing]:
     """Each work once, then each once again, and so on, so that drift in the machine's speed affects all alike.
 
     Args:
         works: name -> a function; it returns the seconds that count, or None where all of its time counts.
         rounds: undisturbed samples of each.
         patience: how often a disturbed sample is taken again before giving up.
+        shared: keep every sample: what is compared is `Timing.cpu`, which can be measured beside other work too.
     Raises:
         MachineBusy: other processes took more than a tenth of a core each time. (Only Linux tells; elsewhere nothing
             is thrown away.)
     """
-    seconds: dict[str, list[float]] = {name: [] for name in works}
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
-            seconds[name].append(_undisturbed(name, work, patience))
-    return {name: Timing(tuple(values)) for name, values in seconds.items()}
+            seconds[name].append(_sample(name, work, patience, shared))
+    return {name: Timing(*zip(*values, strict=True)) for name, values in seconds.items()}
 
 
-def _undisturbed(name: str, work: Work, patience: int) -> float:
+def _sample(name: str, work: Work, patience: int, shared: bool) -> tuple[float, float]:
+    """Wall-clock and CPU seconds."""
     for _ in range(patience + 1):
-        others, start = cpu_seconds_of_others(), time.perf_counter()
+        others, start, cpu = cpu_seconds_of_others(), time.perf_counter(), time.process_time()
         counted = work()
-        took = time.perf_counter() - start
-        if others is None or cpu_seconds_of_others() - others <= OTHERS * took + 0.02:  # the kernel counts in 0.01 s
-            return took if counted is None else counted
+        took, computed = time.perf_counter() - start, time.process_time() - cpu
+        disturbed = others is not None and cpu_seconds_of_others() - others > OTHERS * took + 0.02  # counted in 0.01 s
+        if shared or not disturbed:
+            return took if counted is None else counted, computed
     raise MachineBusy(
         f"while {name!r} was measured, other processes held the cores {patience + 1} times. Close them and start again."
     )

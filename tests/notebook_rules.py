@@ -296,7 +296,7 @@ def claim_line(line: str) -> bool:
 
 @rule
 def exercises_are_known(lesson: Lesson) -> Iterator[str]:
-    from vae_helpers.lessons.registry import exercises_of
+    from vae_helpers.exercises.registry import exercises_of
 
     asked = []
     for number, cell, call in lesson.calls("exercise"):

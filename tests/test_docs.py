@@ -12,11 +12,11 @@ import torch
 
 from tests.notebook_rules import Lesson, anchors, equation_tags
 from tools.notebooks import NOTEBOOKS, ROOT
+from vae_helpers.exercises.registry import all_exercises, exercises_of, find, lesson_numbers
+from vae_helpers.grading.exercise_cells import paste
+from vae_helpers.grading.grade_folder import AT_ONCE
+from vae_helpers.grading.limits import Limits
 from vae_helpers.lessons import lesson_02, lesson_03, lesson_04, lesson_05, lesson_06
-from vae_helpers.lessons.grading import AT_ONCE
-from vae_helpers.lessons.limits import Limits
-from vae_helpers.lessons.paste import paste
-from vae_helpers.lessons.registry import all_exercises, exercises_of, find, lesson_numbers
 
 DOCS = ROOT / "docs"
 TEACHING = (DOCS / "teaching.md").read_text("utf-8")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vae_helpers.__main__ import main
-from vae_helpers.lessons import checkup, record
+from vae_helpers.exercises import checkup, progress_record
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -90,12 +90,12 @@ def test_check_leaves_the_random_generator_as_it_was():
 @pytest.mark.parametrize("arguments", [["progress", "my_course"], ["progress"]])
 def test_progress_is_read_in_the_folder_named_or_in_my_course(arguments, tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("VAE_HELPERS_PROGRESS", raising=False)
-    monkeypatch.setattr(record, "_memory", {})
+    monkeypatch.setattr(progress_record, "_memory", {})
     monkeypatch.chdir(tmp_path)  # main changes it, and pytest changes it back
     (tmp_path / "my_course").mkdir()
     (tmp_path / "my_course" / "progress.json").write_text('{"exercises": {"00.1": {"solved": true}}}')
     assert main(arguments) == 0
-    if record.lesson_numbers():
+    if progress_record.lesson_numbers():
         assert re.search(r"^  00\.1 +solved ", capsys.readouterr().out, re.MULTILINE)
 
 
@@ -105,11 +105,11 @@ def test_progress_in_a_folder_that_is_not_there(tmp_path, capsys):
 
 
 def test_grade_passes_its_options_on(monkeypatch):
-    from vae_helpers.lessons import grading
-    from vae_helpers.lessons.limits import Limits
+    from vae_helpers.grading import grade_folder
+    from vae_helpers.grading.limits import Limits
 
     calls = []
-    monkeypatch.setattr(grading, "grade", lambda *given: calls.append(given))
+    monkeypatch.setattr(grade_folder, "grade", lambda *given: calls.append(given))
     assert main(["grade", "here"]) == 0
     assert main(["grade", "here", "--timeout", "60", "--memory", "2", "--output", "marks.csv"]) == 0
     limits = Limits(seconds=60, cell_seconds=20, memory=2)

@@ -77,7 +77,7 @@ def broken_rules(tmp_path, monkeypatch):
     times.write_text(json.dumps({"07_small": {"reading_minutes": 5, "cpu_seconds": 3, "gpu_seconds": None}}))
     monkeypatch.setattr(notebooks, "TIMES", times)
     exercises = tuple(SimpleNamespace(id=f"07.{number}") for number in range(1, 5))
-    monkeypatch.setattr("vae_helpers.lessons.registry.exercises_of", lambda number: exercises)
+    monkeypatch.setattr("vae_helpers.exercises.registry.exercises_of", lambda number: exercises)
 
     def judge(notebook, normalise=True):
         path = tmp_path / "07_small.ipynb"

@@ -230,7 +230,7 @@ def test_only_what_is_stale_is_executed_and_the_package_that_it_imports_is_trace
     notebooks.write(small("from vae_helpers import claim", "claim('one is one', True)"), path)
     notebooks.main(["changed"])
     package = executed.read_record()["07_small"]["package"]
-    assert {"lessons/claiming.py", "lessons/__init__.py"} <= set(package) and "training.py" not in package
+    assert {"exercises/claiming.py", "exercises/__init__.py"} <= set(package) and "training.py" not in package
     assert len(nbformat.read(path, as_version=4).cells) == 3, "the cell that asked is not kept"
     assert capsys.readouterr().out.startswith("07_small.ipynb: ")
     notebooks.main(["changed"])

@@ -10,7 +10,7 @@ import pytest
 
 from tests.notebook_rules import RULES, Lesson
 from tools import notebooks
-from vae_helpers.lessons.paste import paste
+from vae_helpers.grading.exercise_cells import paste
 
 NOTEBOOKS = sorted(notebooks.NOTEBOOKS.glob("*.ipynb"))
 

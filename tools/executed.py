@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from vae_helpers.lessons.sources import digest
+from vae_helpers.exercises.notebook_digest import digest
 from vae_helpers.writing import write_whole
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))  # whether the package is installed is for JupyterLab's kernels to find out
 
-from vae_helpers.lessons.sources import digest  # noqa: E402
+from vae_helpers.exercises.notebook_digest import digest  # noqa: E402
 from vae_helpers.writing import write_whole  # noqa: E402
 
 FIRST = "00_start_here.ipynb"

@@ -50,7 +50,7 @@ def filled_in(template: Path, name: str) -> str:
     """A template's text for this lesson: its number, its title, the numbers of its equations."""
     number, title = name[:2], name[3:].replace("_", " ").capitalize()
     text = template.read_text("utf-8").replace("NN", number).replace("TITLE", title)
-    return re.sub(r"([({])N\.(?=\d)", rf"\g<1>{int(number)}.", text).replace("NUMBER", str(int(number)))
+    return re.sub(r"([({])N\.(?=\d)", rf"\g<1>{int(number)}.", text)
 
 
 def begin(name: str) -> None:

@@ -83,10 +83,21 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "ssim",
     ),
     "widgets": ("explore",),
-    "lessons": ("claim", "claims", "exercise", "hint", "progress", "solution"),
+    "exercises": ("claim", "claims", "exercise", "hint", "progress", "solution"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
-_MODULES = (*_HOMES, "alpha", "attributes", "blending", "inference", "noise", "patches", "plots", "pretrained")
+_MODULES = (
+    *_HOMES,
+    "alpha",
+    "attributes",
+    "blending",
+    "inference",
+    "lessons",
+    "noise",
+    "patches",
+    "plots",
+    "pretrained",
+)
 
 __all__ = sorted([*_HOME_OF, *_MODULES])
 

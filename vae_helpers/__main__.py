@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(chosen: argparse.Namespace) -> int:
-    from vae_helpers.lessons.checkup import checkup
+    from vae_helpers.exercises.checkup import checkup
 
     return 0 if checkup() else 1
 
@@ -69,15 +69,15 @@ def _progress(chosen: argparse.Namespace) -> int:
     if not os.path.isdir(folder):
         return _complain(f"There is no folder {folder}. Give the one that holds your notebooks.")
     os.chdir(folder)
-    from vae_helpers.lessons import progress
+    from vae_helpers.exercises import progress
 
     progress()
     return 0
 
 
 def _grade(chosen: argparse.Namespace) -> int:
-    from vae_helpers.lessons.grading import grade
-    from vae_helpers.lessons.limits import GradingError, Limits
+    from vae_helpers.grading.grade_folder import grade
+    from vae_helpers.grading.limits import GradingError, Limits
 
     try:
         limits = Limits(seconds=chosen.timeout, cell_seconds=chosen.timeout / 3, memory=chosen.memory)
@@ -88,8 +88,8 @@ def _grade(chosen: argparse.Namespace) -> int:
 
 
 def _nbgrader(chosen: argparse.Namespace) -> int:
-    from vae_helpers.lessons.limits import GradingError
-    from vae_helpers.lessons.nbgrading import release
+    from vae_helpers.grading.limits import GradingError
+    from vae_helpers.grading.nbgrading import release
 
     try:
         release(chosen.folder, chosen.notebooks)

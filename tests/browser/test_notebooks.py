@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.browser.jupyterlab import BUTTON, CHOICE, NAMED, NUMBER, SLIDER, wait_for
 from tools import notebooks
-from vae_helpers.lessons.registry import exercises_of
+from vae_helpers.exercises.registry import exercises_of
 
 NAMES = sorted(path.name for path in notebooks.NOTEBOOKS.glob("*.ipynb"))
 LONGEST = 0.3  # CPU seconds of a drawing; 0.2 are promised for a machine that does nothing else

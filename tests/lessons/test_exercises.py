@@ -13,12 +13,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.lessons import made_up
-from vae_helpers.lessons import exercise
-from vae_helpers.lessons.helping import source_of
-from vae_helpers.lessons.judging import judge
-from vae_helpers.lessons.paste import reference_source
-from vae_helpers.lessons.registry import exercises_of, lesson_numbers
+from tests.exercises import made_up
+from vae_helpers.exercises import exercise
+from vae_helpers.exercises.hints import source_of
+from vae_helpers.exercises.judging import judge
+from vae_helpers.exercises.registry import exercises_of, lesson_numbers
+from vae_helpers.grading.exercise_cells import reference_source
 
 LESSONS = {number: exercises_of(number) for number in lesson_numbers()}
 TASKS = [*made_up.EXERCISES, *(task for tasks in LESSONS.values() for task in tasks)]

@@ -17,9 +17,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.lessons import made_up
-from vae_helpers.lessons.judging import judge
-from vae_helpers.lessons.registry import all_exercises
+from tests.exercises import made_up
+from vae_helpers.exercises.judging import judge
+from vae_helpers.exercises.registry import all_exercises
 
 TASKS = all_exercises()
 TOKEN = re.compile(r"[A-Za-z_][\w.]*|\d+\.?\d*(?:e-?\d+)?|\*\*|//|\S")
@@ -78,7 +78,7 @@ def first_probe(task):
         raise ZeroDivisionError
 
     with contextlib.suppress(Exception):
-        task.check(spy)
+        task.check(spy, task)
     return seen[0]
 
 

@@ -79,10 +79,10 @@ def half(n: int = 1, h: int = 4, w: int = 4) -> Tensor:
 
 @functools.cache
 def public() -> dict[str, list[Any]]:
-    """Name -> the public functions and classes of that name, wherever they stand; without the answers of lessons."""
+    """Name -> the public functions and classes of that name, wherever they stand; without answers and grading."""
     found = defaultdict(list)
     for module in pkgutil.walk_packages(vae_helpers.__path__, "vae_helpers."):
-        if not re.match(r"vae_helpers\.(__main__|lessons)", module.name):
+        if not re.match(r"vae_helpers\.(__main__|lessons|exercises|grading)", module.name):
             home = importlib.import_module(module.name)
             for name, value in vars(home).items():
                 if not name.startswith("_") and getattr(value, "__module__", "") == home.__name__:

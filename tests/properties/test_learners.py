@@ -1,13 +1,14 @@
-"""What learners call: claims, exercises, hints, figures, widgets. Whatever they are given, a kernel goes on."""
+"""What learners call: exercises, hints, figures, widgets. Whatever they are given, a kernel goes on."""
 
 import contextlib
+import dataclasses
+import functools
 import io
 import os
 import tempfile
 from unittest import mock
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pytest
 import torch
 from hypothesis import strategies as st
@@ -15,8 +16,8 @@ from matplotlib.figure import Figure
 
 from tests.properties.calls import unit
 from tests.properties.ground import REFUSED, anything, documented, pictures, property_of
-from vae_helpers import lessons, plots, training, widgets
-from vae_helpers.lessons import registry
+from vae_helpers import exercises, plots, training, widgets
+from vae_helpers.exercises import registry
 
 IDS = [exercise.id for exercise in registry.all_exercises()]
 
@@ -29,23 +30,9 @@ def printed(function, *arguments):
     return text.getvalue(), result
 
 
-@property_of(text=st.text(min_size=1), condition=anything() | st.booleans())
-def test_a_claim_is_one_line_or_its_condition_is_refused(text, condition):
-    one = isinstance(condition, bool | np.bool_) or (
-        isinstance(condition, torch.Tensor) and condition.dtype == torch.bool and condition.dim() == 0
-    )
-    if not one:
-        with pytest.raises(TypeError, match="one bool"):
-            lessons.claim(text, condition)
-        return
-    said, _ = printed(lessons.claim, text, condition)
-    assert said.startswith("claim holds: " if condition else "claim DOES NOT HOLD: ") and said.count("\n") == 1
-    assert "hold" in printed(lessons.claims)[0]
-
-
 @property_of(few=30, many=200, id=st.sampled_from(IDS), answer=anything())
 def test_any_answer_to_an_exercise_gets_one_paragraph(id, answer):
-    said, result = printed(lessons.exercise, id, answer)
+    said, result = printed(exercises.exercise, id, answer)
     assert said.startswith(f"Exercise {id} ") and said.count("\n") == 1
     task = registry.find(id)
     assert result is answer or (callable(result) if task.kind == "function" else result is not None)
@@ -58,17 +45,17 @@ def test_any_answer_to_an_exercise_gets_one_paragraph(id, answer):
 def test_an_exercise_that_does_not_exist_is_named(id):
     if id in IDS if isinstance(id, str) else False:
         return
-    for call in (lambda: lessons.exercise(id, None), lambda: lessons.hint(id), lambda: lessons.solution(id)):
-        with pytest.raises(lessons.UnknownExercise, match="Known exercises"):
+    for call in (lambda: exercises.exercise(id, None), lambda: exercises.hint(id), lambda: exercises.solution(id)):
+        with pytest.raises(exercises.UnknownExercise, match="Known exercises"):
             call()
 
 
 @property_of(id=st.sampled_from(IDS), level=anything())
 def test_hints_have_three_levels_and_every_exercise_a_solution(id, level):
     with contextlib.redirect_stdout(io.StringIO()), mock.patch.dict(os.environ, VAE_HELPERS_PROGRESS="off"):
-        result = documented(lessons.hint, id, level)
+        result = documented(exercises.hint, id, level)
     assert result is None or result is REFUSED
-    assert "return" in printed(lessons.solution, id)[0] and "exercise" in printed(lessons.progress)[0].lower()
+    assert "return" in printed(exercises.solution, id)[0] and "exercise" in printed(exercises.progress)[0].lower()
 
 
 @property_of(
@@ -76,18 +63,27 @@ def test_hints_have_three_levels_and_every_exercise_a_solution(id, level):
     given=anything(),
 )
 def test_checks_take_the_right_answer_and_raise_nothing_but_misconceptions(value, given):
-    wrong = (lessons.Wrong("too large by one", value + 1),)
-    check = lessons.close_to(value, wrong)
+    def right():
+        return value
+
+    wrong = exercises.wrong_answers("too large by one", value + 1)
+    task = exercises.Exercise("98.1", "A value", right, ("", "", ""), exercises.close_to(), wrong, "value")
+    check = functools.partial(task.check, exercise=task)
     check(value), check(torch.tensor(value).double())
-    with pytest.raises(lessons.Misconception, match="too large by one"):
+    with pytest.raises(exercises.Misconception, match="too large by one"):
         check(value + 1)
-    with contextlib.suppress(lessons.Misconception, lessons.NotAttempted):
+    with contextlib.suppress(exercises.Misconception, exercises.NotAttempted):
         check(given)
-    compare = lessons.compares(lambda x: torch.sin(x), lambda: [(torch.ones(2),), (torch.zeros(3),)], ())
+
+    def sine(x):
+        return torch.sin(x)
+
+    comparison = exercises.compares(lambda: [(torch.ones(2),), (torch.zeros(3),)])
+    compare = functools.partial(comparison, exercise=dataclasses.replace(task, reference=sine, kind="function"))
     compare(lambda x: x.sin())
-    with pytest.raises(lessons.Misconception):
+    with pytest.raises(exercises.Misconception):
         compare(lambda x: x.cos())
-    assert all(isinstance(task, lessons.Exercise) for task in registry.all_exercises())
+    assert all(isinstance(task, exercises.Exercise) for task in registry.all_exercises())
 
 
 ALSO = ("images", "columns")  # what errors name besides arguments
@@ -125,18 +121,6 @@ def test_numbers_are_drawn_or_refused(odd, n):
     assert drawn(plots.history, record) is not REFUSED
     with pytest.raises(KeyError, match="there are: loss"):
         plots.history(record, ("kl",))
-
-
-@property_of(
-    x=pictures(),
-    n=st.integers(1, 40),
-)
-def test_the_small_parts_of_figures(x, n):
-    assert np.array_equal(plots.as_array(x), x.double().numpy()) and n == plots.class_colours(n).N
-    plots.use_style()
-    figure, ax = plt.subplots()
-    plots.show_picture(ax, np.zeros((2, 3, 3)))
-    assert plots.finish(figure) is figure and figure.number not in plt.get_fignums()
 
 
 @property_of(few=6, many=60, name=st.text(max_size=12), odd=anything())

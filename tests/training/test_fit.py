@@ -14,29 +14,13 @@ import pytest
 import torch
 from torch import nn
 
+from tests.training.small import interrupt_at, quiet, some_images, vae, weights
 from vae_helpers import checkpoints
 from vae_helpers.distributions import GreyBernoulliLikelihood
 from vae_helpers.images import random_shift, to_float
 from vae_helpers.models import Autoencoder, mlp_vae
 from vae_helpers.objectives import squared_error
 from vae_helpers.training import History, TrainingDiverged, engine, fit, run, surroundings
-
-
-def some_images(n=60, size=4):
-    return torch.randint(0, 256, (n, 1, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-
-
-def vae(seed=0):
-    torch.manual_seed(seed)
-    return mlp_vae((1, 4, 4), 2, (8,), GreyBernoulliLikelihood())
-
-
-def weights(model):
-    return torch.cat([p.detach().flatten() for p in model.parameters()])
-
-
-def quiet(model, images, **settings):
-    return fit(model, images, **({"steps": 30, "batch_size": 16, "progress": False} | settings))
 
 
 @pytest.mark.parametrize("settings", [{}, {"betas": (0.5, 0.98)}])
@@ -215,11 +199,6 @@ def test_a_gradient_that_is_not_finite_is_noticed_before_it_is_applied():
     assert torch.isfinite(weights(model)).all()
 
 
-def interrupt_at(n):
-    """A callback that presses Stop at step n."""
-    return lambda step, model: os.kill(os.getpid(), signal.SIGINT) if step == n else None
-
-
 def test_stop_keeps_what_was_learned_and_resumes_to_the_same_bits(tmp_path, capsys):
     path, images = tmp_path / "run.safetensors", some_images()
     whole, parts = vae(), vae()
@@ -285,7 +264,7 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path, kills):
     script = (
         "import sys, torch\n"
         "sys.path.insert(0, sys.argv[2])\n"
-        "from test_fit import vae, some_images, weights\n"
+        "from small import vae, some_images, weights\n"
         "from vae_helpers.training import fit\n"
         "model = vae()\n"
         f"fit(model, some_images(), steps={steps}, batch_size=16, checkpoint=sys.argv[1], checkpoint_every=20,"

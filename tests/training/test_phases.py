@@ -1,6 +1,7 @@
 """Several objectives that take turns: each trains its part and nothing else."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -49,8 +50,6 @@ def test_it_trains_as_two_optimisers_by_hand_with_the_detach_in_its_place():
         "critic": torch.optim.Adam(hand.critic.parameters(), lr=4e-3, betas=(0.5, 0.9)),
     }
     order = torch.cat([torch.randperm(64, generator=torch.Generator().manual_seed(4_000_012 + e)) for e in range(6)])
-    import math
-
     for step in range(10):
         share = 1.0 if step == 0 else 0.5 * (1 + math.cos(math.pi * (step - 1) / 9))  # a warm-up of one step
         for k, (name, base) in enumerate((("generator", 1e-3), ("critic", 4e-3))):

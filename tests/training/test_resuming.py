@@ -4,9 +4,9 @@ import functools
 
 import pytest
 import torch
-from test_fit import interrupt_at, quiet, some_images, vae, weights
 from torch import nn
 
+from tests.training.small import interrupt_at, quiet, some_images, vae, weights
 from vae_helpers import checkpoints
 from vae_helpers.checkpoints import CheckpointError
 from vae_helpers.distributions import GreyBernoulliLikelihood
@@ -77,26 +77,15 @@ def test_another_objective_is_refused_by_its_name_or_by_its_parts(tmp_path):
     def another(model, x):
         return squared_error(model, x)
 
-    refused(
-        path,
-        Autoencoder((1, 4, 4), 2),
-        some_images(),
-        "objective .there squared_error, here .*another",
-        objective=another,
-    )
+    model, images = Autoencoder((1, 4, 4), 2), some_images()
+    refused(path, model, images, "objective .there squared_error, here .*another", objective=another)
 
     path = tmp_path / "nameless"
-    nameless = functools.partial(squared_error)
-    began(
-        path, Autoencoder((1, 4, 4), 2), some_images(), objective=lambda m, x: squared_error(m, x) | {"extra": x.mean()}
-    )
-    refused(
-        path,
-        Autoencoder((1, 4, 4), 2),
-        some_images(),
-        "had the parts loss, extra, this one has loss",
-        objective=nameless,
-    )
+    began(path, Autoencoder((1, 4, 4), 2), images, objective=lambda m, x: squared_error(m, x) | {"extra": x.mean()})
+    kept = path.read_bytes()
+    with pytest.raises(CheckpointError, match="had the parts loss, extra, this one has loss"):
+        quiet(model, images, checkpoint=path, resume=True, objective=functools.partial(squared_error))
+    assert path.read_bytes() == kept
 
 
 def test_other_phases_and_an_average_that_was_not_there_are_refused(tmp_path):

@@ -1,38 +1,13 @@
-"""What a lesson needs: claims that are checked, exercises that answer back, hints, solutions and progress.
+"""A file a lesson: `lesson_NN.py` holds the exercises of notebook NN, each stated once.
 
-The exercises of notebook NN (references, hints, plausible wrong answers) stand in `lesson_NN.py`. Names are
-resolved when first used (PEP 562), so that grading and the check of the machine start without torch.
+`vae_helpers.exercises.registry` finds a lesson by the name of its file.
 """
 
-import importlib
-from typing import Any
+from vae_helpers.moved import former_names
 
-from vae_helpers.lessons import missing
+_MOVED = (
+    *("Exercise", "Misconception", "NotAttempted", "UnknownExercise", "Wrong"),
+    *("claim", "claims", "close_to", "compares", "exercise", "hint", "progress", "solution"),
+)
 
-_HOMES: dict[str, tuple[str, ...]] = {
-    "claiming": ("claim", "claims"),
-    "definition": ("Exercise", "Misconception", "NotAttempted", "Wrong"),
-    "checks": ("close_to", "compares"),
-    "judging": ("exercise",),
-    "helping": ("hint", "solution"),
-    "record": ("progress",),
-    "registry": ("UnknownExercise",),
-}
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
-
-__all__ = sorted(_HOME_OF)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"vae_helpers.lessons has no {name!r}; it has: {', '.join(__all__)}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-    globals()[name] = value  # the next access does not come here
-    return value
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
-
-
-missing.install()
+__getattr__ = former_names(__name__, **{name: f"vae_helpers.exercises.{name}" for name in _MOVED})

@@ -6,10 +6,8 @@ import math
 
 import torch
 
-from vae_helpers.lessons.checks import close_to, compares
-from vae_helpers.lessons.definition import Exercise, Wrong
-
-# --- 00.1 stored images as floats --------------------------------------------------------------------------------
+from vae_helpers.exercises.checks import close_to, compares
+from vae_helpers.exercises.definition import Exercise, wrong_answers
 
 
 def as_floats(images):
@@ -26,39 +24,34 @@ def _image_probes():
     ]
 
 
-_FLOATS_WRONG = (
-    Wrong(
-        "it divides by 256, the number of levels, where the highest level is 255: white would come out as 0.996, "
-        "just short of 1",
-        lambda images: images.float() / 256,
+AS_FLOATS = Exercise(
+    id="00.1",
+    title="Stored images as numbers in [0, 1]",
+    reference=as_floats,
+    hints=(
+        "Black is stored as 0 and white as 255. What must white be divided by to become exactly 1?",
+        "x = stored / (the largest value a uint8 can hold)",
+        "return images.float() / ...    # with the largest value that a uint8 can hold",
     ),
-    Wrong(
+    check=compares(_image_probes),
+    wrong=wrong_answers(
+        "it divides by 256, the number of levels, where the highest level is 255: white would come out as 0.996, just "
+        "short of 1",
+        ("255", "256"),
         "it changes the type and not the scale: the values still run up to 255",
-        lambda images: images.float(),
-    ),
-    Wrong(
+        (" / 255", ""),
         "it divides whole numbers, which throws every grey away: only full white is left",
-        lambda images: (images // 255).float(),
-    ),
-    Wrong(
+        ("images.float() / 255", "(images // 255).float()"),
         "it divides by the brightest pixel of the batch, so the same picture gets other values in other company",
-        lambda images: images.float() / images.max(),
-    ),
-    Wrong(
+        ("255", "images.max()"),
         "it maps to [-1, 1], as some models want; in this course black is 0 and white is 1",
-        lambda images: images.float() / 127.5 - 1,
-    ),
-    Wrong(
+        ("255", "127.5 - 1"),
         "it turns black and white round: 0 is black",
-        lambda images: 1 - images.float() / 255,
-    ),
-    Wrong(
+        ("images", "1 - images"),
         "it moves the channels to the end: torch's layers want (N, C, H, W)",
-        lambda images: (images.float() / 255).permute(0, 2, 3, 1),
+        ("images.float() / 255", "(images.float() / 255).permute(0, 2, 3, 1)"),
     ),
 )
-
-# --- 00.2 the expectation of a square ----------------------------------------------------------------------------
 
 
 def expected_square(mu, log_var):
@@ -75,43 +68,36 @@ def _square_probes():
     return [(randn(6), randn(6)), (3 * randn(4), randn(4) - 2)]
 
 
-_SQUARE_WRONG = (
-    Wrong(
-        "this is the square of the mean: the value of the function at the mean of z, not the mean of its values; "
-        "the spread of z is missing",
-        lambda mu, log_var: mu**2,
+EXPECTED_SQUARE = Exercise(
+    id="00.2",
+    title="The expectation of a square",
+    reference=expected_square,
+    hints=(
+        "The variance is the mean of z^2 minus the square of the mean of z. You know the variance and the mean.",
+        "var = E[z^2] - mu^2, and var = exp(log_var)",
+        "square_of_the_mean = mu**2\nvariance = ...    # from log_var\nreturn their sum",
     ),
-    Wrong(
+    check=compares(_square_probes),
+    wrong=wrong_answers(
+        "this is the square of the mean: the value of the function at the mean of z, not the mean of its values; the "
+        "spread of z is missing",
+        (" + torch.exp(log_var)", ""),
         "this is the variance: it would be the answer if mu were 0",
-        lambda mu, log_var: log_var.exp(),
-    ),
-    Wrong(
+        ("mu**2 + ", ""),
         "it adds the log of the variance as if it were the variance: undo the log first",
-        lambda mu, log_var: mu**2 + log_var,
-    ),
-    Wrong(
+        ("torch.exp(log_var)", "log_var"),
         "it reads log_var as the log of the standard deviation: exp(log_var) is already the variance",
-        lambda mu, log_var: mu**2 + (2 * log_var).exp(),
-    ),
-    Wrong(
+        ("log_var", "2 * log_var"),
         "it adds the standard deviation where the variance belongs: exp(log_var / 2) still has to be squared",
-        lambda mu, log_var: mu**2 + (log_var / 2).exp(),
-    ),
-    Wrong(
+        ("log_var", "log_var / 2"),
         "it subtracts the variance: var = E[z^2] - mu^2, so look on which side of the equation it stands",
-        lambda mu, log_var: mu**2 - log_var.exp(),
-    ),
-    Wrong(
+        ("+", "-"),
         "this squares one point, a standard deviation above the mean; an average is taken over all points",
-        lambda mu, log_var: (mu + (log_var / 2).exp()) ** 2,
-    ),
-    Wrong(
+        ("mu**2 + torch.exp(log_var)", "(mu + torch.exp(log_var / 2)) ** 2"),
         "mu enters without its square",
-        lambda mu, log_var: mu + log_var.exp(),
+        ("mu**2", "mu"),
     ),
 )
-
-# --- 00.3 a log-density in nats ----------------------------------------------------------------------------------
 
 
 def peak_nats():
@@ -122,34 +108,38 @@ def peak_nats():
 
 _ONE = -math.log(0.1) - 0.5 * math.log(2 * math.pi)  # one pixel, nats
 
-_PEAK_WRONG = (
-    Wrong("this is the log-density of one pixel: independent densities multiply, so their logs add up", _ONE),
-    Wrong(
+PEAK_NATS = Exercise(
+    id="00.3",
+    title="The log-density of 64 pixels, in nats",
+    reference=peak_nats,
+    hints=(
+        "Begin with one pixel. At x = mu the squared distance is zero, so only the normaliser is left.",
+        "log N(mu; mu, sigma^2) = -log sigma - (1/2) log(2 pi) for one pixel; 64 independent ones add up",
+        "one = -math.log(0.1) - ...    # half the log of 2 pi\npeak = 64 * one",
+    ),
+    check=close_to(),
+    wrong=wrong_answers(
+        "this is the log-density of one pixel: independent densities multiply, so their logs add up",
+        _ONE,
         "its sign is flipped: here the density is larger than one, so that its log is positive",
         -64 * _ONE,
-    ),
-    Wrong("this uses the logarithm to base 10: a nat is a unit of the natural one", 64 * _ONE / math.log(10)),
-    Wrong("this uses the logarithm to base 2, which counts bits: nats are asked for", 64 * _ONE / math.log(2)),
-    Wrong(
+        "this uses the logarithm to base 10: a nat is a unit of the natural one",
+        64 * _ONE / math.log(10),
+        "this uses the logarithm to base 2, which counts bits: nats are asked for",
+        64 * _ONE / math.log(2),
         "it takes 0.1 for the variance: it is the standard deviation",
         -32 * (math.log(0.1) + math.log(2 * math.pi)),
-    ),
-    Wrong(
         "the constant, half of log(2 pi) for each pixel, is missing: without it the density does not integrate to one",
         -64 * math.log(0.1),
-    ),
-    Wrong(
         "the one half in front of log(2 pi) is missing: the normaliser holds a square root",
         -64 * (math.log(0.1) + math.log(2 * math.pi)),
-    ),
-    Wrong(
         "it adds log sigma where it is to be subtracted: a narrow Gaussian is high, a wide one low",
         64 * (math.log(0.1) - 0.5 * math.log(2 * math.pi)),
+        "this is the density of one pixel itself: take its log, and think of 64 of them",
+        math.exp(_ONE),
     ),
-    Wrong("this is the density of one pixel itself: take its log, and think of 64 of them", math.exp(_ONE)),
+    kind="value",
 )
-
-# --- 00.4 Jensen's gap -------------------------------------------------------------------------------------------
 
 
 def jensen_gap(w):
@@ -166,42 +156,36 @@ def _weight_probes():
     return [(weights(50, 1.0),), (weights(7, 0.3) + 2,), (weights(400, 2.0) / 10,)]
 
 
-_JENSEN_WRONG = (
-    Wrong(
+JENSEN_GAP = Exercise(
+    id="00.4",
+    title="Jensen's gap",
+    reference=jensen_gap,
+    hints=(
+        "Two numbers are compared. Both take a log and a mean, in a different order.",
+        "gap = log( (1/N) sum_i w_i ) - (1/N) sum_i log w_i",
+        "log_of_mean = w.mean() and then its log\nmean_of_logs = the same two calls the other way round\n"
+        "return the first minus the second",
+    ),
+    check=compares(_weight_probes),
+    wrong=wrong_answers(
         "its sign is flipped: the log of the mean is the larger of the two",
-        lambda w: w.log().mean() - w.mean().log(),
-    ),
-    Wrong(
+        ("torch.log(w.mean()) - torch.log(w).mean()", "torch.log(w).mean() - torch.log(w.mean())"),
         "it takes the mean of the logs on both sides: one of them is the log of the mean, and the order matters",
-        lambda w: w.log().mean() - w.log().mean(),
-    ),
-    Wrong(
+        ("torch.log(w.mean())", "torch.log(w).mean()"),
         "it takes the log of the sum: without dividing by their number it is log N too large",
-        lambda w: w.sum().log() - w.log().mean(),
-    ),
-    Wrong(
+        ("w.mean()", "w.sum()"),
         "it adds the logs up where their mean is asked for",
-        lambda w: w.mean().log() - w.log().sum(),
-    ),
-    Wrong(
+        ("(w).mean()", "(w).sum()"),
         "it compares the mean itself with a mean of logs: take the log of the mean first",
-        lambda w: w.mean() - w.log().mean(),
-    ),
-    Wrong(
+        ("torch.log(w.mean())", "w.mean()"),
         "it takes logarithms to base 10: in this course they are natural ones, and the unit is the nat",
-        lambda w: w.mean().log10() - w.log10().mean(),
-    ),
-    Wrong(
+        ("torch.log(w.mean()) - torch.log(w)", "torch.log10(w.mean()) - torch.log10(w)"),
         "it takes logarithms to base 2, which count bits: in this course they are natural ones",
-        lambda w: w.mean().log2() - w.log2().mean(),
-    ),
-    Wrong(
+        ("torch.log(w.mean()) - torch.log(w)", "torch.log2(w.mean()) - torch.log2(w)"),
         "it takes the log of each number and no mean: one gap belongs to the whole set",
-        lambda w: w.mean().log() - w.log(),
+        ("(w).mean()", "(w)"),
     ),
 )
-
-# --- 00.5 a gradient by hand -------------------------------------------------------------------------------------
 
 
 def slope(w, z, x):
@@ -219,103 +203,35 @@ def _slope_probes():
     return [(randn(6), randn(6), torch.rand(6, generator=one, dtype=torch.float64)), (2 * randn(5), randn(5), randn(5))]
 
 
-_SLOPE_WRONG = (
-    Wrong(
+SLOPE = Exercise(
+    id="00.5",
+    title="A gradient by hand",
+    reference=slope,
+    hints=(
+        "Name what stands inside what: a = w z, then p = sigmoid(a), then the square. Three links, three factors.",
+        "d loss/d w = (d loss/d p) (d p/d a) (d a/d w), where the slope of the sigmoid is p (1 - p)",
+        "p = torch.sigmoid(w * z)\nouter = 2 * (p - x)\nmiddle = ...    # the slope of the sigmoid, from p\n"
+        "inner = ...     # d (w z) / d w\nreturn outer * middle * inner",
+    ),
+    check=compares(_slope_probes),
+    wrong=wrong_answers(
         "the factor 2 of the square is missing",
-        lambda w, z, x: (torch.sigmoid(w * z) - x) * torch.sigmoid(w * z) * torch.sigmoid(-w * z) * z,
-    ),
-    Wrong(
+        ("2 * ", ""),
         "the slope of the sigmoid is missing: the chain has three links, and the middle one is p (1 - p)",
-        lambda w, z, x: 2 * (torch.sigmoid(w * z) - x) * z,
-    ),
-    Wrong(
+        (" * p * (1 - p)", ""),
         "the innermost link is missing: how fast does w z change with w?",
-        lambda w, z, x: 2 * (torch.sigmoid(w * z) - x) * torch.sigmoid(w * z) * torch.sigmoid(-w * z),
-    ),
-    Wrong(
+        ("(1 - p) * z", "(1 - p)"),
         "its sign is flipped: when the pixel is too bright, p > x, and z > 0, a larger w makes the loss larger",
-        lambda w, z, x: 2 * (x - torch.sigmoid(w * z)) * torch.sigmoid(w * z) * torch.sigmoid(-w * z) * z,
-    ),
-    Wrong(
+        ("(p - x)", "(x - p)"),
         "this is the derivative with respect to z: w is what changes here",
-        lambda w, z, x: 2 * (torch.sigmoid(w * z) - x) * torch.sigmoid(w * z) * torch.sigmoid(-w * z) * w,
-    ),
-    Wrong(
+        ("(1 - p) * z", "(1 - p) * w"),
         "the slope of the sigmoid is p (1 - p), with p the sigmoid's value, not its argument w z",
-        lambda w, z, x: 2 * (torch.sigmoid(w * z) - x) * (w * z) * (1 - w * z) * z,
-    ),
-    Wrong(
+        ("p * (1 - p)", "(w * z) * (1 - w * z)"),
         "it averages: each z and x has a slope of its own here",
-        lambda w, z, x: (2 * (torch.sigmoid(w * z) - x) * torch.sigmoid(w * z) * torch.sigmoid(-w * z) * z).mean(),
-    ),
-    Wrong(
+        ("2 * (p - x) * p * (1 - p) * z", "(2 * (p - x) * p * (1 - p) * z).mean()"),
         "this is the loss itself, not its slope",
-        lambda w, z, x: (torch.sigmoid(w * z) - x) ** 2,
+        ("2 * (p - x) * p * (1 - p) * z", "(p - x) ** 2"),
     ),
 )
 
-EXERCISES = (
-    Exercise(
-        id="00.1",
-        title="Stored images as numbers in [0, 1]",
-        reference=as_floats,
-        hints=(
-            "Black is stored as 0 and white as 255. What must white be divided by to become exactly 1?",
-            "x = stored / (the largest value a uint8 can hold)",
-            "return images.float() / ...    # with the largest value that a uint8 can hold",
-        ),
-        check=compares(as_floats, _image_probes, _FLOATS_WRONG),
-        wrong=_FLOATS_WRONG,
-    ),
-    Exercise(
-        id="00.2",
-        title="The expectation of a square",
-        reference=expected_square,
-        hints=(
-            "The variance is the mean of z^2 minus the square of the mean of z. You know the variance and the mean.",
-            "var = E[z^2] - mu^2, and var = exp(log_var)",
-            "square_of_the_mean = mu**2\nvariance = ...    # from log_var\nreturn their sum",
-        ),
-        check=compares(expected_square, _square_probes, _SQUARE_WRONG),
-        wrong=_SQUARE_WRONG,
-    ),
-    Exercise(
-        id="00.3",
-        title="The log-density of 64 pixels, in nats",
-        reference=peak_nats,
-        hints=(
-            "Begin with one pixel. At x = mu the squared distance is zero, so only the normaliser is left.",
-            "log N(mu; mu, sigma^2) = -log sigma - (1/2) log(2 pi) for one pixel; 64 independent ones add up",
-            "one = -math.log(0.1) - ...    # half the log of 2 pi\npeak = 64 * one",
-        ),
-        check=close_to(peak_nats, _PEAK_WRONG),
-        wrong=_PEAK_WRONG,
-        kind="value",
-    ),
-    Exercise(
-        id="00.4",
-        title="Jensen's gap",
-        reference=jensen_gap,
-        hints=(
-            "Two numbers are compared. Both take a log and a mean, in a different order.",
-            "gap = log( (1/N) sum_i w_i ) - (1/N) sum_i log w_i",
-            "log_of_mean = w.mean() and then its log\nmean_of_logs = the same two calls the other way round\n"
-            "return the first minus the second",
-        ),
-        check=compares(jensen_gap, _weight_probes, _JENSEN_WRONG),
-        wrong=_JENSEN_WRONG,
-    ),
-    Exercise(
-        id="00.5",
-        title="A gradient by hand",
-        reference=slope,
-        hints=(
-            "Name what stands inside what: a = w z, then p = sigmoid(a), then the square. Three links, three factors.",
-            "d loss/d w = (d loss/d p) (d p/d a) (d a/d w), where the slope of the sigmoid is p (1 - p)",
-            "p = torch.sigmoid(w * z)\nouter = 2 * (p - x)\nmiddle = ...    # the slope of the sigmoid, from p\n"
-            "inner = ...     # d (w z) / d w\nreturn outer * middle * inner",
-        ),
-        check=compares(slope, _slope_probes, _SLOPE_WRONG),
-        wrong=_SLOPE_WRONG,
-    ),
-)
+EXERCISES = (AS_FLOATS, EXPECTED_SQUARE, PEAK_NATS, JENSEN_GAP, SLOPE)

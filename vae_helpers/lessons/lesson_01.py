@@ -1,4 +1,4 @@
-"""The exercises of notebook 01, autoencoders."""
+"""The exercises of notebook 01, autoencoders: references, hints and the mistakes that are recognised."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vae_helpers.lessons.checks import close_to, compares
-from vae_helpers.lessons.definition import Exercise, Misconception, Wrong
-
-# --- 01.1: principal component analysis ------------------------------------------------------------------------------
+from vae_helpers.exercises.checks import close_to, compares
+from vae_helpers.exercises.definition import Exercise, Misconception, Wrong, wrong_answers
 
 
 def pca(x, D):
@@ -48,56 +46,39 @@ def _with_fixed_signs(answer: Callable[..., Any]) -> Callable[..., Any]:
     return described
 
 
-def _top(matrix: Tensor, D: int) -> Tensor:
-    return torch.linalg.svd(matrix, full_matrices=False)[2][:D].T
-
-
-_PCA_WRONG = (
-    Wrong(
+PCA = Exercise(
+    id="01.1",
+    title="PCA by singular value decomposition",
+    reference=pca,
+    hints=(
+        "Which point must the plane go through, and what does that do to the data before the SVD?",
+        "With x - mean = A S V^T, the columns of U are the first D columns of V. Mind that torch.linalg.svd "
+        "returns the transpose of V.",
+        "mean = ...  # over the images\nleft, s, Vh = torch.linalg.svd(... - ..., full_matrices=False)\n"
+        "return mean, the first D rows of Vh, transposed",
+    ),
+    check=compares(_pca_probes, tolerance=1e-4, canonical=_with_fixed_signs),
+    wrong=wrong_answers(
         "the data were not centred before the SVD, so the first direction mostly points at the mean picture",
-        lambda x, D: (x.mean(0), _top(x, D)),
-    ),
-    Wrong(
+        ("x - mean", "x"),
         "the directions stand in rows, while the text keeps them as the columns of U, of shape (P, D)",
-        lambda x, D: (x.mean(0), _top(x - x.mean(0), D).T),
-    ),
-    Wrong(
+        (".T", ""),
         "these are columns of the third factor, but torch.linalg.svd returns V already transposed",
-        lambda x, D: (x.mean(0), torch.linalg.svd(x - x.mean(0), full_matrices=False)[2][:, :D]),
-    ),
-    Wrong(
+        ("Vh[:D].T", "Vh[:, :D]"),
         "these are left singular vectors, which have one entry per picture; directions have one entry per pixel",
-        lambda x, D: (x.mean(0), torch.linalg.svd(x - x.mean(0), full_matrices=False)[0][:, :D]),
-    ),
-    Wrong(
+        ("_, _, Vh", "U, _, _", "Vh[:D].T", "U[:, :D]"),
         "the directions are scaled by the singular values, so the columns of U do not have length one",
-        lambda x, D: (x.mean(0), _top(x - x.mean(0), D) * torch.linalg.svdvals(x - x.mean(0))[:D]),
-    ),
-    Wrong(
+        ("_, _, Vh", "_, s, Vh", "Vh[:D].T", "Vh[:D].T * s[:D]"),
         "these are the directions of least variance: eigh sorts its eigenvalues upwards",
-        lambda x, D: (x.mean(0), torch.linalg.eigh((x - x.mean(0)).T @ (x - x.mean(0)))[1][:, :D]),
-    ),
-    Wrong(
+        ("Vh[:D].T", "torch.linalg.eigh((x - mean).T @ (x - mean))[1][:, :D]"),
         "the right directions stand in the wrong order: the one of most variance comes first",
-        lambda x, D: (x.mean(0), _top(x - x.mean(0), D).flip(1)),
-    ),
-    Wrong(
+        ("Vh[:D].T", "Vh[:D].T.flip(1)"),
         "one average grey is taken off all pixels; each pixel has a mean of its own",
-        lambda x, D: (x.mean().expand(x.shape[1]), _top(x - x.mean(), D)),
-    ),
-    Wrong(
+        ("x.mean(0)", "x.mean().expand(x.shape[1])"),
         "each pixel was divided by its standard deviation, which minimises the error of other, rescaled pictures",
-        lambda x, D: (x.mean(0), _top((x - x.mean(0)) / x.std(0), D)),
+        ("x - mean", "(x - mean) / x.std(0)"),
     ),
 )
-
-
-def _check_pca(answer: Callable[..., Any]) -> None:
-    wrong = tuple(Wrong(w.message, _with_fixed_signs(w.answer)) for w in _PCA_WRONG)
-    compares(_with_fixed_signs(pca), _pca_probes, wrong, tolerance=1e-4)(_with_fixed_signs(answer))
-
-
-# --- 01.2: the loss --------------------------------------------------------------------------------------------------
 
 
 def reconstruction_error(x, x_hat):
@@ -110,41 +91,35 @@ def _picture_probes() -> list[tuple]:
     return [tuple(torch.rand(shape, generator=draw) for _ in range(2)) for shape in ((5, 1, 3, 4), (3, 3, 2, 2))]
 
 
-_ERROR_WRONG = (
-    Wrong(
+RECONSTRUCTION_ERROR = Exercise(
+    id="01.2",
+    title="The reconstruction error",
+    reference=reconstruction_error,
+    hints=(
+        "Two axes of the question, two different operations: which one for pixels, which one for images?",
+        "(1/N) sum over images n of ( sum over pixels p of (x[n, p] - x_hat[n, p])^2 )",
+        "square the difference, flatten all but the first axis, sum over the pixels, then average what is left",
+    ),
+    check=compares(_picture_probes, gradients=True),
+    wrong=wrong_answers(
         "it is averaged over pixels where the sum is asked for, so it shrinks as pictures grow",
-        lambda x, y: (x - y).square().mean(),
-    ),
-    Wrong(
+        (".flatten(1).sum(1)", ""),
         "it is summed over the images too, so it grows with the size of the batch",
-        lambda x, y: (x - y).square().sum(),
-    ),
-    Wrong(
+        ("flatten(1).sum(1).mean()", "sum()"),
         "it is one number per image: what is missing is the average over the images",
-        lambda x, y: (x - y).square().flatten(1).sum(1),
-    ),
-    Wrong(
+        (".mean()", ""),
         "it averages distances, with a square root, where squared distances are asked for",
-        lambda x, y: (x - y).flatten(1).norm(dim=1).mean(),
-    ),
-    Wrong(
-        "it takes absolute differences where squares are asked for", lambda x, y: (x - y).abs().flatten(1).sum(1).mean()
-    ),
-    Wrong(
+        ("square().flatten(1).sum(1)", "flatten(1).norm(dim=1)"),
+        "it takes absolute differences where squares are asked for",
+        ("square()", "abs()"),
         "differences are summed before they are squared, so that too bright and too dark cancel",
-        lambda x, y: (x - y).flatten(1).sum(1).square().mean(),
-    ),
-    Wrong(
-        "there is a one half in front that the definition does not have", lambda x, y: reconstruction_error(x, y) / 2
-    ),
-    Wrong(
+        ("square().flatten(1).sum(1)", "flatten(1).sum(1).square()"),
+        "there is a one half in front that the definition does not have",
+        ("mean()", "mean() / 2"),
         "the value is right but cut off from the graph, so that nothing can be learned from it",
-        lambda x, y: reconstruction_error(x, y).detach(),
+        ("mean()", "mean().detach()"),
     ),
 )
-
-
-# --- 01.3: how many numbers are enough -------------------------------------------------------------------------------
 
 
 def components_for_90_percent():
@@ -157,17 +132,27 @@ def components_for_90_percent():
     return int((explained < 0.9).sum()) + 1  # as many as fall short, and one more
 
 
-_COUNT_WRONG = (
-    Wrong("that is the position in the list, which starts at 0: D counts the components up to and with it", 20),
-    Wrong("that is the share of the singular values; variance is made of their squares", 37),
-    Wrong("that is what comes out without centring, where the mean picture counts as variance", 9),
-    Wrong("that is 90 % of the number of pixels; count the variance that the components hold", 58),
-    Wrong("that is the number of components left out, not of those kept", 43),
-    Wrong("that is for 95 % of the variance", 28),
+COMPONENTS_FOR_90_PERCENT = Exercise(
+    id="01.3",
+    title="How many numbers hold 90 % of the variance",
+    reference=components_for_90_percent,
+    hints=(
+        "The singular values of the centred data know it.",
+        "explained(D) = (s_1^2 + ... + s_D^2) / (s_1^2 + ... + s_64^2); the smallest D with a share of 0.9 or more",
+        "variances = (singular values of the centred data) squared\nshare = variances.cumsum(0) / variances.sum()\n"
+        "count how many shares fall short of 0.9, and think about the next one",
+    ),
+    check=close_to(tolerance=1e-6),
+    wrong=(
+        Wrong("that is the position in the list, which starts at 0: D counts the components up to and with it", 20),
+        Wrong("that is the share of the singular values; variance is made of their squares", 37),
+        Wrong("that is what comes out without centring, where the mean picture counts as variance", 9),
+        Wrong("that is 90 % of the number of pixels; count the variance that the components hold", 58),
+        Wrong("that is the number of components left out, not of those kept", 43),
+        Wrong("that is for 95 % of the variance", 28),
+    ),
+    kind="value",
 )
-
-
-# --- 01.4: principal angles ------------------------------------------------------------------------------------------
 
 
 def principal_angles(A, B):
@@ -188,46 +173,35 @@ def _plane_probes() -> list[tuple]:
     return [(A, B), (C, C @ normal(2, 2) + 0.1 * normal(9, 2))]
 
 
-def _degrees(cosines: Tensor) -> Tensor:
-    return torch.rad2deg(torch.acos(cosines.clamp(-1, 1)))
-
-
-def _qr(A: Tensor) -> Tensor:
-    return torch.linalg.qr(A)[0]
-
-
-def _unit(A: Tensor) -> Tensor:
-    return A / A.norm(dim=0)
-
-
-_ANGLES_WRONG = (
-    Wrong(
+PRINCIPAL_ANGLES = Exercise(
+    id="01.4",
+    title="The angles between two planes",
+    reference=principal_angles,
+    hints=(
+        "A plane does not care which vectors span it. Replace the columns by some that are orthonormal first.",
+        "cos(theta_k) = k-th singular value of Q_A^T Q_B, where Q_A and Q_B have orthonormal columns",
+        "torch.linalg.qr gives Q; torch.linalg.svdvals the cosines; keep them at most 1; then acos and rad2deg",
+    ),
+    check=compares(_plane_probes, tolerance=1e-3),
+    wrong=wrong_answers(
         "the columns were not orthonormalised, so the singular values are not cosines",
-        lambda A, B: _degrees(torch.linalg.svdvals(A.T @ B)),
-    ),
-    Wrong(
+        ("Q_A.T @ Q_B", "A.T @ B"),
         "the columns were made of length one but not orthogonal to each other",
-        lambda A, B: _degrees(torch.linalg.svdvals(_unit(A).T @ _unit(B))),
-    ),
-    Wrong("only one of the two bases was orthonormalised", lambda A, B: _degrees(torch.linalg.svdvals(_qr(A).T @ B))),
-    Wrong(
+        ("Q_A.T @ Q_B", "(A / A.norm(dim=0)).T @ (B / B.norm(dim=0))"),
+        "only one of the two bases was orthonormalised",
+        ("@ Q_B", "@ B"),
         "the angles are right but in radians, where degrees are asked for",
-        lambda A, B: torch.deg2rad(principal_angles(A, B)),
-    ),
-    Wrong("these are the cosines of the angles, not the angles", lambda A, B: torch.linalg.svdvals(_qr(A).T @ _qr(B))),
-    Wrong(
+        ("torch.rad2deg(torch.acos(cosines.clamp(max=1)))", "torch.acos(cosines.clamp(max=1))"),
+        "these are the cosines of the angles, not the angles",
+        ("torch.rad2deg(torch.acos(cosines.clamp(max=1)))", "cosines"),
         "it compares the first column with the first, the second with the second: a plane has no preferred columns",
-        lambda A, B: _degrees((_unit(A) * _unit(B)).sum(0).abs()),
-    ),
-    Wrong("the largest angle comes first; the smallest should", lambda A, B: principal_angles(A, B).flip(0)),
-    Wrong(
+        ("torch.linalg.svdvals(Q_A.T @ Q_B)", "torch.cosine_similarity(A, B, dim=0).abs()"),
+        "the largest angle comes first; the smallest should",
+        ("max=1)))", "max=1))).flip(0)"),
         "the arc sine was taken of the singular values, which are cosines",
-        lambda A, B: 90 - principal_angles(A, B),
+        ("acos", "asin"),
     ),
 )
-
-
-# --- 01.5: between two pictures --------------------------------------------------------------------------------------
 
 
 def interpolate(model, x_a, x_b, steps):
@@ -257,48 +231,39 @@ def _path_probes() -> list[tuple]:
     return [(_Toy(0), a, b, 5), (_Toy(1), c, d, 3)]
 
 
-def _weights(steps: int) -> Tensor:
-    return torch.linspace(0, 1, steps)[:, None]
+def _fade(x_a: Tensor, x_b: Tensor, steps: int) -> Tensor:
+    t = torch.linspace(0, 1, steps).reshape(-1, 1, 1, 1)
+    return (1 - t) * x_a + t * x_b
 
 
-def _line(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    t = t.reshape(-1, *[1] * (a.dim() - 1))
-    return (1 - t) * a + t * b
-
-
-_PATH_WRONG = (
-    Wrong(
+INTERPOLATE = Exercise(
+    id="01.5",
+    title="From one picture to another through the codes",
+    reference=interpolate,
+    hints=(
+        "Encode twice, draw a straight line, decode once.",
+        "z_t = (1 - t) z_a + t z_b for t from 0 to 1 in equal steps, both ends included",
+        "t = torch.linspace(..., device=x_a.device) as a column\nz = (1 - t) * code of x_a + t * code of x_b\n"
+        "return the decoder at z",
+    ),
+    check=compares(_path_probes),
+    wrong=wrong_answers(
         "it mixes pixels and never uses the codes: that is a cross-fade",
-        lambda m, a, b, k: _line(a, b, _weights(k)),
-    ),
-    Wrong(
+        lambda model, x_a, x_b, steps: _fade(x_a, x_b, steps),
         "it mixes the pictures and then encodes the mixture; the codes themselves are to be mixed",
-        lambda m, a, b, k: m.decode(m.encode(_line(a, b, _weights(k)))),
-    ),
-    Wrong(
+        lambda model, x_a, x_b, steps: model.decode(model.encode(_fade(x_a, x_b, steps))),
         "it decodes both ends and mixes the two pictures: the straight line must be drawn before the decoder",
-        lambda m, a, b, k: _line(m.decode(m.encode(a)), m.decode(m.encode(b)), _weights(k)),
-    ),
-    Wrong(
+        lambda m, x_a, x_b, steps: _fade(m.decode(m.encode(x_a)), m.decode(m.encode(x_b)), steps),
         "it runs from x_b to x_a: at t = 0 all the weight belongs to x_a",
-        lambda m, a, b, k: interpolate(m, b, a, k),
-    ),
-    Wrong(
+        lambda model, x_a, x_b, steps: interpolate(model, x_b, x_a, steps),
         "the last picture does not reach x_b: t must run from 0 to 1 with both ends",
-        lambda m, a, b, k: m.decode(_line(m.encode(a), m.encode(b), torch.arange(k) / k)),
-    ),
-    Wrong(
+        ("torch.linspace(0, 1, steps, device=x_a.device)", "(torch.arange(steps) / steps)"),
         "these are the codes on the line; they still have to be decoded",
-        lambda m, a, b, k: _line(m.encode(a), m.encode(b), _weights(k)),
-    ),
-    Wrong(
+        ("model.decode(z)", "z"),
         "it adds a share of x_b's code without taking the same share of x_a's away, so the weights do not sum to one",
-        lambda m, a, b, k: m.decode(m.encode(a) + _weights(k) * m.encode(b)),
+        ("(1 - t) * ", ""),
     ),
 )
-
-
-# --- 01.6: there and back again --------------------------------------------------------------------------------------
 
 
 def round_trip(model, z):
@@ -311,104 +276,34 @@ def _code_probes() -> list[tuple]:
     return [(_Toy(seed), torch.randn(n, 4, generator=draw)) for seed, n in ((0, 5), (1, 3))]
 
 
-def _gap(model: Any, z: Tensor) -> Tensor:
-    return model.encode(model.decode(z)) - z
-
-
-_TRIP_WRONG = (
-    Wrong(
+ROUND_TRIP = Exercise(
+    id="01.6",
+    title="There and back again",
+    reference=round_trip,
+    hints=(
+        "Start from a code, not from a picture. Two calls and you are back among the codes.",
+        "r(z) = sqrt( sum over dimensions of (encode(decode(z)) - z)^2 ), one number for each row of z",
+        "back = the encoder at the decoder's picture of z\nreturn the norm of (back - z) along the last axis",
+    ),
+    check=compares(_code_probes),
+    wrong=wrong_answers(
         "it measures how far the picture moves on its way; asked for is how far the code moves",
         lambda m, z: (m.decode(m.encode(m.decode(z))) - m.decode(z)).flatten(1).norm(dim=1),
-    ),
-    Wrong("it is the squared distance: the root is missing", lambda m, z: _gap(m, z).square().sum(1)),
-    Wrong("it is the mean square over the dimensions of the code", lambda m, z: _gap(m, z).square().mean(1)),
-    Wrong("it is one number for all codes; each code has its own distance", lambda m, z: _gap(m, z).norm()),
-    Wrong("it is averaged over the codes; each code has its own distance", lambda m, z: _gap(m, z).norm(dim=1).mean()),
-    Wrong("it adds up absolute differences, which is not the Euclidean distance", lambda m, z: _gap(m, z).abs().sum(1)),
-    Wrong(
+        "it is the squared distance: the root is missing",
+        ("norm(dim=1)", "square().sum(1)"),
+        "it is the mean square over the dimensions of the code",
+        ("norm(dim=1)", "square().mean(1)"),
+        "it is one number for all codes; each code has its own distance",
+        ("norm(dim=1)", "norm()"),
+        "it is averaged over the codes; each code has its own distance",
+        ("norm(dim=1)", "norm(dim=1).mean()"),
+        "it adds up absolute differences, which is not the Euclidean distance",
+        ("norm(dim=1)", "abs().sum(1)"),
         "it is the difference of two lengths, not the length of the difference",
-        lambda m, z: m.encode(m.decode(z)).norm(dim=1) - z.norm(dim=1),
-    ),
-    Wrong("it is the difference itself; its length is asked for", _gap),
-)
-
-
-EXERCISES = (
-    Exercise(
-        id="01.1",
-        title="PCA by singular value decomposition",
-        reference=pca,
-        hints=(
-            "Which point must the plane go through, and what does that do to the data before the SVD?",
-            "With x - mean = A S V^T, the columns of U are the first D columns of V. Mind that torch.linalg.svd "
-            "returns the transpose of V.",
-            "mean = ...  # over the images\nleft, s, Vh = torch.linalg.svd(... - ..., full_matrices=False)\n"
-            "return mean, the first D rows of Vh, transposed",
-        ),
-        check=_check_pca,
-        wrong=_PCA_WRONG,
-    ),
-    Exercise(
-        id="01.2",
-        title="The reconstruction error",
-        reference=reconstruction_error,
-        hints=(
-            "Two axes of the question, two different operations: which one for pixels, which one for images?",
-            "(1/N) sum over images n of ( sum over pixels p of (x[n, p] - x_hat[n, p])^2 )",
-            "square the difference, flatten all but the first axis, sum over the pixels, then average what is left",
-        ),
-        check=compares(reconstruction_error, _picture_probes, _ERROR_WRONG, gradients=True),
-        wrong=_ERROR_WRONG,
-    ),
-    Exercise(
-        id="01.3",
-        title="How many numbers hold 90 % of the variance",
-        reference=components_for_90_percent,
-        hints=(
-            "The singular values of the centred data know it.",
-            "explained(D) = (s_1^2 + ... + s_D^2) / (s_1^2 + ... + s_64^2); the smallest D with a share of 0.9 or more",
-            "variances = (singular values of the centred data) squared\nshare = variances.cumsum(0) / variances.sum()\n"
-            "count how many shares fall short of 0.9, and think about the next one",
-        ),
-        check=close_to(components_for_90_percent, _COUNT_WRONG, tolerance=1e-6),
-        wrong=_COUNT_WRONG,
-        kind="value",
-    ),
-    Exercise(
-        id="01.4",
-        title="The angles between two planes",
-        reference=principal_angles,
-        hints=(
-            "A plane does not care which vectors span it. Replace the columns by some that are orthonormal first.",
-            "cos(theta_k) = k-th singular value of Q_A^T Q_B, where Q_A and Q_B have orthonormal columns",
-            "torch.linalg.qr gives Q; torch.linalg.svdvals the cosines; keep them at most 1; then acos and rad2deg",
-        ),
-        check=compares(principal_angles, _plane_probes, _ANGLES_WRONG, tolerance=1e-3),
-        wrong=_ANGLES_WRONG,
-    ),
-    Exercise(
-        id="01.5",
-        title="From one picture to another through the codes",
-        reference=interpolate,
-        hints=(
-            "Encode twice, draw a straight line, decode once.",
-            "z_t = (1 - t) z_a + t z_b for t from 0 to 1 in equal steps, both ends included",
-            "t = torch.linspace(..., device=x_a.device) as a column\nz = (1 - t) * code of x_a + t * code of x_b\n"
-            "return the decoder at z",
-        ),
-        check=compares(interpolate, _path_probes, _PATH_WRONG),
-        wrong=_PATH_WRONG,
-    ),
-    Exercise(
-        id="01.6",
-        title="There and back again",
-        reference=round_trip,
-        hints=(
-            "Start from a code, not from a picture. Two calls and you are back among the codes.",
-            "r(z) = sqrt( sum over dimensions of (encode(decode(z)) - z)^2 ), one number for each row of z",
-            "back = the encoder at the decoder's picture of z\nreturn the norm of (back - z) along the last axis",
-        ),
-        check=compares(round_trip, _code_probes, _TRIP_WRONG),
-        wrong=_TRIP_WRONG,
+        (" - z)", ").norm(dim=1) - z"),
+        "it is the difference itself; its length is asked for",
+        (".norm(dim=1)", ""),
     ),
 )
+
+EXERCISES = (PCA, RECONSTRUCTION_ERROR, COMPONENTS_FOR_90_PERCENT, PRINCIPAL_ANGLES, INTERPOLATE, ROUND_TRIP)

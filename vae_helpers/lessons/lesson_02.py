@@ -7,10 +7,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-from vae_helpers.lessons.checks import close_to, compares
-from vae_helpers.lessons.definition import Exercise, Wrong
-
-# --- 02.1 the Gaussian log-density -------------------------------------------------------------------------------
+from vae_helpers.exercises.checks import close_to, compares
+from vae_helpers.exercises.definition import Exercise, wrong_answers
 
 
 def gaussian_log_prob(x, mu, log_var):
@@ -28,53 +26,41 @@ def _gaussian_probes():
     return [(randn(5, 3), randn(5, 3), randn(5, 3)), (randn(4, 1, 2), randn(6, 2), randn(2))]
 
 
-_C = math.log(2 * math.pi)
-
-_GAUSSIAN_WRONG = (
-    Wrong(
+GAUSSIAN_LOG_PROB = Exercise(
+    id="02.1",
+    title="The log-density of a Gaussian",
+    reference=gaussian_log_prob,
+    hints=(
+        "Take the log of the density of one dimension first: an exponential becomes a square, a product a sum. "
+        "Then ask what independent dimensions do to a log-density.",
+        "Equation (2.3): -1/2 [ (x - mu)^2 / exp(log_var) + log_var + log(2 pi) ], summed over the last dimension.",
+        "each = -0.5 * (SQUARED DISTANCE / VARIANCE + log_var + math.log(2 * math.pi))\nreturn each.SOMETHING(-1)",
+    ),
+    check=compares(_gaussian_probes, gradients=True),
+    wrong=wrong_answers(
         "it averages over the dimensions: independent dimensions multiply their densities, so their logs add up",
-        lambda x, mu, log_var: (-0.5 * ((x - mu) ** 2 / log_var.exp() + log_var + _C)).mean(-1),
-    ),
-    Wrong(
+        ("sum", "mean"),
         "its sign is flipped: this is the negative log-density, a loss; a log-density falls as x moves away from mu",
-        lambda x, mu, log_var: (0.5 * ((x - mu) ** 2 / log_var.exp() + log_var + _C)).sum(-1),
-    ),
-    Wrong(
+        ("-0.5", "0.5"),
         "it reads log_var as the log of a standard deviation: exp(log_var) is already the variance",
-        lambda x, mu, log_var: (-0.5 * (x - mu) ** 2 / (2 * log_var).exp() - log_var - 0.5 * _C).sum(-1),
-    ),
-    Wrong(
+        ("log_var.exp() + log_var", "(2 * log_var).exp() + 2 * log_var"),
         "the log_var term lacks its one half: the normaliser holds log sigma, and log sigma is log_var / 2",
-        lambda x, mu, log_var: (-0.5 * (x - mu) ** 2 / log_var.exp() - log_var - 0.5 * _C).sum(-1),
-    ),
-    Wrong(
+        ("+ log_var", "+ 2 * log_var"),
         "the squared distance lacks its one half",
-        lambda x, mu, log_var: (-((x - mu) ** 2) / log_var.exp() - 0.5 * log_var - 0.5 * _C).sum(-1),
-    ),
-    Wrong(
+        ("((x - mu)", "(2 * (x - mu)"),
         "the one half in front of everything is missing",
-        lambda x, mu, log_var: (-((x - mu) ** 2) / log_var.exp() - log_var - _C).sum(-1),
-    ),
-    Wrong(
+        ("-0.5 * ", "-"),
         "the constant log(2 pi) is missing: as a loss that does no harm, but then exp of it does not integrate to one",
-        lambda x, mu, log_var: (-0.5 * ((x - mu) ** 2 / log_var.exp() + log_var)).sum(-1),
-    ),
-    Wrong(
+        (" + math.log(2 * math.pi)", ""),
         "the normaliser lacks log_var: a wide Gaussian has to be lower than a narrow one",
-        lambda x, mu, log_var: (-0.5 * ((x - mu) ** 2 / log_var.exp() + _C)).sum(-1),
-    ),
-    Wrong(
+        (" + log_var", ""),
         "it divides the squared distance by the standard deviation: exp(log_var / 2) is not the variance",
-        lambda x, mu, log_var: (-0.5 * ((x - mu) ** 2 / (log_var / 2).exp() + log_var + _C)).sum(-1),
-    ),
-    Wrong(
-        "it gives a value for each dimension: what is asked for is the log-density of the whole vector, "
-        "so sum over the last dimension",
-        lambda x, mu, log_var: -0.5 * ((x - mu) ** 2 / log_var.exp() + log_var + _C),
+        ("log_var.exp()", "(log_var / 2).exp()"),
+        "it gives a value for each dimension: what is asked for is the log-density of the whole vector, so sum over "
+        "the last dimension",
+        (".sum(-1)", ""),
     ),
 )
-
-# --- 02.2 how many draws from the prior --------------------------------------------------------------------------
 
 
 def log10_draws():
@@ -86,26 +72,35 @@ def log10_draws():
 
 _C20 = 4.0**20 - 1
 
-_DRAWS_WRONG = (
-    Wrong(
+LOG10_DRAWS = Exercise(
+    id="02.2",
+    title="How many draws from the prior?",
+    reference=log10_draws,
+    hints=(
+        "First the relative variance of a single draw for all 20 pixels together, then how many draws bring it "
+        "down to what is asked for. Mind which of the two numbers is a standard error and which a variance.",
+        "Equations (2.7) and (2.8): ((1 + c)^D - 1) / K = (relative standard error)^2. Solve for K.",
+        "c_of_all = (1 + 3) ** 20 - 1\nmath.log10(c_of_all / SOMETHING)",
+    ),
+    check=close_to(tolerance=5e-3),
+    wrong=wrong_answers(
         "this is the answer for a relative *variance* of 0.1: a standard error of 0.1 is a variance of 0.01",
         math.log10(_C20 / 0.1),
-    ),
-    Wrong(
         "the relative variance does not add up over the pixels: the densities multiply, and so do the factors 1 + c",
         math.log10(60 / 0.01),
-    ),
-    Wrong("it multiplies c where 1 + c is multiplied: see equation (2.8)", math.log10((3.0**20 - 1) / 0.01)),
-    Wrong("this is the number of draws itself: its logarithm to base 10 is asked for", _C20 / 0.01),
-    Wrong("this is the natural logarithm: the one to base 10 is asked for", math.log(_C20 / 0.01)),
-    Wrong("this is the relative variance of one draw: K still has to bring it down to 0.01", math.log10(_C20)),
-    Wrong(
+        "it multiplies c where 1 + c is multiplied: see equation (2.8)",
+        math.log10((3.0**20 - 1) / 0.01),
+        "this is the number of draws itself: its logarithm to base 10 is asked for",
+        _C20 / 0.01,
+        "this is the natural logarithm: the one to base 10 is asked for",
+        math.log(_C20 / 0.01),
+        "this is the relative variance of one draw: K still has to bring it down to 0.01",
+        math.log10(_C20),
         "the accuracy goes the wrong way: more draws are needed than the relative variance of one, not fewer",
         math.log10(_C20 * 0.01),
     ),
+    kind="value",
 )
-
-# --- 02.3 the KL to the standard normal --------------------------------------------------------------------------
 
 
 def kl_to_standard_normal(mu, log_var):
@@ -122,47 +117,38 @@ def _kl_probes():
     return [(randn(6, 4), randn(6, 4)), (2 * randn(3, 1), randn(3, 1) - 2)]
 
 
-_KL_WRONG = (
-    Wrong(
+KL_TO_STANDARD_NORMAL = Exercise(
+    id="02.3",
+    title="The KL from q to the prior",
+    reference=kl_to_standard_normal,
+    hints=(
+        "It has to be zero at mu = 0, log_var = 0 and positive everywhere else. What is exp(log_var)?",
+        "Equation (2.14): 1/2 sum over d of ( mu_d^2 + exp(log_var_d) - 1 - log_var_d ).",
+        "each = mu.square() + VARIANCE - 1 - log_var  # (N, D)\nreturn 0.5 * each.SOMETHING(-1)",
+    ),
+    check=compares(_kl_probes, gradients=True),
+    wrong=wrong_answers(
         "it averages over the latents: the KL of independent dimensions is the sum of theirs; a mean weighs the KL "
         "down against a summed likelihood, a beta that nobody chose",
-        lambda mu, log_var: 0.5 * (mu**2 + log_var.exp() - 1 - log_var).mean(-1),
-    ),
-    Wrong(
+        ("sum", "mean"),
         "the one half is missing",
-        lambda mu, log_var: (mu**2 + log_var.exp() - 1 - log_var).sum(-1),
-    ),
-    Wrong(
+        ("0.5 * ", ""),
         "its sign is flipped: a KL divergence is never negative",
-        lambda mu, log_var: -0.5 * (mu**2 + log_var.exp() - 1 - log_var).sum(-1),
-    ),
-    Wrong(
+        ("0.5", "-0.5"),
         "it reads log_var as the log of a standard deviation: exp(log_var) is already the variance",
-        lambda mu, log_var: 0.5 * (mu**2 + (2 * log_var).exp() - 1 - 2 * log_var).sum(-1),
-    ),
-    Wrong(
+        ("log_var.exp() - 1 - log_var", "(2 * log_var).exp() - 1 - 2 * log_var"),
         "it is not zero when q is the prior itself: look for the missing -1",
-        lambda mu, log_var: 0.5 * (mu**2 + log_var.exp() - log_var).sum(-1),
-    ),
-    Wrong(
+        (" - 1", ""),
         "mu enters without its square: moving q to the left must cost as much as moving it to the right",
-        lambda mu, log_var: 0.5 * (mu + log_var.exp() - 1 - log_var).sum(-1),
-    ),
-    Wrong(
+        (".square()", ""),
         "it uses the standard deviation exp(log_var / 2) where the variance belongs",
-        lambda mu, log_var: 0.5 * (mu**2 + (log_var / 2).exp() - 1 - log_var).sum(-1),
-    ),
-    Wrong(
+        ("log_var.exp()", "(log_var / 2).exp()"),
         "this is the divergence the other way round, KL(N(0, I) || q): the expectation has to be taken under q",
-        lambda mu, log_var: 0.5 * ((1 + mu**2) * (-log_var).exp() - 1 + log_var).sum(-1),
-    ),
-    Wrong(
+        ("mu.square() + log_var.exp() - 1 - log_var", "(1 + mu.square()) * (-log_var).exp() - 1 + log_var"),
         "it gives a value for each latent dimension: sum over the last one",
-        lambda mu, log_var: 0.5 * (mu**2 + log_var.exp() - 1 - log_var),
+        (".sum(-1)", ""),
     ),
 )
-
-# --- 02.4 the posterior of the linear-Gaussian model -------------------------------------------------------------
 
 
 def linear_gaussian_posterior(x, W, b, sigma):
@@ -183,47 +169,35 @@ def _posterior_probes():
     return [first, (randn(3, 6), randn(6, 3), randn(6), torch.tensor(1.6, dtype=torch.float64))]
 
 
-def _posterior_with(M_of, covariance_of, centre=lambda x, b: x - b):
-    def posterior(x, W, b, sigma):
-        eye = torch.eye(W.shape[1], dtype=W.dtype)
-        M = M_of(W.T @ W, sigma, eye)
-        return torch.linalg.solve(M, W.T @ centre(x, b).T).T, covariance_of(M, sigma, eye)
-
-    return posterior
-
-
-_POSTERIOR_WRONG = (
-    Wrong(
+LINEAR_GAUSSIAN_POSTERIOR = Exercise(
+    id="02.4",
+    title="The posterior of the linear-Gaussian model",
+    reference=linear_gaussian_posterior,
+    hints=(
+        "Precisions add: one part comes from the prior, one from the pixels. Everything else is one linear solve.",
+        "Equation (2.21): M = W^T W + sigma^2 I; mean M^-1 W^T (x - b); covariance sigma^2 M^-1.",
+        "M = W.T @ W + SOMETHING * torch.eye(W.shape[1], dtype=W.dtype)\n"
+        "mean = torch.linalg.solve(M, W.T @ SOMETHING.T).T  # (N, D)\n"
+        "return mean, SOMETHING * torch.linalg.inv(M)",
+    ),
+    check=compares(_posterior_probes),
+    wrong=wrong_answers(
         "the prior is missing: without its unit precision this is least squares, which trusts the pixels alone",
-        _posterior_with(lambda G, s, eye: G, lambda M, s, eye: s**2 * torch.linalg.inv(M)),
-    ),
-    Wrong(
+        (" + sigma**2 * torch.eye(W.shape[1], dtype=W.dtype, device=W.device)", ""),
         "it adds sigma where sigma^2, a variance, belongs",
-        _posterior_with(lambda G, s, eye: G + s * eye, lambda M, s, eye: s**2 * torch.linalg.inv(M)),
-    ),
-    Wrong(
+        ("sigma**2 * torch.eye", "sigma * torch.eye"),
         "it adds I where sigma^2 I belongs: multiply the whole precision I + W^T W / sigma^2 by sigma^2",
-        _posterior_with(lambda G, s, eye: G + eye, lambda M, s, eye: s**2 * torch.linalg.inv(M)),
-    ),
-    Wrong(
+        ("sigma**2 * torch.eye", "torch.eye"),
         "it forgets to take b away from x: z explains what is left over after the mean image",
-        _posterior_with(lambda G, s, eye: G + s**2 * eye, lambda M, s, eye: s**2 * torch.linalg.inv(M), lambda x, b: x),
-    ),
-    Wrong(
+        ("(x - b)", "x"),
         "the mean is right, but the covariance lacks its factor sigma^2: the less noise, the surer the code",
-        _posterior_with(lambda G, s, eye: G + s**2 * eye, lambda M, s, eye: torch.linalg.inv(M)),
-    ),
-    Wrong(
+        ("sigma**2 * torch.linalg", "torch.linalg"),
         "the mean is right, but the second part is the precision: the covariance is its inverse",
-        _posterior_with(lambda G, s, eye: G + s**2 * eye, lambda M, s, eye: M / s**2),
-    ),
-    Wrong(
+        ("sigma**2 * torch.linalg.inv(M)", "M / sigma**2"),
         "the covariance is multiplied by sigma where it should be by sigma^2, the variance of the noise",
-        _posterior_with(lambda G, s, eye: G + s**2 * eye, lambda M, s, eye: s * torch.linalg.inv(M)),
+        ("sigma**2 * torch.linalg", "sigma * torch.linalg"),
     ),
 )
-
-# --- 02.5 the ELBO of binary images ------------------------------------------------------------------------------
 
 
 def elbo_from_draws(x, logits, mu, log_var):
@@ -246,59 +220,42 @@ def _elbo_probes():
     return [probe(5, 3, 7, 2), probe(4, 1, 3, 4)]
 
 
-def _log_px(x, logits):
-    return x * F.logsigmoid(logits) + (1 - x) * F.logsigmoid(-logits)
-
-
-_ELBO_WRONG = (
-    Wrong(
-        "it averages over the pixels: the log-probability of an image is the sum over its pixels; a mean makes the "
-        "KL weigh as much as all pixels together, a beta that nobody chose",
-        lambda x, logits, mu, log_var: _log_px(x, logits).mean(-1).mean(0) - kl_to_standard_normal(mu, log_var),
+ELBO_FROM_DRAWS = Exercise(
+    id="02.5",
+    title="The ELBO of binary images",
+    reference=elbo_from_draws,
+    hints=(
+        "Two terms. Ask of each dimension whether it is summed or averaged: pixels, latents, draws, images.",
+        "Equation (2.13): mean over draws of [sum over pixels of x log p + (1 - x) log(1 - p)] with p = "
+        "sigmoid(logits), minus the KL of equation (2.14). One number for each image.",
+        "log_px = (x * F.logsigmoid(logits) + (1 - x) * F.logsigmoid(SOMETHING)).sum(-1)  # (S, N)\n"
+        "return log_px.SOMETHING(0) - kl_to_standard_normal(mu, log_var)",
     ),
-    Wrong(
+    check=compares(_elbo_probes, gradients=True),
+    wrong=wrong_answers(
+        "it averages over the pixels: the log-probability of an image is the sum over its pixels; a mean makes the KL "
+        "weigh as much as all pixels together, a beta that nobody chose",
+        ('none").sum', 'none").mean'),
         "it sums over the draws: an expectation under q is their mean",
-        lambda x, logits, mu, log_var: _log_px(x, logits).sum(-1).sum(0) - kl_to_standard_normal(mu, log_var),
-    ),
-    Wrong(
+        ("log_px.mean", "log_px.sum"),
         "it adds the KL where the KL is a cost to be taken away",
-        lambda x, logits, mu, log_var: _log_px(x, logits).sum(-1).mean(0) + kl_to_standard_normal(mu, log_var),
-    ),
-    Wrong(
+        ("- kl", "+ kl"),
         "its sign is flipped: this is the negative ELBO, the loss of training",
-        lambda x, logits, mu, log_var: kl_to_standard_normal(mu, log_var) - _log_px(x, logits).sum(-1).mean(0),
-    ),
-    Wrong(
+        ("log_px.mean(0) - kl", "kl - log_px.mean(0)"),
         "the KL is missing: without it this is how well an autoencoder reconstructs, and no bound on log p(x)",
-        lambda x, logits, mu, log_var: _log_px(x, logits).sum(-1).mean(0),
-    ),
-    Wrong(
+        (" - kl", ""),
         "it takes the log of a mean over the draws: the first term of the ELBO is the mean of the logs",
-        lambda x, logits, mu, log_var: (
-            torch.logsumexp(_log_px(x, logits).sum(-1), 0) - math.log(len(logits)) - kl_to_standard_normal(mu, log_var)
-        ),
-    ),
-    Wrong(
+        ("log_px.mean(0)", "torch.logsumexp(log_px, 0) - math.log(len(logits))"),
         "it averages the KL over the latents while the likelihood is summed over pixels: a beta that nobody chose",
-        lambda x, logits, mu, log_var: (
-            _log_px(x, logits).sum(-1).mean(0) - kl_to_standard_normal(mu, log_var) / mu.shape[-1]
-        ),
-    ),
-    Wrong(
+        ("log_var).sum", "log_var).mean"),
         "its KL lacks the one half",
-        lambda x, logits, mu, log_var: _log_px(x, logits).sum(-1).mean(0) - 2 * kl_to_standard_normal(mu, log_var),
-    ),
-    Wrong(
+        ("0.5 * ", ""),
         "it counts only the white pixels: a black pixel (x = 0) has a probability too, 1 - sigmoid(logit)",
-        lambda x, logits, mu, log_var: (x * F.logsigmoid(logits)).sum(-1).mean(0) - kl_to_standard_normal(mu, log_var),
-    ),
-    Wrong(
+        ('-F.binary_cross_entropy_with_logits(logits, target, reduction="none")', "(target * F.logsigmoid(logits))"),
         "it averages over the images too: keep one ELBO for each image, shape (N,)",
-        lambda x, logits, mu, log_var: (_log_px(x, logits).sum(-1).mean(0) - kl_to_standard_normal(mu, log_var)).mean(),
+        ("log_px.mean(0) - kl", "(log_px.mean(0) - kl).mean()"),
     ),
 )
-
-# --- 02.6 the log of a mean --------------------------------------------------------------------------------------
 
 
 def log_mean_exp(log_w):
@@ -315,114 +272,42 @@ def _weights_probes():
     return [(2 * randn(5, 4),), (3 * randn(10, 3) - 900,), (randn(4, 2, 3) + 900,)]
 
 
-_WEIGHTS_WRONG = (
-    Wrong(
-        "this is the mean of the logs, which is the ELBO again: the bound gets tighter only when the log is taken "
-        "of the mean",
+LOG_MEAN_EXP = Exercise(
+    id="02.6",
+    title="The log of a mean",
+    reference=log_mean_exp,
+    hints=(
+        "The log of a mean is not the mean of the logs. And exp(-900) is zero to a computer.",
+        "Equation (2.24): log (1/K) sum_k exp(log w_k) = logsumexp(log w) - log K.",
+        "torch.logsumexp(log_w, 0) - SOMETHING",
+    ),
+    check=compares(_weights_probes, gradients=True),
+    wrong=wrong_answers(
+        "this is the mean of the logs, which is the ELBO again: the bound gets tighter only when the log is taken of "
+        "the mean",
         lambda log_w: log_w.mean(0),
-    ),
-    Wrong(
         "this is the log of the sum: divide by K inside the log, or the bound grows by log K and is none",
-        lambda log_w: torch.logsumexp(log_w, 0),
-    ),
-    Wrong(
+        (" - math.log(len(log_w))", ""),
         "exp leaves the range of numbers here: at log-weights near -900 it gives 0, near 900 infinity; keep to logs",
         lambda log_w: log_w.exp().mean(0).log(),
-    ),
-    Wrong(
         "it divides the log by K: a division inside the log is a subtraction of log K outside",
-        lambda log_w: torch.logsumexp(log_w, 0) / len(log_w),
-    ),
-    Wrong("it keeps the largest log-weight only", lambda log_w: log_w.max(0).values),
-    Wrong("log K goes in with the wrong sign", lambda log_w: torch.logsumexp(log_w, 0) + math.log(len(log_w))),
-    Wrong(
+        ("- math.log(len(log_w))", "/ len(log_w)"),
+        "it keeps the largest log-weight only",
+        lambda log_w: log_w.max(0).values,
+        "log K goes in with the wrong sign",
+        ("- math", "+ math"),
         "it goes over the last dimension, the images: the K draws lie along the first",
-        lambda log_w: torch.logsumexp(log_w, -1) - math.log(log_w.shape[-1]),
-    ),
-    Wrong(
+        ("0) - math.log(len(log_w))", "-1) - math.log(log_w.shape[-1])"),
         "it gives the mean weight, not its log",
         lambda log_w: log_w.exp().mean(0),
     ),
 )
 
 EXERCISES = (
-    Exercise(
-        id="02.1",
-        title="The log-density of a Gaussian",
-        reference=gaussian_log_prob,
-        hints=(
-            "Take the log of the density of one dimension first: an exponential becomes a square, a product a sum. "
-            "Then ask what independent dimensions do to a log-density.",
-            "Equation (2.3): -1/2 [ (x - mu)^2 / exp(log_var) + log_var + log(2 pi) ], summed over the last dimension.",
-            "each = -0.5 * (SQUARED DISTANCE / VARIANCE + log_var + math.log(2 * math.pi))\nreturn each.SOMETHING(-1)",
-        ),
-        check=compares(gaussian_log_prob, _gaussian_probes, _GAUSSIAN_WRONG, gradients=True),
-        wrong=_GAUSSIAN_WRONG,
-    ),
-    Exercise(
-        id="02.2",
-        title="How many draws from the prior?",
-        reference=log10_draws,
-        hints=(
-            "First the relative variance of a single draw for all 20 pixels together, then how many draws bring it "
-            "down to what is asked for. Mind which of the two numbers is a standard error and which a variance.",
-            "Equations (2.7) and (2.8): ((1 + c)^D - 1) / K = (relative standard error)^2. Solve for K.",
-            "c_of_all = (1 + 3) ** 20 - 1\nmath.log10(c_of_all / SOMETHING)",
-        ),
-        check=close_to(log10_draws, _DRAWS_WRONG, tolerance=5e-3),
-        wrong=_DRAWS_WRONG,
-        kind="value",
-    ),
-    Exercise(
-        id="02.3",
-        title="The KL from q to the prior",
-        reference=kl_to_standard_normal,
-        hints=(
-            "It has to be zero at mu = 0, log_var = 0 and positive everywhere else. What is exp(log_var)?",
-            "Equation (2.14): 1/2 sum over d of ( mu_d^2 + exp(log_var_d) - 1 - log_var_d ).",
-            "each = mu.square() + VARIANCE - 1 - log_var  # (N, D)\nreturn 0.5 * each.SOMETHING(-1)",
-        ),
-        check=compares(kl_to_standard_normal, _kl_probes, _KL_WRONG, gradients=True),
-        wrong=_KL_WRONG,
-    ),
-    Exercise(
-        id="02.4",
-        title="The posterior of the linear-Gaussian model",
-        reference=linear_gaussian_posterior,
-        hints=(
-            "Precisions add: one part comes from the prior, one from the pixels. Everything else is one linear solve.",
-            "Equation (2.21): M = W^T W + sigma^2 I; mean M^-1 W^T (x - b); covariance sigma^2 M^-1.",
-            "M = W.T @ W + SOMETHING * torch.eye(W.shape[1], dtype=W.dtype)\n"
-            "mean = torch.linalg.solve(M, W.T @ SOMETHING.T).T  # (N, D)\n"
-            "return mean, SOMETHING * torch.linalg.inv(M)",
-        ),
-        check=compares(linear_gaussian_posterior, _posterior_probes, _POSTERIOR_WRONG),
-        wrong=_POSTERIOR_WRONG,
-    ),
-    Exercise(
-        id="02.5",
-        title="The ELBO of binary images",
-        reference=elbo_from_draws,
-        hints=(
-            "Two terms. Ask of each dimension whether it is summed or averaged: pixels, latents, draws, images.",
-            "Equation (2.13): mean over draws of [sum over pixels of x log p + (1 - x) log(1 - p)] with p = "
-            "sigmoid(logits), minus the KL of equation (2.14). One number for each image.",
-            "log_px = (x * F.logsigmoid(logits) + (1 - x) * F.logsigmoid(SOMETHING)).sum(-1)  # (S, N)\n"
-            "return log_px.SOMETHING(0) - kl_to_standard_normal(mu, log_var)",
-        ),
-        check=compares(elbo_from_draws, _elbo_probes, _ELBO_WRONG, gradients=True),
-        wrong=_ELBO_WRONG,
-    ),
-    Exercise(
-        id="02.6",
-        title="The log of a mean",
-        reference=log_mean_exp,
-        hints=(
-            "The log of a mean is not the mean of the logs. And exp(-900) is zero to a computer.",
-            "Equation (2.24): log (1/K) sum_k exp(log w_k) = logsumexp(log w) - log K.",
-            "torch.logsumexp(log_w, 0) - SOMETHING",
-        ),
-        check=compares(log_mean_exp, _weights_probes, _WEIGHTS_WRONG, gradients=True),
-        wrong=_WEIGHTS_WRONG,
-    ),
+    GAUSSIAN_LOG_PROB,
+    LOG10_DRAWS,
+    KL_TO_STANDARD_NORMAL,
+    LINEAR_GAUSSIAN_POSTERIOR,
+    ELBO_FROM_DRAWS,
+    LOG_MEAN_EXP,
 )

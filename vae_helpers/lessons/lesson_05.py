@@ -6,8 +6,8 @@ import math
 
 import torch
 
-from vae_helpers.lessons.checks import compares
-from vae_helpers.lessons.definition import Exercise, Wrong
+from vae_helpers.exercises.checks import compares
+from vae_helpers.exercises.definition import Exercise, wrong_answers
 
 
 def _rand(seed: int, *shape: int) -> torch.Tensor:
@@ -18,9 +18,6 @@ def _randn(seed: int, *shape: int) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-# --- 05.1 how far noise moves a pixel ----------------------------------------------------------------------------
-
-
 def expected_errors(x, sigma, photons, share):
     """The expected squared error per pixel of noisy versions of x: (Gaussian, photons, salt and pepper), numbers."""
     gaussian = sigma**2  # eq. (5.2)
@@ -29,99 +26,58 @@ def expected_errors(x, sigma, photons, share):
     return gaussian, poisson, salt_and_pepper
 
 
-def _errors_probes():
-    return [(_rand(1, 2, 1, 5, 6), 0.1, 20, 0.3), (0.3 * _rand(2, 3, 1, 4, 4), 0.37, 6, 0.08)]
-
-
-def _errors_with(gaussian=None, poisson=None, salt_and_pepper=None):
-    """The reference with some of its three formulas exchanged."""
-
-    def errors(x, sigma, photons, share):
-        right = expected_errors(x, sigma, photons, share)
-        return (
-            gaussian(sigma) if gaussian else right[0],
-            poisson(x, photons).item() if poisson else right[1],
-            salt_and_pepper(x, share).item() if salt_and_pepper else right[2],
-        )
-
-    return errors
-
-
-_ERRORS_WRONG = (
-    Wrong(
+EXPECTED_ERRORS = Exercise(
+    id="05.1",
+    title="How far noise moves a pixel",
+    reference=expected_errors,
+    hints=(
+        "Take one pixel of value x. What values can its noisy version take, how likely are they, and how far is "
+        "each from x? Then average over the pixels.",
+        "Gaussian: E[(sigma eps)^2]. Photons: y = k / photons, and a Poisson count k of mean photons x has the "
+        "variance photons x. Salt and pepper: share / 2 times (1 - x)^2, plus share / 2 times x^2.",
+        "gaussian = sigma**SOMETHING\npoisson = (x / SOMETHING).mean().item()\n"
+        "salt_and_pepper = (share * (WHITE**2 + BLACK**2) / SOMETHING).mean().item()",
+    ),
+    check=compares(lambda: [(_rand(1, 2, 1, 5, 6), 0.1, 20, 0.3), (0.3 * _rand(2, 3, 1, 4, 4), 0.37, 6, 0.08)]),
+    wrong=wrong_answers(
         "the Gaussian part is sigma, the size of a typical error: the mean of the squares is asked for",
-        _errors_with(gaussian=lambda sigma: sigma),
-    ),
-    Wrong(
+        ("sigma**2", "sigma"),
         "the Gaussian part is a PSNR: the squared error itself is asked for, before any logarithm",
-        _errors_with(gaussian=lambda sigma: -20 * math.log10(sigma)),
-    ),
-    Wrong(
+        ("sigma**2", "-20 * math.log10(sigma)"),
         "the Gaussian part is halved: one half belongs to the log-density, the variance is sigma^2",
-        _errors_with(gaussian=lambda sigma: sigma**2 / 2),
-    ),
-    Wrong(
+        ("sigma**2", "sigma**2 / 2"),
         "the photons multiply: more light would make more noise, but relative to white it makes less",
-        _errors_with(poisson=lambda x, photons: (x * photons).mean()),
-    ),
-    Wrong(
+        ("(x / photons)", "(x * photons)"),
         "the photon part is divided by the photons twice: the count's variance is photons times x, and one of the two "
         "divisions cancels against it",
-        _errors_with(poisson=lambda x, photons: (x / photons**2).mean()),
-    ),
-    Wrong(
+        ("(x / photons)", "(x / photons**2)"),
         "the photon part does not depend on the picture: a count's variance equals its mean, so bright pixels are "
         "noisier and black ones not at all",
-        _errors_with(poisson=lambda x, photons: torch.tensor(1 / photons)),
-    ),
-    Wrong(
+        ("(x / photons).mean().item()", "1 / photons"),
         "the photon part is a standard deviation: a count's *variance* equals its mean",
-        _errors_with(poisson=lambda x, photons: (x / photons).sqrt().mean()),
-    ),
-    Wrong(
+        ("(x / photons)", "(x / photons).sqrt()"),
         "a lost pixel is made black and white at once: half of the lost ones become black, the other half white",
-        _errors_with(salt_and_pepper=lambda x, share: (share * ((1 - x) ** 2 + x**2)).mean()),
-    ),
-    Wrong(
+        (" / 2)", ")"),
         "only the white pixels are counted: a pixel that turns black is off by x",
-        _errors_with(salt_and_pepper=lambda x, share: (share * (1 - x) ** 2 / 2).mean()),
-    ),
-    Wrong(
+        ("((1 - x) ** 2 + x**2)", "(1 - x) ** 2"),
         "only the black pixels are counted: a pixel that turns white is off by 1 - x",
-        _errors_with(salt_and_pepper=lambda x, share: (share * x**2 / 2).mean()),
-    ),
-    Wrong(
+        ("((1 - x) ** 2 + x**2)", "x**2"),
         "the share is forgotten in the salt and pepper: pixels that are not lost make no error",
-        _errors_with(salt_and_pepper=lambda x, share: (((1 - x) ** 2 + x**2) / 2).mean()),
-    ),
-    Wrong(
+        ("share * ", ""),
         "the share is squared: it is a probability, which multiplies the squared error of a lost pixel once",
-        _errors_with(salt_and_pepper=lambda x, share: (share**2 * ((1 - x) ** 2 + x**2) / 2).mean()),
-    ),
-    Wrong(
+        ("share * ", "share**2 * "),
         "the salt and pepper part averages x before it squares: the mean of squares is not the square of the mean",
-        _errors_with(salt_and_pepper=lambda x, share: share * ((1 - x.mean()) ** 2 + x.mean() ** 2) / 2),
-    ),
-    Wrong(
+        ("(share * ((1 - x) ** 2 + x**2) / 2).mean()", "(share * ((1 - x.mean()) ** 2 + x.mean() ** 2) / 2)"),
         "the salt and pepper part is a variance, with the mean error taken away: such noise has no mean of zero, and "
         "the error counts in full",
-        _errors_with(
-            salt_and_pepper=lambda x, share: (
-                (1 - share) * x**2 + share / 2 - ((1 - share) * x + share / 2) ** 2
-            ).mean()
+        (
+            "(share * ((1 - x) ** 2 + x**2) / 2)",
+            "((1 - share) * x**2 + share / 2 - ((1 - share) * x + share / 2) ** 2)",
         ),
-    ),
-    Wrong(
         "it sums over the pixels: the error per pixel is asked for, a mean",
-        lambda x, sigma, photons, share: (
-            sigma**2 * x.numel(),
-            (x / photons).sum().item(),
-            (share * ((1 - x) ** 2 + x**2) / 2).sum().item(),
-        ),
+        ("sigma**2", "sigma**2 * x.numel()", "photons).mean()", "photons).sum()", "2).mean()", "2).sum()"),
     ),
 )
-
-# --- 05.2 the posterior mean under a mixture ---------------------------------------------------------------------
 
 
 def posterior_mean(y, sigma, weights, means, deviations):
@@ -144,96 +100,56 @@ def _mixture_probes():
     ]
 
 
-def _mixture_with(share=None, each=None, combine=None):
-    """The reference with one of its steps exchanged; each gets the quantities it may need by name."""
-
-    def answer(y, sigma, weights, means, deviations):
-        variance = deviations**2 + sigma**2
-        distance = y[:, None] - means
-        if share is None:
-            s = (weights.log() - 0.5 * variance.log() - 0.5 * distance**2 / variance).softmax(1)
-        else:
-            s = share(y, sigma, weights, means, deviations, variance, distance)
-        e = (
-            means + deviations**2 / variance * distance
-            if each is None
-            else each(y, sigma, means, deviations, variance, distance)
-        )
-        return (s * e).sum(1) if combine is None else combine(s, e)
-
-    return answer
-
-
-_MIXTURE_WRONG = (
-    Wrong(
+POSTERIOR_MEAN = Exercise(
+    id="05.2",
+    title="The posterior mean under a mixture",
+    reference=posterior_mean,
+    hints=(
+        "Two questions in turn. Which component is x from, given y? And if it is from component k, what is the "
+        "best guess of x? Then average the guesses.",
+        "Equation (5.7): p(k | y) is proportional to w_k N(y; m_k, s_k^2 + sigma^2), and E[x | y, k] = m_k + "
+        "s_k^2 / (s_k^2 + sigma^2) (y - m_k).",
+        "variance = deviations**2 + SOMETHING  # (K,)\n"
+        "share = (weights.log() - 0.5 * variance.log() - SOMETHING).softmax(1)  # (N, K)\n"
+        "each = means + SOMETHING * (y[:, None] - means)  # (N, K)\nreturn (SOMETHING).sum(1)",
+    ),
+    check=compares(_mixture_probes),
+    wrong=wrong_answers(
         "it weighs the components as the prior does: once y is seen, those that explain it gain",
-        _mixture_with(share=lambda y, sigma, w, m, d, v, r: w.expand(len(y), -1)),
-    ),
-    Wrong(
+        ("(share * each)", "(weights * each)"),
         "the prior weights of the components are missing in p(k | y): a rare component needs more evidence",
-        _mixture_with(share=lambda y, sigma, w, m, d, v, r: (-0.5 * v.log() - 0.5 * r**2 / v).softmax(1)),
-    ),
-    Wrong(
+        ("weights.log() - 0.5 * variance", "-0.5 * variance"),
         "p(k | y) uses the spread of x, and y is noisier than x: its variance within a component is s_k^2 + sigma^2",
-        _mixture_with(share=lambda y, sigma, w, m, d, v, r: (w.log() - d.log() - 0.5 * r**2 / d**2).softmax(1)),
-    ),
-    Wrong(
+        ("variance.log() - 0.5 * distance**2 / variance", "(deviations**2).log() - 0.5 * distance**2 / deviations**2"),
         "p(k | y) uses the noise alone: its variance within a component is s_k^2 + sigma^2",
-        _mixture_with(share=lambda y, sigma, w, m, d, v, r: (w.log() - 0.5 * r**2 / sigma**2).softmax(1)),
-    ),
-    Wrong(
+        (" - 0.5 * variance.log() - 0.5 * distance**2 / variance", " - 0.5 * distance**2 / sigma**2"),
         "p(k | y) lacks the normaliser of its Gaussians: a wide component is a low one, and the widths differ",
-        _mixture_with(share=lambda y, sigma, w, m, d, v, r: (w.log() - 0.5 * r**2 / v).softmax(1)),
-    ),
-    Wrong(
+        (" - 0.5 * variance.log()", ""),
         "p(k | y) adds the standard deviations: of independent parts the variances add up",
-        _mixture_with(
-            share=lambda y, sigma, w, m, d, v, r: (w.log() - (d + sigma).log() - 0.5 * r**2 / (d + sigma) ** 2).softmax(
-                1
-            )
+        (
+            "0.5 * variance.log() - 0.5 * distance**2 / variance",
+            "(deviations + sigma).log() - 0.5 * (distance / (deviations + sigma)) ** 2",
         ),
-    ),
-    Wrong(
         "the one half is missing in the exponent of p(k | y)",
-        _mixture_with(share=lambda y, sigma, w, m, d, v, r: (w.log() - 0.5 * v.log() - r**2 / v).softmax(1)),
-    ),
-    Wrong(
+        ("0.5 * distance", "distance"),
         "it averages the components' means: within a component, y still says on which side of the mean x lies",
-        _mixture_with(each=lambda y, sigma, m, d, v, r: m + 0 * r),
-    ),
-    Wrong(
+        ("share * each", "share * means"),
         "within a component it trusts y by the share of the noise: the less noise, the more y is to be trusted",
-        _mixture_with(each=lambda y, sigma, m, d, v, r: m + sigma**2 / v * r),
-    ),
-    Wrong(
+        ("deviations**2 / variance", "sigma**2 / variance"),
         "it shrinks by standard deviations: in the weight of y stand variances",
-        _mixture_with(each=lambda y, sigma, m, d, v, r: m + d / (d + sigma) * r),
-    ),
-    Wrong(
+        ("deviations**2 / variance", "deviations / (deviations + sigma)"),
         "it shrinks towards zero: within a component, what x is drawn to is the component's mean",
-        _mixture_with(each=lambda y, sigma, m, d, v, r: d**2 / v * y[:, None]),
-    ),
-    Wrong(
+        ("means + deviations**2 / variance * distance", "deviations**2 / variance * y[:, None]"),
         "it takes the likeliest component only: this is nearer to the mode, and jumps where two components tie",
-        _mixture_with(combine=lambda s, e: e.gather(1, s.argmax(1, keepdim=True))[:, 0]),
-    ),
-    Wrong(
+        ("(share * each).sum(1)", "each.gather(1, share.argmax(1, keepdim=True))[:, 0]"),
         "it averages the components' answers as if all were as likely",
-        _mixture_with(combine=lambda s, e: e.mean(1)),
-    ),
-    Wrong(
+        ("(share * each).sum(1)", "each.mean(1)"),
         "that is y: the prior has not been used",
         lambda y, sigma, weights, means, deviations: y + 0 * sigma,
-    ),
-    Wrong(
         "it normalises over the values of y: for each y the components' shares sum to one, and these lie along axis 1",
-        _mixture_with(
-            share=lambda y, sigma, w, m, d, v, r: (w.log() - 0.5 * v.log() - 0.5 * r**2 / v).softmax(0),
-        ),
+        ("softmax(1)", "softmax(0)"),
     ),
 )
-
-# --- 05.3 how strong is the noise? -------------------------------------------------------------------------------
 
 
 def estimate_sigma(y):
@@ -252,70 +168,49 @@ def _sigma_probes():
     return [(noisy,), (edge + 0.05 * _randn(6, 1, 3, 15, 17),)]
 
 
-def _second(y):
-    rows = y[..., 2:, :] - 2 * y[..., 1:-1, :] + y[..., :-2, :]
-    return rows[..., 2:] - 2 * rows[..., 1:-1] + rows[..., :-2]
-
-
-_SIGMA_WRONG = (
-    Wrong(
+ESTIMATE_SIGMA = Exercise(
+    id="05.3",
+    title="How strong is the noise?",
+    reference=estimate_sigma,
+    hints=(
+        "Take away what is smooth, and look at what is left. Then ask for its typical size in a way that does not "
+        "care about a few very large values.",
+        "Equation (5.9): the median of |second difference along both axes|, divided by 6 (its amplification of "
+        "the noise) and by 0.6745 (the median of |eps|).",
+        "rows = y[..., 2:, :] - 2 * y[..., 1:-1, :] + y[..., :-2, :]\nboth = SOMETHING  # the same along the last "
+        "axis\nreturn both.abs().flatten(1).SOMETHING(1).values / SOMETHING",
+    ),
+    check=compares(_sigma_probes),
+    wrong=wrong_answers(
         "it takes the root of the mean square: edges are few, but their squares are large; the median does not feel "
         "them",
-        lambda y: _second(y).square().flatten(1).mean(1).sqrt() / 6,
-    ),
-    Wrong(
+        ("both.abs().flatten(1).median(1).values / (6 * 0.6745)", "both.square().flatten(1).mean(1).sqrt() / 6"),
         "it takes the mean of the absolute values: a few edges with large values move a mean, not a median",
-        lambda y: _second(y).abs().flatten(1).mean(1) / (6 * math.sqrt(2 / math.pi)),
-    ),
-    Wrong(
+        ("median(1).values / (6 * 0.6745)", "mean(1) / (6 * math.sqrt(2 / math.pi))"),
         "the factor 0.6745 is missing: the median of |eps| is not the standard deviation of eps",
-        lambda y: _second(y).abs().flatten(1).median(1).values / 6,
-    ),
-    Wrong(
+        ("(6 * 0.6745)", "6"),
         "it multiplies by 0.6745: half of the values lie within 0.6745 sigma, so the median is to be divided by it",
-        lambda y: _second(y).abs().flatten(1).median(1).values * 0.6745 / 6,
-    ),
-    Wrong(
+        ("(6 * 0.6745)", "6 * 0.6745"),
         "the factor 6 is missing: second differences amplify the noise by the root of the sum of their squared weights",
-        lambda y: _second(y).abs().flatten(1).median(1).values / 0.6745,
-    ),
-    Wrong(
+        ("(6 * 0.6745)", "0.6745"),
         "it divides by 36: that is the amplification of the variance",
-        lambda y: _second(y).abs().flatten(1).median(1).values / (36 * 0.6745),
-    ),
-    Wrong(
+        ("(6 *", "(36 *"),
         "it divides by 16, the sum of the absolute weights: independent noise adds up by squares",
-        lambda y: _second(y).abs().flatten(1).median(1).values / (16 * 0.6745),
-    ),
-    Wrong(
+        ("(6 *", "(16 *"),
         "the absolute value is missing: the median of values that are as often positive as negative is about zero",
-        lambda y: _second(y).flatten(1).median(1).values / (6 * 0.6745),
-    ),
-    Wrong(
+        (".abs()", ""),
         "it looks at the pixels and not at their second differences: the picture itself is taken for noise",
-        lambda y: (y - y.flatten(1).median(1).values.reshape(-1, 1, 1, 1)).abs().flatten(1).median(1).values / 0.6745,
-    ),
-    Wrong(
+        ("both.abs()", "(y - y.flatten(1).median(1).values.reshape(-1, 1, 1, 1)).abs()", "(6 * 0.6745)", "0.6745"),
         "it differences along one axis only: there the amplification is the root of 6, and edges across it remain",
-        lambda y: (
-            (y[..., 2:, :] - 2 * y[..., 1:-1, :] + y[..., :-2, :]).abs().flatten(1).median(1).values / (6 * 0.6745)
-        ),
-    ),
-    Wrong(
+        ("both.abs()", "rows.abs()"),
         "it gives one number for all pictures: each may have its own noise",
-        lambda y: _second(y).abs().median() / (6 * 0.6745),
-    ),
-    Wrong(
+        ("flatten(1).median(1).values", "median()"),
         "it keeps the channels apart: one number for each picture is asked for",
-        lambda y: _second(y).abs().flatten(2).median(2).values / (6 * 0.6745),
-    ),
-    Wrong(
+        ("flatten(1).median(1)", "flatten(2).median(2)"),
         "median along an axis returns values and places: take its .values",
-        lambda y: _second(y).abs().flatten(1).median(1) / (6 * 0.6745),
+        (".values", ""),
     ),
 )
-
-# --- 05.4 the best code for a noisy picture ----------------------------------------------------------------------
 
 
 def code_energy(y, decoded, z, sigma, sigma_model):
@@ -325,87 +220,61 @@ def code_energy(y, decoded, z, sigma, sigma_model):
     return fit_to_y + z.square().sum(1) / 2  # eq. (5.11)
 
 
-def _energy_probes():
-    return [
-        (_randn(1, 3, 1, 4, 5), _randn(2, 3, 1, 4, 5), _randn(3, 3, 6), 0.5, 0.2),
-        (_randn(4, 2, 3, 3, 3), _randn(5, 2, 3, 3, 3), _randn(6, 2, 4), 0.1, 0.3),
-    ]
-
-
-def _square(values):
-    return values.square().flatten(1).sum(1)
-
-
-_ENERGY_WRONG = (
-    Wrong(
+CODE_ENERGY = Exercise(
+    id="05.4",
+    title="The energy of a code",
+    reference=code_energy,
+    hints=(
+        "Two Gaussians multiply, so two quadratic terms add up: how far the decoded picture is from y, and how far "
+        "the code is from zero. Each is measured in units of its own variance.",
+        "Equation (5.11): ||y - decoded||^2 / (2 (sigma^2 + sigma_model^2)) + ||z||^2 / 2, for each picture.",
+        "variance = SOMETHING + SOMETHING\nfit_to_y = (y - decoded).square().flatten(1).SOMETHING(1) / (2 * "
+        "variance)\nreturn fit_to_y + SOMETHING",
+    ),
+    check=compares(
+        lambda: [
+            (_randn(1, 3, 1, 4, 5), _randn(2, 3, 1, 4, 5), _randn(3, 3, 6), 0.5, 0.2),
+            (_randn(4, 2, 3, 3, 3), _randn(5, 2, 3, 3, 3), _randn(6, 2, 4), 0.1, 0.3),
+        ],
+        gradients=True,
+    ),
+    wrong=wrong_answers(
         "the picture's error is averaged over its pixels and the code's is summed: the prior is then weighted "
         "thousands of times too heavily",
-        lambda y, d, z, s, m: (y - d).square().flatten(1).mean(1) / (2 * (s**2 + m**2)) + _square(z) / 2,
-    ),
-    Wrong(
+        ("flatten(1).sum(1)", "flatten(1).mean(1)"),
         "it averages over the latents: log p(z) is a sum over them",
-        lambda y, d, z, s, m: _square(y - d) / (2 * (s**2 + m**2)) + z.square().mean(1) / 2,
-    ),
-    Wrong(
+        ("z.square().sum(1)", "z.square().mean(1)"),
         "sigma_model is missing: it asks the decoder to be exact, and where there is little noise the code is bent to "
         "fit what the decoder cannot draw",
-        lambda y, d, z, s, m: _square(y - d) / (2 * s**2) + _square(z) / 2,
-    ),
-    Wrong(
+        (" + sigma_model**2", ""),
         "the noise is missing: the code will fit it, as if y were a clean portrait",
-        lambda y, d, z, s, m: _square(y - d) / (2 * m**2) + _square(z) / 2,
-    ),
-    Wrong(
+        ("sigma**2 + sigma_model**2", "sigma_model**2"),
         "it adds the standard deviations: noise and model error are independent, so their variances add up",
-        lambda y, d, z, s, m: _square(y - d) / (2 * (s + m) ** 2) + _square(z) / 2,
-    ),
-    Wrong(
+        ("sigma**2 + sigma_model**2", "(sigma + sigma_model) ** 2"),
         "it multiplies the variances: y differs from the decoded picture by two independent errors, which add up",
-        lambda y, d, z, s, m: _square(y - d) / (2 * s**2 * m**2) + _square(z) / 2,
-    ),
-    Wrong(
+        ("sigma**2 + sigma_model**2", "sigma**2 * sigma_model**2"),
         "it divides by the standard deviation: a squared distance is measured in units of the variance",
-        lambda y, d, z, s, m: _square(y - d) / (2 * (s**2 + m**2) ** 0.5) + _square(z) / 2,
-    ),
-    Wrong(
+        ("sigma**2 + sigma_model**2", "(sigma**2 + sigma_model**2) ** 0.5"),
         "the picture's error lacks its one half, so the prior is weighted by half",
-        lambda y, d, z, s, m: _square(y - d) / (s**2 + m**2) + _square(z) / 2,
-    ),
-    Wrong(
+        ("(2 * variance)", "variance"),
         "the prior lacks its one half, so it is weighted twice",
-        lambda y, d, z, s, m: _square(y - d) / (2 * (s**2 + m**2)) + _square(z),
-    ),
-    Wrong(
+        ("sum(1) / 2", "sum(1)"),
         "both lack their one half: the minimum is the same, but these are not nats",
-        lambda y, d, z, s, m: _square(y - d) / (s**2 + m**2) + _square(z),
-    ),
-    Wrong(
+        ("(2 * variance)", "variance", "sum(1) / 2", "sum(1)"),
         "the prior is missing: this is the likeliest picture for y alone, and strong noise will be fitted",
-        lambda y, d, z, s, m: _square(y - d) / (2 * (s**2 + m**2)) + 0 * _square(z),
-    ),
-    Wrong(
+        ("z.square()", "0 * z.square()"),
         "the prior is subtracted: codes far from zero would be rewarded",
-        lambda y, d, z, s, m: _square(y - d) / (2 * (s**2 + m**2)) - _square(z) / 2,
-    ),
-    Wrong(
+        ("fit_to_y + z", "fit_to_y - z"),
         "its sign is flipped: minus the logarithm is asked for, which is smallest at the best code",
-        lambda y, d, z, s, m: -_square(y - d) / (2 * (s**2 + m**2)) - _square(z) / 2,
-    ),
-    Wrong(
+        ("fit_to_y + z", "-fit_to_y - z"),
         "the prior is divided by the noise too: the width of p(z) is 1, whatever the noise",
-        lambda y, d, z, s, m: (_square(y - d) + _square(z)) / (2 * (s**2 + m**2)),
-    ),
-    Wrong(
+        ("sum(1) / 2", "sum(1) / (2 * variance)"),
         "it sums over the pictures too: keep one number for each, shape (N,)",
-        lambda y, d, z, s, m: (_square(y - d) / (2 * (s**2 + m**2)) + _square(z) / 2).sum(),
-    ),
-    Wrong(
+        ("fit_to_y + z.square().sum(1) / 2", "(fit_to_y + z.square().sum(1) / 2).sum()"),
         "it averages over the pictures: keep one number for each, shape (N,); a mean would shrink each one's gradient",
-        lambda y, d, z, s, m: (_square(y - d) / (2 * (s**2 + m**2)) + _square(z) / 2).mean(),
+        ("fit_to_y + z.square().sum(1) / 2", "(fit_to_y + z.square().sum(1) / 2).mean()"),
     ),
 )
-
-# --- 05.5 overlap-add --------------------------------------------------------------------------------------------
 
 
 def overlap_add(blocks, places, weights, height, width):
@@ -428,74 +297,43 @@ def _overlap_probes():
     ]
 
 
-def _add_with(value=None, weight=None, finish=None, assign=False):
-    """The reference with parts exchanged: what is added, what is counted, how it ends."""
-
-    def answer(blocks, places, weights, height, width):
-        size = len(weights)
-        total, share = torch.zeros(2, height, width, dtype=blocks.dtype)
-        for block, (top, left) in zip(blocks, places, strict=True):
-            where = (slice(top, top + size), slice(left, left + size))
-            added = weights * block if value is None else value(block, weights)
-            counted = weights if weight is None else weight(weights)
-            if assign:
-                total[where], share[where] = added, counted
-            else:
-                total[where] += added
-                share[where] += counted
-        return total / share if finish is None else finish(total, share, len(blocks))
-
-    return answer
-
-
-_OVERLAP_WRONG = (
-    Wrong(
+OVERLAP_ADD = Exercise(
+    id="05.5",
+    title="Overlap-add",
+    reference=overlap_add,
+    hints=(
+        "Keep two pictures: the sum of the weighted blocks, and the sum of the weights. What do they have to do "
+        "with a mean?",
+        "Equation (5.14): the sum over the blocks that cover a pixel of weight times value, divided by the sum of "
+        "their weights.",
+        "for block, (top, left) in zip(blocks, places):\n"
+        "    total[top : top + size, left : left + size] += SOMETHING\n"
+        "    share[top : top + size, left : left + size] += SOMETHING\nreturn SOMETHING",
+    ),
+    check=compares(_overlap_probes),
+    wrong=wrong_answers(
         "it does not divide by the weights: near the border, or where they do not sum to one, the picture is darker",
-        _add_with(finish=lambda total, share, n: total),
-    ),
-    Wrong(
+        (" / share", ""),
         "it divides by how many blocks cover a pixel: each counts by its weight, so divide by the sum of the weights",
-        _add_with(weight=torch.ones_like),
-    ),
-    Wrong(
+        ("+= weights\n", "+= 1\n"),
         "the weights are not used: all blocks count alike, up to their borders",
-        _add_with(value=lambda block, weights: block, weight=torch.ones_like),
-    ),
-    Wrong(
+        ("weights * block", "block", "+= weights\n", "+= 1\n"),
         "the weights are missing in the sum, though it is divided by them",
-        _add_with(value=lambda block, weights: block),
-    ),
-    Wrong(
+        ("weights * block", "block"),
         "a later block overwrites an earlier one: overlapping blocks are added up",
-        _add_with(assign=True),
-    ),
-    Wrong(
+        ("+= weights * block", "= weights * block", "+= weights\n", "= weights\n"),
         "it divides by the number of all blocks: a pixel lies in a few of them only",
-        _add_with(finish=lambda total, share, n: total / n),
-    ),
-    Wrong(
+        ("/ share", "/ len(blocks)"),
         "the weights enter the sum squared, and the divisor once",
-        _add_with(value=lambda block, weights: weights**2 * block),
-    ),
-    Wrong(
+        ("weights * block", "weights**2 * block"),
         "it divides each block by its weights before it adds: the weights cancel, and the borders count as the middle",
-        _add_with(value=lambda block, weights: block / weights, weight=lambda weights: 1 / weights),
-    ),
-    Wrong(
+        ("weights * block", "block / weights", "+= weights\n", "+= 1 / weights\n"),
         "it divides by the sum of one block's weights: each pixel has a sum of its own, over the blocks that cover it",
-        lambda blocks, places, weights, height, width: (
-            _add_with(finish=lambda total, share, n: total)(blocks, places, weights, height, width) / weights.sum()
-        ),
-    ),
-    Wrong(
+        ("/ share", "/ weights.sum()"),
         "top and left are mixed up: the first number of a place counts rows",
-        lambda blocks, places, weights, height, width: _add_with()(
-            blocks, [(left, top) for top, left in places], weights, width, height
-        ),
+        ("(top, left) in", "(left, top) in", "height, width", "width, height"),
     ),
 )
-
-# --- 05.6 Tweedie's formula --------------------------------------------------------------------------------------
 
 
 def tweedie(y, sigma, log_density):
@@ -519,64 +357,42 @@ def _tweedie_probes():
     return [(y, 0.3, _normal_density(0.4, 0.7)), (y, 0.4, _two_bumps)]
 
 
-def _score(y, log_density):
-    y = y.detach().clone().requires_grad_()
-    return torch.autograd.grad(log_density(y).sum(), y)[0]
-
-
-def _slope_of_density(y, log_density):
-    y = y.detach().clone().requires_grad_()
-    return torch.autograd.grad(log_density(y).exp().sum(), y)[0]
-
-
-_TWEEDIE_WRONG = (
-    Wrong(
+TWEEDIE = Exercise(
+    id="05.6",
+    title="Tweedie's formula",
+    reference=tweedie,
+    hints=(
+        "torch can take the slope of log_density at y. In which direction does it point, and how far does one go?",
+        "Equation (5.15): E[x | y] = y + sigma^2 times the derivative of log p(y) with respect to y.",
+        "y = y.detach().clone().requires_grad_()\n"
+        "(score,) = torch.autograd.grad(SOMETHING.sum(), y)\nreturn y.detach() + SOMETHING * score",
+    ),
+    check=compares(_tweedie_probes),
+    wrong=wrong_answers(
         "it steps down the density: the score points to where values are likelier, and that is the way to go",
-        lambda y, sigma, log_density: y - sigma**2 * _score(y, log_density),
-    ),
-    Wrong(
+        ("detach() + sigma", "detach() - sigma"),
         "the step is sigma long where it should be sigma squared: a score is one over a grey value",
-        lambda y, sigma, log_density: y + sigma * _score(y, log_density),
-    ),
-    Wrong(
+        ("sigma**2", "sigma"),
         "sigma is missing: without noise there is nothing to correct, so the step must vanish with it",
-        lambda y, sigma, log_density: y + _score(y, log_density),
-    ),
-    Wrong(
+        ("sigma**2 * ", ""),
         "the step is halved: Tweedie's formula has no one half, though Langevin's has",
-        lambda y, sigma, log_density: y + 0.5 * sigma**2 * _score(y, log_density),
-    ),
-    Wrong(
+        ("sigma**2", "0.5 * sigma**2"),
         "it takes the slope of the density: the slope of its logarithm is asked for",
-        lambda y, sigma, log_density: y + sigma**2 * _slope_of_density(y, log_density),
-    ),
-    Wrong(
+        ("log_density(y).sum()", "log_density(y).exp().sum()"),
         "this is the step alone: it is to be added to y",
-        lambda y, sigma, log_density: sigma**2 * _score(y, log_density),
-    ),
-    Wrong(
+        ("y.detach() + ", ""),
         "this is the score: it is to be multiplied by sigma squared and added to y",
-        lambda y, sigma, log_density: _score(y, log_density),
-    ),
-    Wrong(
+        ("y.detach() + sigma**2 * ", ""),
         "it adds the log-density and not its slope",
-        lambda y, sigma, log_density: y + sigma**2 * log_density(y),
-    ),
-    Wrong(
+        ("* score", "* log_density(y.detach())"),
         "it divides by sigma squared: that way round one gets a score from a denoiser",
-        lambda y, sigma, log_density: y + _score(y, log_density) / sigma**2,
-    ),
-    Wrong(
+        ("sigma**2 * score", "score / sigma**2"),
         "it takes the slope of the mean of the log-densities: every value then gets only 1/N of its own",
-        lambda y, sigma, log_density: y + sigma**2 * _score(y, log_density) / len(y),
-    ),
-    Wrong(
+        ("sum()", "mean()"),
         "that is y: the density of the noisy values has not been used",
         lambda y, sigma, log_density: y + 0,
     ),
 )
-
-# --- 05.7 learning from noisy targets ----------------------------------------------------------------------------
 
 
 def clean_error(loss, pixels, sigma):
@@ -584,151 +400,40 @@ def clean_error(loss, pixels, sigma):
     return loss / pixels - sigma**2  # eq. (5.16)
 
 
-def _clean_probes():
-    return [(50.0, 4096, 0.1), (30.0, 256, 0.3), (torch.tensor([12.0, 20.0], dtype=torch.float64), 100, 0.2)]
-
-
-_CLEAN_WRONG = (
-    Wrong(
+CLEAN_ERROR = Exercise(
+    id="05.7",
+    title="The error behind a noisy loss",
+    reference=clean_error,
+    hints=(
+        "A noisy target is off by its own noise, whatever the network says. How much does that add to a squared "
+        "error, and what is left without it?",
+        "Equation (5.16): E ||f(y) - x'||^2 = E ||f(y) - x||^2 + (number of pixels) sigma^2. Solve it for the "
+        "error per pixel.",
+        "return loss / SOMETHING - SOMETHING",
+    ),
+    check=compares(
+        lambda: [(50.0, 4096, 0.1), (30.0, 256, 0.3), (torch.tensor([12.0, 20.0], dtype=torch.float64), 100, 0.2)]
+    ),
+    wrong=wrong_answers(
         "it does not take the targets' own noise away: no network can predict that, and it stays in the loss",
-        lambda loss, pixels, sigma: loss / pixels,
-    ),
-    Wrong(
+        (" - sigma**2", ""),
         "it takes sigma away: noise adds its variance to a squared error",
-        lambda loss, pixels, sigma: loss / pixels - sigma,
-    ),
-    Wrong(
+        ("sigma**2", "sigma"),
         "the sum over the pixels has not been divided: the noise of one pixel is taken from the error of all",
-        lambda loss, pixels, sigma: loss - sigma**2,
-    ),
-    Wrong(
+        (" / pixels", ""),
         "the noise is divided by the number of pixels: each pixel of a target has its own sigma^2",
-        lambda loss, pixels, sigma: (loss - sigma**2) / pixels,
-    ),
-    Wrong(
+        ("loss / pixels - sigma**2", "(loss - sigma**2) / pixels"),
         "this is the summed error: divide it by the number of pixels",
-        lambda loss, pixels, sigma: loss - pixels * sigma**2,
-    ),
-    Wrong(
+        ("loss / pixels - sigma", "loss - pixels * sigma"),
         "the noise is added: it is in the loss already",
-        lambda loss, pixels, sigma: loss / pixels + sigma**2,
-    ),
-    Wrong(
+        ("- sigma", "+ sigma"),
         "it takes the noise away twice: the noise of the input is no part of the loss, only that of the target",
-        lambda loss, pixels, sigma: loss / pixels - 2 * sigma**2,
-    ),
-    Wrong(
+        ("sigma**2", "2 * sigma**2"),
         "the noise is halved: one half belongs to a log-density, not to a squared error",
-        lambda loss, pixels, sigma: loss / pixels - sigma**2 / 2,
-    ),
-    Wrong(
+        ("sigma**2", "sigma**2 / 2"),
         "this is a root: the squared error is asked for",
-        lambda loss, pixels, sigma: (loss / pixels - sigma**2) ** 0.5,
+        ("loss / pixels - sigma**2", "(loss / pixels - sigma**2) ** 0.5"),
     ),
 )
 
-EXERCISES = (
-    Exercise(
-        id="05.1",
-        title="How far noise moves a pixel",
-        reference=expected_errors,
-        hints=(
-            "Take one pixel of value x. What values can its noisy version take, how likely are they, and how far is "
-            "each from x? Then average over the pixels.",
-            "Gaussian: E[(sigma eps)^2]. Photons: y = k / photons, and a Poisson count k of mean photons x has the "
-            "variance photons x. Salt and pepper: share / 2 times (1 - x)^2, plus share / 2 times x^2.",
-            "gaussian = sigma**SOMETHING\npoisson = (x / SOMETHING).mean().item()\n"
-            "salt_and_pepper = (share * (WHITE**2 + BLACK**2) / SOMETHING).mean().item()",
-        ),
-        check=compares(expected_errors, _errors_probes, _ERRORS_WRONG),
-        wrong=_ERRORS_WRONG,
-    ),
-    Exercise(
-        id="05.2",
-        title="The posterior mean under a mixture",
-        reference=posterior_mean,
-        hints=(
-            "Two questions in turn. Which component is x from, given y? And if it is from component k, what is the "
-            "best guess of x? Then average the guesses.",
-            "Equation (5.7): p(k | y) is proportional to w_k N(y; m_k, s_k^2 + sigma^2), and E[x | y, k] = m_k + "
-            "s_k^2 / (s_k^2 + sigma^2) (y - m_k).",
-            "variance = deviations**2 + SOMETHING  # (K,)\n"
-            "share = (weights.log() - 0.5 * variance.log() - SOMETHING).softmax(1)  # (N, K)\n"
-            "each = means + SOMETHING * (y[:, None] - means)  # (N, K)\nreturn (SOMETHING).sum(1)",
-        ),
-        check=compares(posterior_mean, _mixture_probes, _MIXTURE_WRONG),
-        wrong=_MIXTURE_WRONG,
-    ),
-    Exercise(
-        id="05.3",
-        title="How strong is the noise?",
-        reference=estimate_sigma,
-        hints=(
-            "Take away what is smooth, and look at what is left. Then ask for its typical size in a way that does not "
-            "care about a few very large values.",
-            "Equation (5.9): the median of |second difference along both axes|, divided by 6 (its amplification of "
-            "the noise) and by 0.6745 (the median of |eps|).",
-            "rows = y[..., 2:, :] - 2 * y[..., 1:-1, :] + y[..., :-2, :]\nboth = SOMETHING  # the same along the last "
-            "axis\nreturn both.abs().flatten(1).SOMETHING(1).values / SOMETHING",
-        ),
-        check=compares(estimate_sigma, _sigma_probes, _SIGMA_WRONG),
-        wrong=_SIGMA_WRONG,
-    ),
-    Exercise(
-        id="05.4",
-        title="The energy of a code",
-        reference=code_energy,
-        hints=(
-            "Two Gaussians multiply, so two quadratic terms add up: how far the decoded picture is from y, and how far "
-            "the code is from zero. Each is measured in units of its own variance.",
-            "Equation (5.11): ||y - decoded||^2 / (2 (sigma^2 + sigma_model^2)) + ||z||^2 / 2, for each picture.",
-            "variance = SOMETHING + SOMETHING\nfit_to_y = (y - decoded).square().flatten(1).SOMETHING(1) / (2 * "
-            "variance)\nreturn fit_to_y + SOMETHING",
-        ),
-        check=compares(code_energy, _energy_probes, _ENERGY_WRONG, gradients=True),
-        wrong=_ENERGY_WRONG,
-    ),
-    Exercise(
-        id="05.5",
-        title="Overlap-add",
-        reference=overlap_add,
-        hints=(
-            "Keep two pictures: the sum of the weighted blocks, and the sum of the weights. What do they have to do "
-            "with a mean?",
-            "Equation (5.14): the sum over the blocks that cover a pixel of weight times value, divided by the sum of "
-            "their weights.",
-            "for block, (top, left) in zip(blocks, places):\n"
-            "    total[top : top + size, left : left + size] += SOMETHING\n"
-            "    share[top : top + size, left : left + size] += SOMETHING\nreturn SOMETHING",
-        ),
-        check=compares(overlap_add, _overlap_probes, _OVERLAP_WRONG),
-        wrong=_OVERLAP_WRONG,
-    ),
-    Exercise(
-        id="05.6",
-        title="Tweedie's formula",
-        reference=tweedie,
-        hints=(
-            "torch can take the slope of log_density at y. In which direction does it point, and how far does one go?",
-            "Equation (5.15): E[x | y] = y + sigma^2 times the derivative of log p(y) with respect to y.",
-            "y = y.detach().clone().requires_grad_()\n"
-            "(score,) = torch.autograd.grad(SOMETHING.sum(), y)\nreturn y.detach() + SOMETHING * score",
-        ),
-        check=compares(tweedie, _tweedie_probes, _TWEEDIE_WRONG),
-        wrong=_TWEEDIE_WRONG,
-    ),
-    Exercise(
-        id="05.7",
-        title="The error behind a noisy loss",
-        reference=clean_error,
-        hints=(
-            "A noisy target is off by its own noise, whatever the network says. How much does that add to a squared "
-            "error, and what is left without it?",
-            "Equation (5.16): E ||f(y) - x'||^2 = E ||f(y) - x||^2 + (number of pixels) sigma^2. Solve it for the "
-            "error per pixel.",
-            "return loss / SOMETHING - SOMETHING",
-        ),
-        check=compares(clean_error, _clean_probes, _CLEAN_WRONG),
-        wrong=_CLEAN_WRONG,
-    ),
-)
+EXERCISES = (EXPECTED_ERRORS, POSTERIOR_MEAN, ESTIMATE_SIGMA, CODE_ENERGY, OVERLAP_ADD, TWEEDIE, CLEAN_ERROR)

@@ -7,15 +7,12 @@ import math
 import torch
 import torch.nn.functional as F
 
-from vae_helpers.lessons.checks import compares
-from vae_helpers.lessons.definition import Exercise, Wrong
+from vae_helpers.exercises.checks import compares
+from vae_helpers.exercises.definition import Exercise, wrong_answers
 
 
 def _rand(seed: int, *shape: int) -> torch.Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-# --- 06.1 one layer over another ---------------------------------------------------------------------------------
 
 
 def over(front, back):
@@ -28,82 +25,56 @@ def _layer(seed, *shape):
     return torch.cat([straight[:, :3] * straight[:, 3:], straight[:, 3:]], 1)
 
 
-def _over_probes():
-    return [(_layer(1, 2, 4, 3, 5), _layer(2, 2, 4, 3, 5)), (_layer(3, 3, 4, 2, 2), _layer(4, 3, 4, 2, 2))]
-
-
 def _with_alpha(alpha):
     """The right colours with another alpha; alpha(a_front, a_back)."""
-
-    def answer(front, back):
-        colours = front[:, :3] + (1 - front[:, 3:]) * back[:, :3]
-        return torch.cat([colours, alpha(front[:, 3:], back[:, 3:])], 1)
-
-    return answer
+    return lambda front, back: torch.cat([over(front, back)[:, :3], alpha(front[:, 3:], back[:, 3:])], 1)
 
 
-def _straight_over(front, back):
-    """The right layer, with straight colours."""
-    result = over(front, back)
-    return torch.cat([result[:, :3] / result[:, 3:], result[:, 3:]], 1)
+def _straight(layer):
+    return torch.cat([layer[:, :3] / layer[:, 3:], layer[:, 3:]], 1)
 
 
-_OVER_WRONG = (
-    Wrong(
+OVER = Exercise(
+    id="06.1",
+    title="One layer over another",
+    reference=over,
+    hints=(
+        "What the front shows is in its colours already, alpha and all. How much of the back is still to be seen?",
+        "Equation (6.3): out = front + (1 - alpha of the front) * back, for all four channels alike.",
+        "alpha = front[:, SOMETHING:]  # (N, 1, H, W)\nreturn front + (1 - alpha) * SOMETHING",
+    ),
+    check=compares(
+        lambda: [(_layer(1, 2, 4, 3, 5), _layer(2, 2, 4, 3, 5)), (_layer(3, 3, 4, 2, 2), _layer(4, 3, 4, 2, 2))]
+    ),
+    wrong=wrong_answers(
         "the front is multiplied by its alpha: premultiplied colours hold that factor already, and twice is too dark",
-        lambda front, back: front[:, 3:] * front + (1 - front[:, 3:]) * back,
-    ),
-    Wrong(
+        ("front + ", "front[:, 3:] * front + "),
         "the back is dimmed by its own alpha: what it loses is what the front covers",
-        lambda front, back: front + (1 - back[:, 3:]) * back,
-    ),
-    Wrong(
+        ("front[:, 3:]", "back[:, 3:]"),
         "the two layers are added: where the front covers, the back must not shine through",
-        lambda front, back: front + back,
-    ),
-    Wrong(
+        ("(1 - front[:, 3:]) * ", ""),
         "the back is weighted with the share that the front covers: it shows through the rest",
-        lambda front, back: front + front[:, 3:] * back,
-    ),
-    Wrong(
+        ("(1 - front[:, 3:])", "front[:, 3:]"),
         "the layers have changed places: here the back lies over the front",
-        lambda front, back: back + (1 - back[:, 3:]) * front,
-    ),
-    Wrong(
+        lambda front, back: over(back, front),
         "the alpha of the result is the front's alone: where the front is clear, the back still covers",
         _with_alpha(lambda a, b: a),
-    ),
-    Wrong(
         "the alphas are added: where both cover a pixel the share of both is counted twice, and may exceed one",
         _with_alpha(lambda a, b: a + b),
-    ),
-    Wrong(
         "it takes the larger alpha: that would need the one layer to cover just what the other covers",
         _with_alpha(torch.maximum),
-    ),
-    Wrong(
         "it multiplies the alphas: that is the share that both cover, and the result covers what either does",
         _with_alpha(lambda a, b: a * b),
-    ),
-    Wrong(
         "the result's alpha is set to one: two half-clear layers do not make an opaque one",
         _with_alpha(lambda a, b: torch.ones_like(a)),
-    ),
-    Wrong(
         "it gives three channels: without its alpha the result cannot be laid over a third layer",
-        lambda front, back: (front + (1 - front[:, 3:]) * back)[:, :3],
-    ),
-    Wrong(
+        lambda front, back: over(front, back)[:, :3],
         "its colours are straight: the layers came premultiplied, and so shall the result be",
-        _straight_over,
-    ),
-    Wrong(
+        lambda front, back: _straight(over(front, back)),
         "the alpha is read from the first channel: it is the last of the four",
-        lambda front, back: front + (1 - front[:, :1]) * back,
+        ("3:", ":1"),
     ),
 )
-
-# --- 06.2 half the size ------------------------------------------------------------------------------------------
 
 
 def halve(rgba):
@@ -123,70 +94,44 @@ def _halve_probes():
     return [(first,), (second,)]
 
 
-def _halved_with(colours=None, alpha=None):
-    """The reference with its colours or its alpha exchanged."""
-
-    def answer(rgba):
-        right = halve(rgba)
-        c = colours(rgba) if colours else right[:, :3]
-        a = alpha(rgba[:, 3:]) if alpha else right[:, 3:]
-        return torch.cat([c, a], 1)
-
-    return answer
-
-
-def _mean(x):
-    return F.avg_pool2d(x, 2)
-
-
-_HALVE_WRONG = (
-    Wrong(
-        "it averages straight colours: a clear pixel's colour, which nobody was meant to see, counts as much as any",
-        _mean,
+HALVE = Exercise(
+    id="06.2",
+    title="A layer at half its size",
+    reference=halve,
+    hints=(
+        "A pixel that is clear must not have a say in the colour of its block. What weight should each pixel have?",
+        "Equation (6.2): premultiply, average blocks of 2 x 2 in all four channels, divide the colours by the new "
+        "alpha (and by something harmless where that is 0).",
+        "premultiplied = torch.cat([rgba[:, :3] * rgba[:, 3:], rgba[:, 3:]], dim=1)\n"
+        "small = F.avg_pool2d(premultiplied, SOMETHING)\n"
+        "return torch.cat([small[:, :3] / small[:, 3:].clamp(min=SOMETHING), SOMETHING], dim=1)",
     ),
-    Wrong(
+    check=compares(_halve_probes),
+    wrong=wrong_answers(
+        "it averages straight colours: a clear pixel's colour, which nobody was meant to see, counts as much as any",
+        lambda rgba: F.avg_pool2d(rgba, 2),
         "it keeps every second pixel: the other three of four are not looked at, and thin things vanish",
         lambda rgba: rgba[..., ::2, ::2],
-    ),
-    Wrong(
         "its colours are still premultiplied: divide by the averaged alpha at the end",
-        _halved_with(lambda rgba: _mean(rgba[:, :3] * rgba[:, 3:])),
-    ),
-    Wrong(
+        (" / small[:, 3:].clamp(min=1e-8)", ""),
         "a block that is wholly clear gives 0 / 0, which is NaN: it has no colour, so make it black",
-        _halved_with(lambda rgba: _mean(rgba[:, :3] * rgba[:, 3:]) / _mean(rgba[:, 3:])),
-    ),
-    Wrong(
+        (".clamp(min=1e-8)", ""),
         "its colours are divided by the sum of the alphas where they were averaged: a fourth of what they should be",
-        _halved_with(lambda rgba: _mean(rgba[:, :3] * rgba[:, 3:]) / (4 * _mean(rgba[:, 3:])).clamp(min=1e-8)),
-    ),
-    Wrong(
+        ("small[:, 3:].clamp", "(4 * small[:, 3:]).clamp"),
         "the alphas of a block are added up: the share that is covered is their mean",
-        _halved_with(alpha=lambda a: 4 * _mean(a)),
-    ),
-    Wrong(
+        ("small[:, 3:]], dim=1)", "4 * small[:, 3:]], dim=1)"),
         "it takes the largest alpha of a block: edges would swell each time the layer is shrunk",
-        _halved_with(alpha=lambda a: F.max_pool2d(a, 2)),
-    ),
-    Wrong(
+        ("small[:, 3:]], dim=1)", "F.max_pool2d(alpha, 2)], dim=1)"),
         "the alpha is multiplied by itself before it is averaged: premultiply the colours and leave alpha alone",
-        _halved_with(alpha=lambda a: _mean(a * a)),
-    ),
-    Wrong(
+        ("small[:, 3:]], dim=1)", "F.avg_pool2d(alpha * alpha, 2)], dim=1)"),
         "the colours are right, but the alpha has been rounded to 0 or 1: the soft edge is lost",
-        _halved_with(alpha=lambda a: _mean(a).round()),
-    ),
-    Wrong(
+        ("small[:, 3:]], dim=1)", "small[:, 3:].round()], dim=1)"),
         "the colours are multiplied by alpha twice: once on the way in is enough",
-        _halved_with(lambda rgba: _mean(rgba[:, :3] * rgba[:, 3:] ** 2) / _mean(rgba[:, 3:]).clamp(min=1e-8)),
-    ),
-    Wrong(
+        ("rgba[:, :3] * alpha", "rgba[:, :3] * alpha**2"),
         "it gives colours without alpha: the last channel belongs to the layer",
-        lambda rgba: halve(rgba)[:, :3],
+        ("torch.cat([colours, small[:, 3:]], dim=1)", "colours"),
     ),
 )
-
-# --- 06.3 differences from the neighbours ------------------------------------------------------------------------
 
 
 def laplacian(x):
@@ -200,108 +145,64 @@ def laplacian(x):
     return result
 
 
-def _laplacian_probes():
-    return [(_rand(1, 2, 3, 5, 6) - 0.3,), (_rand(2, 1, 1, 4, 3),)]
-
-
-def _by_padding(mode):
-    """Four times the pixel minus its neighbours, the picture continued in some way."""
-
-    def answer(x):
-        padded = F.pad(x, (1, 1, 1, 1), mode=mode)
-        around = padded[..., 2:, 1:-1] + padded[..., :-2, 1:-1] + padded[..., 1:-1, 2:] + padded[..., 1:-1, :-2]
-        return 4 * x - around
-
-    return answer
-
-
-def _count(x):
-    """How many neighbours each pixel has."""
-    ones = torch.ones_like(x)
-    return 4 - (_by_padding("constant")(ones))
-
-
-def _forward(x):
-    result = torch.zeros_like(x)
-    result[:, :, :-1] -= x.diff(dim=2)
-    result[..., :-1] -= x.diff(dim=3)
-    return result
-
-
-def _one_axis(axis):
-    def answer(x):
-        result = torch.zeros_like(x)
-        result.narrow(axis, 1, x.shape[axis] - 1).add_(x.diff(dim=axis))
-        result.narrow(axis, 0, x.shape[axis] - 1).sub_(x.diff(dim=axis))
-        return result
-
-    return answer
+def _around(x, mode="constant"):
+    """The sum of the four neighbours, the picture continued in some way."""
+    padded = F.pad(x, (1, 1, 1, 1), mode=mode)
+    return padded[..., 2:, 1:-1] + padded[..., :-2, 1:-1] + padded[..., 1:-1, 2:] + padded[..., 1:-1, :-2]
 
 
 def _diagonals(x):
     """All eight neighbours."""
-    padded, ones = F.pad(x, (1, 1, 1, 1)), F.pad(torch.ones_like(x), (1, 1, 1, 1))
     height, width = x.shape[2:]
-    places = [(i, j) for i in range(3) for j in range(3)]
-    around = sum(padded[..., i : i + height, j : j + width] for i, j in places)
-    count = sum(ones[..., i : i + height, j : j + width] for i, j in places)
-    return count * x - around
+
+    def around(values):
+        padded = F.pad(values, (1, 1, 1, 1))
+        return sum(padded[..., i : i + height, j : j + width] for i in range(3) for j in range(3))
+
+    return around(torch.ones_like(x)) * x - around(x)
 
 
-_LAPLACIAN_WRONG = (
-    Wrong(
+LAPLACIAN = Exercise(
+    id="06.3",
+    title="Differences from the neighbours",
+    reference=laplacian,
+    hints=(
+        "Each pair of neighbours has one difference, and it occurs twice: in the sum of the one pixel with a plus, "
+        "in that of the other with a minus.",
+        "Equation (6.7), its right-hand side for v_pq = x_p - x_q: (number of neighbours) x_p - sum of neighbours.",
+        "down = x.diff(dim=2)  # row i + 1 minus row i\n"
+        "result[:, :, 1:] += down\nresult[:, :, :-1] SOMETHING= down\n# and the same along dim=3",
+    ),
+    check=compares(lambda: [(_rand(1, 2, 3, 5, 6) - 0.3,), (_rand(2, 1, 1, 4, 3),)]),
+    wrong=wrong_answers(
         "its sign is flipped: each neighbour is taken away from the pixel, not the pixel from its neighbours",
-        lambda x: -laplacian(x),
-    ),
-    Wrong(
+        ("return result", "return -result"),
         "beyond the border it finds black pixels: a pixel at the border has fewer neighbours, and fewer terms",
-        _by_padding("constant"),
-    ),
-    Wrong(
+        lambda x: 4 * x - _around(x),
         "the picture is continued on its other side, as torch.roll does: the last row is no neighbour of the first",
-        _by_padding("circular"),
-    ),
-    Wrong(
+        lambda x: 4 * x - _around(x, "circular"),
         "the picture is mirrored about its outermost pixels, so that the neighbours inside count twice at the border",
-        _by_padding("reflect"),
-    ),
-    Wrong(
+        lambda x: 4 * x - _around(x, "reflect"),
         "it looks below and to the right only: the neighbours above and to the left are missing",
-        _forward,
-    ),
-    Wrong("it looks along the rows only: a pixel has neighbours above and below too", _one_axis(3)),
-    Wrong("it looks along the columns only: a pixel has neighbours to the left and right too", _one_axis(2)),
-    Wrong(
+        ("result[:, :, 1:] += down", "", "result[..., 1:] += right", ""),
+        "it looks along the rows only: a pixel has neighbours above and below too",
+        ("result[:, :, 1:] += down", "", "result[:, :, :-1] -= down", ""),
+        "it looks along the columns only: a pixel has neighbours to the left and right too",
+        ("result[..., 1:] += right", "", "result[..., :-1] -= right", ""),
         "it divides by the number of neighbours: the sum is asked for, as it stands in the equation",
-        lambda x: laplacian(x) / _count(x),
-    ),
-    Wrong(
+        ("return result", "return result / _around(torch.ones_like(x))"),
         "it counts the neighbours across the corners: those that share a side are meant, four at most",
         _diagonals,
-    ),
-    Wrong(
         "it adds up the neighbours, without the pixel itself",
-        lambda x: _count(x) * x - laplacian(x),
-    ),
-    Wrong(
+        _around,
         "the pixel is counted once, where it belongs in each of the differences",
-        lambda x: x - (_count(x) * x - laplacian(x)),
-    ),
-    Wrong(
+        lambda x: x - _around(x),
         "it adds up the sizes of the differences: they must keep their signs, so that slopes cancel",
-        lambda x: sum(
-            F.pad(x.diff(dim=d).abs(), pad)
-            for d, pads in ((2, ((0, 0, 1, 0), (0, 0, 0, 1))), (3, ((1, 0), (0, 1))))
-            for pad in pads
-        ),
-    ),
-    Wrong(
+        ("(dim=2), x.diff(dim=3)", "(dim=2).abs(), x.diff(dim=3).abs()", "-= down", "+= down", "-= right", "+= right"),
         "it leaves the border out: the result shall be as large as the picture",
-        lambda x: laplacian(x)[..., 1:-1, 1:-1],
+        ("return result", "return result[..., 1:-1, 1:-1]"),
     ),
 )
-
-# --- 06.4 a path with bends --------------------------------------------------------------------------------------
 
 
 def tents(u, knots):
@@ -310,63 +211,44 @@ def tents(u, knots):
     return (1 - (place[:, None] - torch.arange(knots, device=u.device)).abs()).clamp(min=0)  # eq. (6.10)
 
 
-def _tent_probes():
-    return [(torch.cat([torch.tensor([0.0, 0.5, 1.0]).double(), _rand(1, 9)]), 6), (_rand(2, 7), 3)]
-
-
-def _distance(u, knots):
-    return u[:, None] * (knots - 1) - torch.arange(knots)
-
-
-_TENTS_WRONG = (
-    Wrong(
+TENTS = Exercise(
+    id="06.4",
+    title="A path with bends",
+    reference=tents,
+    hints=(
+        "Stretch u so that the knots lie at 0, 1, 2, ... Then a tent depends on the distance from its knot alone.",
+        "Equation (6.10): t_k(u) = max(0, 1 - |u (K - 1) - k|), k = 0 ... K - 1.",
+        "place = u * SOMETHING\n"
+        "distance = (place[:, None] - torch.arange(knots)).SOMETHING()  # (N, K)\n"
+        "return (1 - distance).clamp(SOMETHING)",
+    ),
+    check=compares(lambda: [(torch.cat([torch.tensor([0.0, 0.5, 1.0]).double(), _rand(1, 9)]), 6), (_rand(2, 7), 3)]),
+    wrong=wrong_answers(
         "nothing stops a tent at zero: beyond its neighbours' knots it must not count, nor become negative",
-        lambda u, knots: 1 - _distance(u, knots).abs(),
-    ),
-    Wrong(
+        (".clamp(min=0)", ""),
         "it places K knots as if the last were left out: from 0 to 1 there are K - 1 steps between K knots",
-        lambda u, knots: (1 - (u[:, None] * knots - torch.arange(knots)).abs()).clamp(min=0),
-    ),
-    Wrong(
+        ("(knots - 1)", "knots"),
         "the first knot is at 1: the knots are counted from 0, so that u = 0 is on one",
-        lambda u, knots: (1 - (u[:, None] * (knots - 1) - torch.arange(1, knots + 1)).abs()).clamp(min=0),
-    ),
-    Wrong(
+        ("torch.arange(knots", "torch.arange(1, knots + 1"),
         "the tents have one side only: to the left of its knot a tent stays as high as at it",
-        lambda u, knots: (1 - _distance(u, knots)).clamp(0, 1),
-    ),
-    Wrong(
+        (".abs()).clamp(min=0)", ").clamp(0, 1)"),
         "it marks the nearest knot with a 1: that makes steps, and a path needs what lies between",
         lambda u, knots: F.one_hot((u * (knots - 1)).round().long(), knots).to(u),
-    ),
-    Wrong(
         "it marks the knot below with a 1: that makes steps, and a path needs what lies between",
         lambda u, knots: F.one_hot((u * (knots - 1)).floor().long(), knots).to(u),
-    ),
-    Wrong(
         "the distance is squared: these are round hats, and they no longer sum to one",
-        lambda u, knots: (1 - _distance(u, knots) ** 2).clamp(min=0),
-    ),
-    Wrong(
+        ("abs()", "square()"),
         "the distance is measured in units of u, not in steps between knots: the tents are as wide as everything",
-        lambda u, knots: (1 - (u[:, None] - torch.linspace(0, 1, knots)).abs()).clamp(min=0),
-    ),
-    Wrong(
+        ("place[:, None] - torch.arange(knots, device=u.device)", "u[:, None] - torch.linspace(0, 1, knots)"),
         "these are ramps that begin at a knot and never end: they can do as much, but the weights are no longer the "
         "values at the knots",
-        lambda u, knots: _distance(u, knots).clamp(min=0),
-    ),
-    Wrong(
+        ("1 - (place", "(place", ".abs()", ""),
         "it gives the distance: a tent is highest at its own knot",
-        lambda u, knots: _distance(u, knots).abs().clamp(max=1),
-    ),
-    Wrong(
+        ("1 - (place", "(place", "clamp(min=0)", "clamp(max=1)"),
         "its axes are exchanged: one row for each u, one column for each knot",
         lambda u, knots: tents(u, knots).T,
     ),
 )
-
-# --- 06.5 the pixels that were chosen ----------------------------------------------------------------------------
 
 
 def chosen_log_likelihood(x, mean, mask, sigma):
@@ -384,82 +266,52 @@ def _chosen_probes():
     ]
 
 
-_HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
-
-
-def _each(x, mean, sigma):
-    return -0.5 * ((x - mean) / sigma) ** 2 - math.log(sigma) - _HALF_LOG_2PI
-
-
-def _total(each):
-    return each.flatten(1).sum(1)
-
-
-_CHOSEN_WRONG = (
-    Wrong(
+CHOSEN_LOG_LIKELIHOOD = Exercise(
+    id="06.5",
+    title="The likelihood of chosen pixels",
+    reference=chosen_log_likelihood,
+    hints=(
+        "What does a pixel that was never seen add to a sum of log-densities? Not the log-density of a good fit.",
+        "Equation (6.13): sum over pixels and channels of m_i [ -(x_i - mean_i)^2 / (2 sigma^2) - log sigma - "
+        "log(2 pi) / 2 ].",
+        "each = -0.5 * ((x - mean) / SOMETHING) ** 2 - SOMETHING - 0.5 * math.log(2 * math.pi)  # (N, C, H, W)\n"
+        "return (mask * SOMETHING).flatten(1).SOMETHING(1)",
+    ),
+    check=compares(_chosen_probes, gradients=True),
+    wrong=wrong_answers(
         "the pictures are masked, not the log-densities: a pixel left out becomes black in both and counts as a "
         "perfect fit",
-        lambda x, mean, mask, sigma: _total(_each(mask * x, mask * mean, sigma)),
-    ),
-    Wrong(
+        lambda x, mean, mask, sigma: chosen_log_likelihood(mask * x, mask * mean, torch.ones_like(mask), sigma),
         "only the picture is masked: the decoder is asked to paint black what was left out",
-        lambda x, mean, mask, sigma: _total(_each(mask * x, mean, sigma)),
-    ),
-    Wrong(
+        lambda x, mean, mask, sigma: chosen_log_likelihood(mask * x, mean, torch.ones_like(mask), sigma),
         "the mask is forgotten: all pixels count",
-        lambda x, mean, mask, sigma: _total(_each(x, mean, sigma)),
-    ),
-    Wrong(
+        ("mask * ", ""),
         "the mask is the wrong way round: 1 stands for a pixel that was chosen",
-        lambda x, mean, mask, sigma: _total((1 - mask) * _each(x, mean, sigma)),
-    ),
-    Wrong(
+        ("mask * ", "(1 - mask) * "),
         "it averages over all pixels: independent pixels add their log-densities, or the KL beside it weighs too much",
-        lambda x, mean, mask, sigma: (mask * _each(x, mean, sigma)).flatten(1).mean(1),
-    ),
-    Wrong(
+        ("sum(1)", "mean(1)"),
         "it divides by the number of chosen pixels: many pixels are more evidence than few, and a mean forgets that",
-        lambda x, mean, mask, sigma: _total(mask * _each(x, mean, sigma)) / _total(mask),
-    ),
-    Wrong(
+        ("sum(1)", "sum(1) / mask.flatten(1).sum(1)"),
         "it divides by the number of chosen values: many of them are more evidence than few, and a mean forgets that",
-        lambda x, mean, mask, sigma: _total(mask * _each(x, mean, sigma)) / _total(mask.expand_as(x)),
-    ),
-    Wrong(
+        ("sum(1)", "sum(1) / mask.expand_as(x).flatten(1).sum(1)"),
         "the sign is flipped: this is what one minimises; a log-likelihood grows as the fit gets better",
-        lambda x, mean, mask, sigma: -_total(mask * _each(x, mean, sigma)),
-    ),
-    Wrong(
+        ("(mask", "-(mask"),
         "the squared error lacks its one half",
-        lambda x, mean, mask, sigma: _total(mask * (_each(x, mean, sigma) - 0.5 * ((x - mean) / sigma) ** 2)),
-    ),
-    Wrong(
+        ("-0.5", "-1"),
         "it reads sigma as a variance: it is the standard deviation, in the error and in the normaliser",
-        lambda x, mean, mask, sigma: _total(mask * _each(x, mean, math.sqrt(sigma))),
-    ),
-    Wrong(
+        ("sigma) **", "math.sqrt(sigma)) **", "log(sigma)", "log(math.sqrt(sigma))"),
         "the normaliser is missing: these are nats of a density only with log sigma and log(2 pi) / 2",
-        lambda x, mean, mask, sigma: _total(mask * (_each(x, mean, sigma) + math.log(sigma) + _HALF_LOG_2PI)),
-    ),
-    Wrong(
+        (" - math.log(sigma) - 0.5 * math.log(2 * math.pi)", ""),
         "the constant log(2 pi) / 2 is missing",
-        lambda x, mean, mask, sigma: _total(mask * (_each(x, mean, sigma) + _HALF_LOG_2PI)),
-    ),
-    Wrong(
+        (" - 0.5 * math.log(2 * math.pi)", ""),
         "the normaliser is counted for all pixels: those left out have none either",
-        lambda x, mean, mask, sigma: _total(mask * -0.5 * ((x - mean) / sigma) ** 2 - math.log(sigma) - _HALF_LOG_2PI),
-    ),
-    Wrong(
+        ("-0.5 * (", "-0.5 * mask * (", "mask * each", "each"),
         "it sums over the images too: keep one number for each, shape (N,)",
-        lambda x, mean, mask, sigma: (mask * _each(x, mean, sigma)).sum(),
-    ),
-    Wrong(
+        ("flatten(1).sum(1)", "sum()"),
         "it keeps the channels apart: sum over them as well",
-        lambda x, mean, mask, sigma: (mask * _each(x, mean, sigma)).sum((2, 3)),
+        ("flatten(1).sum(1)", "sum((2, 3))"),
     ),
 )
-
-# --- 06.6 with minus without -------------------------------------------------------------------------------------
 
 
 def attribute_direction(codes, has):
@@ -472,129 +324,38 @@ def _direction_probes():
     return [(_rand(1, 10, 4), has), (_rand(2, 10, 3) + 5, ~has)]
 
 
-_DIRECTION_WRONG = (
-    Wrong(
+ATTRIBUTE_DIRECTION = Exercise(
+    id="06.6",
+    title="With minus without",
+    reference=attribute_direction,
+    hints=(
+        "Two groups of codes, each with its centre. Which step leads from the one to the other?",
+        "Equation (6.15): the mean over those with the attribute minus the mean over those without.",
+        "with_it = codes[SOMETHING].mean(0)\nwithout = codes[~has].SOMETHING\nreturn SOMETHING",
+    ),
+    check=compares(_direction_probes),
+    wrong=wrong_answers(
         "its sign is flipped: adding it would take the attribute away",
-        lambda codes, has: codes[~has].mean(0) - codes[has].mean(0),
-    ),
-    Wrong(
+        ("codes[has].mean(0) - codes[~has].mean(0)", "codes[~has].mean(0) - codes[has].mean(0)"),
         "it takes the mean of all codes away: that mean has some of the attribute itself, so the step is too short",
-        lambda codes, has: codes[has].mean(0) - codes.mean(0),
-    ),
-    Wrong(
+        ("[~has]", ""),
         "this is the mean code of those with the attribute: added to a code, it changes everything else too",
-        lambda codes, has: codes[has].mean(0),
-    ),
-    Wrong(
+        (" - codes[~has].mean(0)", ""),
         "it is scaled to length one: the length is how far to go, and is worth keeping",
-        lambda codes, has: F.normalize(codes[has].mean(0) - codes[~has].mean(0), dim=0),
-    ),
-    Wrong(
+        lambda codes, has: F.normalize(attribute_direction(codes, has), dim=0),
         "it subtracts sums: there are more portraits of one kind than of the other, so take means first",
-        lambda codes, has: codes[has].sum(0) - codes[~has].sum(0),
-    ),
-    Wrong(
+        ("[has].mean(0)", "[has].sum(0)", "[~has].mean(0)", "[~has].sum(0)"),
         "both sums are divided by the number of all portraits: divide each by how many it has",
         lambda codes, has: (codes[has].sum(0) - codes[~has].sum(0)) / len(codes),
-    ),
-    Wrong(
         "this is the covariance of code and attribute: divide by the attribute's variance to get a step of one",
         lambda codes, has: ((codes - codes.mean(0)) * (has.to(codes) - has.to(codes).mean())[:, None]).mean(0),
-    ),
-    Wrong(
         "the medians are subtracted: they ignore how far the far codes are, and the regression does not",
         lambda codes, has: codes[has].median(0).values - codes[~has].median(0).values,
-    ),
-    Wrong(
         "the differences are averaged over the latents: one number for each latent is asked for",
-        lambda codes, has: codes[has].mean() - codes[~has].mean(),
-    ),
-    Wrong(
+        ("[has].mean(0)", "[has].mean()", "[~has].mean(0)", "[~has].mean()"),
         "it goes half of the way: the whole difference leads from those without to those with",
-        lambda codes, has: (codes[has].mean(0) - codes[~has].mean(0)) / 2,
+        lambda codes, has: attribute_direction(codes, has) / 2,
     ),
 )
 
-EXERCISES = (
-    Exercise(
-        id="06.1",
-        title="One layer over another",
-        reference=over,
-        hints=(
-            "What the front shows is in its colours already, alpha and all. How much of the back is still to be seen?",
-            "Equation (6.3): out = front + (1 - alpha of the front) * back, for all four channels alike.",
-            "alpha = front[:, SOMETHING:]  # (N, 1, H, W)\nreturn front + (1 - alpha) * SOMETHING",
-        ),
-        check=compares(over, _over_probes, _OVER_WRONG),
-        wrong=_OVER_WRONG,
-    ),
-    Exercise(
-        id="06.2",
-        title="A layer at half its size",
-        reference=halve,
-        hints=(
-            "A pixel that is clear must not have a say in the colour of its block. What weight should each pixel have?",
-            "Equation (6.2): premultiply, average blocks of 2 x 2 in all four channels, divide the colours by the new "
-            "alpha (and by something harmless where that is 0).",
-            "premultiplied = torch.cat([rgba[:, :3] * rgba[:, 3:], rgba[:, 3:]], dim=1)\n"
-            "small = F.avg_pool2d(premultiplied, SOMETHING)\n"
-            "return torch.cat([small[:, :3] / small[:, 3:].clamp(min=SOMETHING), SOMETHING], dim=1)",
-        ),
-        check=compares(halve, _halve_probes, _HALVE_WRONG),
-        wrong=_HALVE_WRONG,
-    ),
-    Exercise(
-        id="06.3",
-        title="Differences from the neighbours",
-        reference=laplacian,
-        hints=(
-            "Each pair of neighbours has one difference, and it occurs twice: in the sum of the one pixel with a plus, "
-            "in that of the other with a minus.",
-            "Equation (6.7), its right-hand side for v_pq = x_p - x_q: (number of neighbours) x_p - sum of neighbours.",
-            "down = x.diff(dim=2)  # row i + 1 minus row i\n"
-            "result[:, :, 1:] += down\nresult[:, :, :-1] SOMETHING= down\n# and the same along dim=3",
-        ),
-        check=compares(laplacian, _laplacian_probes, _LAPLACIAN_WRONG),
-        wrong=_LAPLACIAN_WRONG,
-    ),
-    Exercise(
-        id="06.4",
-        title="A path with bends",
-        reference=tents,
-        hints=(
-            "Stretch u so that the knots lie at 0, 1, 2, ... Then a tent depends on the distance from its knot alone.",
-            "Equation (6.10): t_k(u) = max(0, 1 - |u (K - 1) - k|), k = 0 ... K - 1.",
-            "place = u * SOMETHING\n"
-            "distance = (place[:, None] - torch.arange(knots)).SOMETHING()  # (N, K)\n"
-            "return (1 - distance).clamp(SOMETHING)",
-        ),
-        check=compares(tents, _tent_probes, _TENTS_WRONG),
-        wrong=_TENTS_WRONG,
-    ),
-    Exercise(
-        id="06.5",
-        title="The likelihood of chosen pixels",
-        reference=chosen_log_likelihood,
-        hints=(
-            "What does a pixel that was never seen add to a sum of log-densities? Not the log-density of a good fit.",
-            "Equation (6.13): sum over pixels and channels of m_i [ -(x_i - mean_i)^2 / (2 sigma^2) - log sigma - "
-            "log(2 pi) / 2 ].",
-            "each = -0.5 * ((x - mean) / SOMETHING) ** 2 - SOMETHING - 0.5 * math.log(2 * math.pi)  # (N, C, H, W)\n"
-            "return (mask * SOMETHING).flatten(1).SOMETHING(1)",
-        ),
-        check=compares(chosen_log_likelihood, _chosen_probes, _CHOSEN_WRONG, gradients=True),
-        wrong=_CHOSEN_WRONG,
-    ),
-    Exercise(
-        id="06.6",
-        title="With minus without",
-        reference=attribute_direction,
-        hints=(
-            "Two groups of codes, each with its centre. Which step leads from the one to the other?",
-            "Equation (6.15): the mean over those with the attribute minus the mean over those without.",
-            "with_it = codes[SOMETHING].mean(0)\nwithout = codes[~has].SOMETHING\nreturn SOMETHING",
-        ),
-        check=compares(attribute_direction, _direction_probes, _DIRECTION_WRONG),
-        wrong=_DIRECTION_WRONG,
-    ),
-)
+EXERCISES = (OVER, HALVE, LAPLACIAN, TENTS, CHOSEN_LOG_LIKELIHOOD, ATTRIBUTE_DIRECTION)

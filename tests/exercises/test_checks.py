@@ -1,0 +1,215 @@
+"""The ready-made checks: what they take for right, and the words they find for what is not."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from vae_helpers.exercises import Misconception, Wrong, checks
+
+
+def compares(reference, probes, wrong, **options):
+    """The check of an exercise with this reference and these wrong answers, as a function of the answer."""
+    task = SimpleNamespace(reference=reference, wrong=wrong)
+    check = checks.compares(probes, **options)
+    return lambda answer: check(answer, task)
+
+
+def close_to(reference, wrong, **options):
+    task = SimpleNamespace(reference=reference if callable(reference) else lambda: reference, wrong=wrong)
+    check = checks.close_to(**options)
+    return lambda answer: check(answer, task)
+
+
+def double(x):
+    return 2.0 * x
+
+
+def three_probes():
+    return [(torch.tensor([1.0, 2.0, -3.0]),), (torch.tensor([0.5]),)]
+
+
+def message(check, answer):
+    with pytest.raises(Misconception) as caught:
+        check(answer)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda x: -2 * x, "its sign is flipped"),
+        (lambda x: 5 * x, "it is 2.5 times what it should be"),
+        (lambda x: 2 * x + 0.25, "it is 0.25 too large everywhere"),
+        (lambda x: 2 * x - 0.25, "it is 0.25 too small everywhere"),
+        (lambda x: x**2, "it is 1 at [0] where 2 is right (at x = [1.0, 2.0, -3.0])"),
+        (lambda x: 2 * x.sum(), "it has the shape () where (3,) is asked for (at x = [1.0, 2.0, -3.0])"),
+        (lambda x: 2 * x[None], "it has the shape (1, 3) where (3,) is asked for (at x = [1.0, 2.0, -3.0])"),
+        (lambda x: (2 * x).tolist(), "it has 3 parts ([0], [1], [2]) where a tensor of shape (3,) is asked for"),
+        (lambda x: (2 * x).numpy(), "it is an array of shape (3,) where a tensor of shape (3,) is asked for"),
+        (lambda x: 2.0, "it is a number (float) where a tensor of shape (3,) is asked for"),
+        (lambda x: x.log(), "it contains NaN (at x = [1.0, 2.0, -3.0])"),
+        (lambda x: x / 0, "it contains infinity"),
+        (lambda x: (2 * x).to("meta"), "it is on the device meta where its arguments are on cpu"),
+        (lambda x: x.to_sparse(), "it is 0.5 times what it should be"),
+        (lambda x: (2 * x, x), "it has 2 parts ([0], [1]) where a tensor of shape (3,) is asked for"),
+    ],
+)
+def test_what_differs_is_said_where_no_wrong_answer_matches(answer, said):
+    assert message(compares(double, three_probes, ()), answer).startswith(said)
+
+
+def test_a_wrong_answer_matches_only_if_it_does_the_same_at_every_probe():
+    wrong = (Wrong("it takes the absolute value of the double", lambda x: 2 * x.abs()),)
+    check = compares(double, three_probes, wrong)
+    assert message(check, lambda x: x.abs() + x.abs()) == "it takes the absolute value of the double"
+    assert message(check, lambda x: x.abs() * 2 if len(x) == 3 else x) != "it takes the absolute value of the double"
+
+
+def test_the_tolerance_is_relative_plus_absolute():
+    check = compares(double, lambda: [(torch.tensor([100.0, 0.0]),)], (), tolerance=1e-2)
+    check(lambda x: 2 * x + 0.009)
+    check(lambda x: 2 * x * 1.009)
+    message(check, lambda x: 2 * x + 3)
+    message(check, lambda x: 2 * x * 1.02)
+    message(check, lambda x: 2 * x + torch.tensor([0.0, 0.02]))
+
+
+def test_other_precision_is_right_and_another_kind_of_number_is_not():
+    compares(double, three_probes, ())(lambda x: 2 * x.double())
+
+    def count(x):
+        return (x > 0).sum(0, keepdim=True)
+
+    check = compares(count, three_probes, ())
+    check(lambda x: torch.tensor([int((x > 0).sum())], dtype=torch.int32))
+    assert "has the type torch.float32 where torch.int64 is asked for" in message(check, lambda x: count(x) * 1.0)
+
+
+def test_gradients_are_compared_if_asked_for():
+    loose, strict = compares(double, three_probes, ()), compares(double, three_probes, (), gradients=True)
+    for answer in (lambda x: (2 * x).detach(), lambda x: torch.tensor((2 * x.detach()).tolist())):
+        loose(answer)
+        assert message(strict, answer) == "its values are right, but no gradient reaches `x`"
+    half = lambda x: x + x.detach()  # noqa: E731
+    loose(half)
+    assert message(strict, half) == "its values are right, but its gradient with respect to `x` is not"
+    strict(lambda x: x + x)
+
+
+def test_wrong_answers_are_told_apart_by_their_gradients():
+    wrong = (
+        Wrong("it detaches everything", lambda x: 2 * x.detach()),
+        Wrong("it detaches one", lambda x: x + x.detach()),
+    )
+    check = compares(double, three_probes, wrong, gradients=True)
+    assert message(check, lambda x: x.detach() + x) == "it detaches one"
+    assert message(check, lambda x: (x + x).detach()) == "it detaches everything"
+
+
+def test_an_argument_that_the_reference_ignores_may_be_ignored_or_used_without_effect():
+    check = compares(lambda x, y: 2 * x, lambda: [(torch.ones(3), torch.ones(3))], (), gradients=True)
+    check(lambda x, y: 2 * x + 0 * y)
+    check(lambda x, y: x + x)
+
+
+def test_tuples_dictionaries_and_distributions_are_compared_part_by_part():
+    def parts(x):
+        return {"loss": x.sum(), "q": torch.distributions.Normal(x, 1.0), "pair": (x, 3)}
+
+    def other(x, scale=1.0, three=3):
+        return {"pair": [x, three], "loss": x.sum(), "q": torch.distributions.Normal(x, scale)}
+
+    check = compares(parts, three_probes, ())
+    check(other)
+    assert message(check, lambda x: other(x, scale=2.0)).startswith(
+        "its part ['q'].stddev is 2 at [0] where 1 is right"
+    )
+    assert message(check, lambda x: other(x, three=4)).startswith("its part ['pair'][1] is 4, which is not right")
+    assert "parts" in message(check, lambda x: {"loss": x.sum()})
+
+
+def test_an_answer_that_draws_like_the_reference_is_right():
+    def noisy(x):
+        return x + torch.randn_like(x)
+
+    check = compares(noisy, three_probes, (Wrong("it draws uniform noise", lambda x: x + torch.rand_like(x)),))
+    check(lambda x: torch.randn(x.shape) + x)
+    assert message(check, lambda x: torch.rand(x.shape) + x) == "it draws uniform noise"
+
+
+def test_probes_may_draw_from_the_global_generator():
+    compares(double, lambda: [(torch.randn(3),), (torch.randn(2),)], (), gradients=True)(lambda x: x + x)
+
+
+def test_answers_that_are_equally_right_are_made_equal():
+    def unsigned(function):
+        return lambda x: function(x).abs()
+
+    wrong = (Wrong("it is a quarter of it", lambda x: x / 2),)
+    check = compares(double, three_probes, wrong, canonical=unsigned)
+    check(lambda x: -2 * x)
+    assert message(check, lambda x: -x / 2) == "it is a quarter of it"
+
+
+def test_a_broken_reference_is_not_blamed_on_the_answer():
+    def broken(x):
+        raise ZeroDivisionError("in the reference")
+
+    with pytest.raises(ZeroDivisionError, match="in the reference"):
+        compares(broken, three_probes, ())(double)
+
+
+# Values
+
+DICE = (Wrong("it is the middle face", 3), Wrong("it is the sum", 21))
+
+
+@pytest.mark.parametrize(
+    "answer", [3.5, 3.5005, np.float32(3.5), np.array(3.5), torch.tensor(3.5), torch.tensor([[3.5]])]
+)
+def test_a_number_may_come_in_any_wrapping(answer):
+    close_to(3.5, DICE)(answer)
+    close_to(lambda: 3.5, DICE)(answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (3, "it is the middle face"),
+        (torch.tensor(21), "it is the sum"),
+        (3.6, "it is 3.6, which is not right"),
+        (float("nan"), "it is NaN"),
+        ("three", "it is a text where a number (float) is asked for"),
+        ([3.5, 1], "it has 2 parts ([0], [1]) where a number (float) is asked for"),
+        (torch.ones(2), "it has the shape (2,) where () is asked for"),
+        (3.5 + 1j, "it is complex where a real number is asked for"),
+    ],
+)
+def test_a_wrong_value_is_told_what_it_is(answer, said):
+    assert message(close_to(3.5, DICE), answer) == said
+
+
+def test_texts_shapes_tensors_and_truth_values():
+    close_to("decoder", ())(" Decoder ")
+    assert "'encoder', which is not right" in message(close_to("decoder", ()), "encoder")
+    close_to((3, 8, 8), ())(torch.Size([3, 8, 8]))
+    assert message(close_to((3, 8, 8), ()), (8, 8, 3)).startswith("its part [0] is 8")
+    close_to(torch.eye(2), ())(torch.eye(2).double())
+    message(close_to(torch.eye(2), ()), torch.ones(2, 2))
+    close_to(True, ())(True)
+    message(close_to(True, ()), False)
+
+
+def test_a_value_that_takes_long_is_computed_once():
+    calls = []
+
+    def reference():
+        calls.append(1)
+        return 1.0
+
+    check = close_to(reference, ())
+    check(1.0)
+    check(1.0)
+    assert len(calls) == 1

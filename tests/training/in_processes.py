@@ -1,0 +1,131 @@
+"""What the processes of test_parallel.py do: `torchrun --nproc-per-node 2 in_processes.py WHAT`, in the folder OUT."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from vae_helpers import TrainingDiverged, fit, mlp_vae, negative_elbo, weight_average
+from vae_helpers.distributions import GreyBernoulliLikelihood, kl
+from vae_helpers.training import Phase
+
+OUT, RANK = Path(os.environ["OUT"]), int(os.environ.get("RANK", "0"))
+IMAGES = torch.randint(0, 256, (60, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+EPS = torch.randn(60, 2, generator=torch.Generator().manual_seed(1))
+
+
+def vae(seed):
+    torch.manual_seed(seed)
+    return mlp_vae((1, 4, 4), 2, (8,), GreyBernoulliLikelihood())
+
+
+def flat(model):
+    return nn.utils.parameters_to_vector(model.parameters()).detach()
+
+
+def with_given_noise(model, x, eps):
+    """The ELBO with the draws of z made from noise that comes with the data, the same however a batch is shared."""
+    q = model.encode(x)
+    log_likelihood = model.decode(q.mean + q.stddev * eps).log_prob(x)
+    divergence = kl(q, model.prior)
+    return {"loss": divergence - log_likelihood, "kl": divergence, "scalar": x.mean()}
+
+
+def keep(what, **values):
+    torch.save(values, OUT / f"{what}-{RANK}.pt")
+
+
+def train():
+    model = vae(seed=RANK)  # ranks begin with different weights; those of rank 0 count
+    average = weight_average(model, 0.9)
+    before = flat(vae(seed=0))
+    phases = [Phase("encoder", with_given_noise, "encoder"), Phase("decoder", with_given_noise, "decoder", updates=2)]
+    history = fit(
+        model,
+        (IMAGES, EPS),
+        steps=100,
+        batch_size=15,
+        learning_rate=3e-3,
+        phases=phases,
+        average=average,
+        validation=(IMAGES, EPS),
+        callback=lambda step, model: print("called back", flush=True),
+        callback_every=100,
+        precision=torch.float32,
+        progress=False,
+    )
+    moved = (flat(model) - before).abs().max()
+    validated = bool(history.validation)
+    keep("train", weights=flat(model), average=flat(average), moved=moved, history=history.train, validated=validated)
+
+
+def noise():
+    model, drawn = vae(0), []
+
+    def objective(model, x):
+        drawn.append(torch.rand(()).item())
+        return negative_elbo(model, x)
+
+    fit(model, IMAGES, steps=5, batch_size=16, objective=objective, progress=False)
+    keep("noise", drawn=drawn, weights=flat(model))
+
+
+def resumable(what, stop_at=None):
+    steps = []
+
+    def objective(model, x):
+        steps.append(0)
+        if RANK == 1 and len(steps) == stop_at:
+            os.kill(os.getpid(), signal.SIGINT)
+        return negative_elbo(model, x)
+
+    objective.__qualname__ = "objective"
+    model = vae(RANK)
+    history = fit(
+        model, IMAGES, steps=40, batch_size=16, objective=objective, checkpoint=OUT / "run", resume=True, progress=False
+    )
+    keep(what, weights=flat(model), step=history.step[-1])
+
+
+def diverge():
+    calls = []
+
+    def objective(model, x):
+        calls.append(0)
+        bad = RANK == 1 and len(calls) == 3
+        return {"loss": negative_elbo(model, x)["loss"] * (float("nan") if bad else 1.0)}
+
+    try:
+        fit(vae(0), IMAGES, steps=20, batch_size=16, objective=objective, progress=False)
+    except TrainingDiverged as error:
+        assert "loss = nan" in str(error)
+        print(f"diverged at {str(error).split('stopped at ')[1][:6]}", flush=True)
+
+
+def endless():
+    (OUT / f"rank-{RANK}.pid").write_text(str(os.getpid()))
+    file = OUT / "endless.safetensors"
+    fit(vae(0), IMAGES, steps=10**7, batch_size=16, checkpoint=file, checkpoint_every=20, progress=False)
+
+
+def refused(**settings):
+    try:
+        fit(vae(0), IMAGES, steps=2, progress=False, **settings)
+    except (ValueError, FileExistsError) as error:
+        print(error, flush=True)
+
+
+if __name__ == "__main__":
+    {
+        "train": train,
+        "noise": noise,
+        "whole": lambda: resumable("whole"),
+        "stop": lambda: resumable("stop", stop_at=11),
+        "diverge": diverge,
+        "endless": endless,
+        "small": lambda: refused(batch_size=1),
+        "exists": lambda: refused(checkpoint=OUT / "exists.safetensors"),
+    }[sys.argv[1]]()

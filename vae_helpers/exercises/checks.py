@@ -1,0 +1,235 @@
+"""Ready-made checks: a function is compared with the reference at probes, a value with the reference's value.
+
+The exercise hands its reference and its wrong answers to the check.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from vae_helpers.exercises.definition import Exercise, Misconception
+from vae_helpers.exercises.guarding import describe
+from vae_helpers.exercises.outcomes import (
+    Leaf,
+    Outcome,
+    as_numbers,
+    both_slopes,
+    kind,
+    near,
+    outcome,
+    parameter_names,
+    same,
+    same_outcome,
+    take_apart,
+)
+
+Check = Callable[[Any, Exercise], None]
+Parts = Sequence[tuple[str, Leaf]]  # (where, what)
+
+
+def compares(
+    probes: Callable[[], Sequence[tuple]],
+    *,
+    tolerance: float = 1e-5,
+    gradients: bool = False,
+    canonical: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function,
+) -> Check:
+    """A check for functions: same outputs as the exercise's reference at every probe.
+
+    On a mismatch the wrong answer of the exercise that does the same as the learner's at every probe gives its
+    message; if there is none, the message says what differs: the type, the shape, the values, the gradient. Functions
+    may return tensors, numbers, texts, torch distributions (compared by mean and standard deviation) and tuples, lists
+    or dictionaries of them.
+
+    Args:
+        probes: returns a fresh list of tuples of arguments, the same ones each time it is called (seed it;
+            the global generator is seeded for it). Choose probes at which the wrong answers differ from the
+            reference and from each other.
+        tolerance: |given - right| <= tolerance * (1 + |right|).
+        gradients: also compare gradients with respect to every floating tensor argument, so that an answer
+            that leaves the graph (.item(), .detach(), torch.no_grad) is not right.
+        canonical: wraps a function so that results that are equally right become equal; the learner's answer, the
+            reference and the wrong answers are compared as wrapped by it.
+    Returns:
+        a function of the answer and the exercise that raises Misconception (or NotAttempted) if the answer is not
+        right, and otherwise returns None.
+    """
+
+    def outcomes(function: Callable[..., Any], reference: Callable[..., Any]) -> list[Outcome]:
+        torch.manual_seed(0)
+        count = len(probes())
+        return [one(canonical(function), index, reference) for index in range(count)]
+
+    def one(function: Callable[..., Any], index: int, reference: Callable[..., Any]) -> Outcome:
+        torch.manual_seed(0)  # the same probes each time, and functions that draw in the same order draw the same
+        args = tuple(probes()[index])
+        return outcome(function, args, parameter_names(reference, len(args)), gradients)
+
+    def check(answer: Callable[..., Any], exercise: Exercise) -> None:
+        reference = exercise.reference
+        right = outcomes(reference, reference)
+        given = outcomes(answer, reference)
+        torch.manual_seed(0)
+        arguments = probes()
+        findings = (_difference(g, r, tolerance, reference, a) for g, r, a in zip(given, right, arguments, strict=True))
+        finding = next((found for found in findings if found), None)
+        if finding is None:
+            return
+        for candidate in exercise.wrong:
+            known = outcomes(candidate.answer, reference)
+            if all(same_outcome(g, k, tolerance) for g, k in zip(given, known, strict=True)):
+                raise Misconception(candidate.message)
+        raise Misconception(_pattern(given, right, tolerance) or finding)
+
+    return check
+
+
+def close_to(*, tolerance: float = 1e-3) -> Check:
+    """A check for values: the same as the value of the exercise's reference, within the tolerance.
+
+    A number may come as a Python number, a NumPy number or a tensor with one element; texts are compared
+    without regard to case; sequences part by part.
+
+    Args:
+        tolerance: |given - right| <= tolerance * (1 + |right|).
+    Returns:
+        a function of the answer and the exercise that raises Misconception if the answer is not right, and otherwise
+        returns None.
+    """
+    value_of = functools.cache(lambda reference: reference())  # it may take long
+
+    def check(answer: Any, exercise: Exercise) -> None:
+        if callable(answer) and not isinstance(answer, torch.Tensor):
+            raise Misconception("it is a function where its value is asked for: call it")
+        right = list(take_apart(value_of(exercise.reference)))
+        given = list(take_apart(answer))
+        finding = _parts_differ(given, right, tolerance)
+        if finding is None:
+            return
+        for candidate in exercise.wrong:
+            if _parts_differ(given, list(take_apart(candidate.answer)), tolerance) is None:
+                raise Misconception(candidate.message)
+        raise Misconception(finding)
+
+    return check
+
+
+def _difference(
+    given: Outcome, right: Outcome, tolerance: float, reference: Callable[..., Any], args: tuple
+) -> str | None:
+    """What sets a call apart from the reference's, in words; None if nothing does."""
+    if right.error:
+        raise right.error  # the exercise itself is broken: do not hide it
+    if given.error:
+        return str(given.error) if isinstance(given.error, Misconception) else describe(given.error)
+    found = _parts_differ(given.parts, right.parts, tolerance)
+    if found:
+        return f"{found} (at {_said(reference, args)})"
+    if given.changed != right.changed:
+        names = ", ".join(f"`{name}`" for name in given.changed if name not in right.changed)
+        return f"it changes its argument {names} in place: whoever passed it finds it changed"
+    for (name, mine), (_, other) in zip(given.gradients, right.gradients, strict=True):
+        if not near(*both_slopes(mine, other), tolerance):
+            if mine is None:
+                return f"its values are right, but no gradient reaches `{name}`"
+            return f"its values are right, but its gradient with respect to `{name}` is not"
+    return None
+
+
+def _parts_differ(given: Parts, right: Parts, tolerance: float) -> str | None:
+    places, wanted = [where for where, _ in given], [where for where, _ in right]
+    if places != wanted:
+        return f"it has {_structure(given)} where {_structure(right)} is asked for"
+    for (where, mine), (_, other) in zip(given, right, strict=True):
+        found = _part_differs(mine, other, tolerance)
+        if found:
+            return f"its part {where} {found}" if where else f"it {found}"
+    return None
+
+
+def _part_differs(mine: Leaf, other: Leaf, tolerance: float) -> str | None:
+    asked, got = kind(other), kind(mine)
+    if asked not in ("tensor", "array", "number"):
+        return None if same(mine, other, tolerance) else f"is {mine!r:.60}, which is not right"
+    if got not in ("tensor", "array", "number") or (asked == "tensor" and got != "tensor"):
+        return f"is {_typed(mine)} where {_typed(other)} is asked for"
+    if asked == "tensor" and mine.device != other.device:
+        return f"is on the device {mine.device} where its arguments are on {other.device}"
+    if asked == "tensor" and mine.is_floating_point() and not other.is_floating_point():
+        return f"has the type {mine.dtype} where {other.dtype} is asked for"
+    x, y = as_numbers(mine), as_numbers(other)
+    if asked == "number" and x.numel() == 1:
+        x = x.reshape(())
+    if x.shape != y.shape:
+        return f"has the shape {tuple(x.shape)} where {tuple(y.shape)} is asked for"
+    if near(x, y, tolerance):
+        return None
+    if x.is_complex() and not y.is_complex():
+        return "is complex where a real number is asked for"
+    for word, test in (("NaN", torch.isnan), ("infinity", torch.isinf)):
+        if (test(x) & ~test(y)).any():
+            return f"is {word}" if x.ndim == 0 else f"contains {word}"
+    if y.ndim == 0 and asked == "number":
+        return f"is {x.item():.6g}, which is not right"
+    index = tuple(int(i) for i in torch.nonzero(~torch.isclose(x, y, rtol=tolerance, atol=tolerance))[0])
+    place = f" at {list(index)}" if index else ""
+    return f"is {x[index].item():.5g}{place} where {y[index].item():.5g} is right"
+
+
+def _pattern(given: Sequence[Outcome], right: Sequence[Outcome], tolerance: float) -> str | None:
+    """Is the answer wrong by one factor, or by one number added, at every probe?"""
+    if any(g.error or len(g.parts) != 1 or len(r.parts) != 1 for g, r in zip(given, right, strict=True)):
+        return None
+    pairs = [(g.parts[0][1], r.parts[0][1]) for g, r in zip(given, right, strict=True)]
+    if any(kind(x) != kind(y) or kind(x) not in ("tensor", "number") for x, y in pairs):
+        return None
+    if any(getattr(x, "device", None) != getattr(y, "device", None) for x, y in pairs):
+        return None
+    pairs = [(as_numbers(x), as_numbers(y)) for x, y in pairs]
+    if any(x.shape != y.shape or x.is_complex() or y.is_complex() for x, y in pairs):
+        return None
+    x, y = (torch.cat([pair[side].flatten() for pair in pairs]) for side in (0, 1))
+    if x.numel() < 3 or not (x.isfinite().all() and y.isfinite().all()) or y.abs().max() <= tolerance:
+        return None
+    if near(x, y, tolerance):
+        return None  # the gradients or something else differ
+    factor = ((x * y).sum() / (y * y).sum()).item()
+    if abs(factor) > tolerance and near(x, factor * y, tolerance):
+        return "its sign is flipped" if abs(factor + 1) < tolerance else f"it is {factor:.4g} times what it should be"
+    shift = (x - y).mean().item()
+    if near(x, y + shift, tolerance):
+        return f"it is {abs(shift):.4g} too {'large' if shift > 0 else 'small'} everywhere"
+    return None
+
+
+def _structure(parts: Parts) -> str:
+    if len(parts) == 1 and not parts[0][0]:
+        return _typed(parts[0][1])
+    return f"{len(parts)} parts ({', '.join(where for where, _ in parts[:6])})" if parts else "no part"
+
+
+def _typed(leaf: Leaf) -> str:
+    name = kind(leaf)
+    if name in ("tensor", "array"):
+        return f"a{'n' * (name == 'array')} {name} of shape {tuple(leaf.shape)}"
+    if name == "number":
+        return f"a number ({type(leaf).__name__})"
+    return "a text" if name == "text" else f"something of type {name}"
+
+
+def _said(reference: Callable[..., Any], args: tuple) -> str:
+    """The arguments of a probe in words: small ones by value, others by shape."""
+    names = parameter_names(reference, len(args))
+    return ", ".join(f"{name} {_shown(arg)}" for name, arg in zip(names, args, strict=True)) or "every call"
+
+
+def _shown(arg: Any) -> str:
+    if isinstance(arg, torch.Tensor):
+        if arg.numel() <= 3:
+            return f"= {[round(v, 4) if isinstance(v, float) else v for v in arg.flatten().tolist()]}"
+        return f"of shape {tuple(arg.shape)}"
+    return f"= {arg!r:.40}" if kind(arg) in ("number", "text") else f"({type(arg).__name__})"
