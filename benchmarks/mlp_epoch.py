@@ -70,7 +70,7 @@ def bare_loop(model: VAE, images: Tensor, steps: int) -> None:
 
 
 def plain_loop(model: VAE, images: Tensor, steps: int) -> None:
-    """The same networks by torch alone: pixels as floats in memory, the loss in closed form, no learning-rate schedule."""
+    """The same networks by torch alone: pixels as floats in memory, the loss in closed form, a constant rate."""
     precision = machine().precision_for(model)
     optimizer = torch.optim.Adam(model.parameters(), lr=SAME["learning_rate"], fused=True)
     data = to_float(images).flatten(1)
