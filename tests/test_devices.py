@@ -81,13 +81,13 @@ def test_the_thread_count_that_is_measured_to_be_faster_is_taken(fresh):
     fresh.setattr(devices, "LOOKS", math.inf)
     for seconds, taken in (({1: 1.0, 2: 0.6}, 2), ({1: 1.0, 2: 5.0}, 1), ({1: 1.0, 2: 0.95}, 1)):
         torch.set_num_threads(2)
-        fresh.setattr(devices, "_probe", seconds.get)
+        fresh.setattr(devices, "_step_seconds", seconds.get)
         devices.machine.cache_clear()
         m = devices.machine()
         assert m.threads == 2 and torch.get_num_threads() == taken
         assert ("the CPU, 2 threads," if taken == 2 else "the CPU, 1 of 2 threads for now,") in str(m)
     fresh.setenv("OMP_NUM_THREADS", "2")  # the user has spoken: nothing is measured
-    fresh.setattr(devices, "_probe", None)
+    fresh.setattr(devices, "_step_seconds", None)
     torch.set_num_threads(2)
     devices.machine.cache_clear()
     assert devices.machine().threads == 2
