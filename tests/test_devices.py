@@ -69,6 +69,19 @@ def test_a_device_that_is_not_here_is_named(fresh):
         devices.machine()
 
 
+def test_under_torchrun_each_process_has_the_gpu_of_its_number(fresh):
+    taken = []
+    fresh.setattr(torch.cuda, "is_available", lambda: True)
+    fresh.setattr(torch.cuda, "device_count", lambda: 2)
+    fresh.setattr(torch.cuda, "set_device", taken.append)
+    assert devices._device() == torch.device("cuda") and not taken
+    fresh.setenv("LOCAL_RANK", "1")
+    assert devices._device() == torch.device("cuda", 1) and taken == [torch.device("cuda", 1)]
+    fresh.setenv("LOCAL_RANK", "2")
+    with pytest.raises(RuntimeError, match="process number 2 on a machine with 2 GPUs: give --nproc-per-node 2"):
+        devices._device()
+
+
 def test_a_processor_told_to_stay_with_avx2_is_taken_at_its_word(fresh):
     fresh.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     fresh.setenv("VAE_HELPERS_DEVICE", "cpu")

@@ -17,14 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LARGEST = 2**63 - 1  # the largest whole number of torch
+MAX_INTEGER = 2**63 - 1  # the largest whole number of torch
 
 
-def integer(value: Any, name: str, low: int = 1, high: int = LARGEST, cure: str = "") -> int:
+def integer(value: Any, name: str, low: int = 1, high: int = MAX_INTEGER, cure: str = "") -> int:
     """A whole number from `low` to `high`; NumPy's are accepted, True and 2.0 are not."""
     if not is_integer(value) or not low <= value <= high:
         span = (
-            f"from {low} to {high}" if high < LARGEST or (is_integer(value) and value > high) else f"of at least {low}"
+            f"from {low} to {high}"
+            if high < MAX_INTEGER or (is_integer(value) and value > high)
+            else f"of at least {low}"
         )
         raise ValueError(_sentences(f"{name} must be a whole number {span}, not {shown(value)}.", cure))
     return int(value)
@@ -32,7 +34,7 @@ def integer(value: Any, name: str, low: int = 1, high: int = LARGEST, cure: str 
 
 def integers(values: Any, name: str, form: str = "", fewest: int = 1, cure: str = "") -> tuple[int, ...]:
     """Whole numbers of at least 1: as many as `form` has letters, such as "(C, H, W)", or `fewest` and more."""
-    fits = isinstance(values, Sequence) and all(is_integer(n) and 1 <= n <= LARGEST for n in values)
+    fits = isinstance(values, Sequence) and all(is_integer(n) and 1 <= n <= MAX_INTEGER for n in values)
     if not fits or (len(values) != len(re.findall(r"\w+", form)) if form else len(values) < fewest):
         wanted = form or f"a sequence of at least {fewest}"
         raise ValueError(

@@ -114,7 +114,23 @@ def _device() -> torch.device:
         raise RuntimeError("VAE_HELPERS_DEVICE=cuda, but torch sees no CUDA device. Unset it to train on the CPU.")
     if wish == "mps" and not torch.backends.mps.is_available():
         raise RuntimeError("VAE_HELPERS_DEVICE=mps, but torch sees no Apple GPU. Unset it to train on the CPU.")
-    return torch.device(wish or ("cuda" if torch.cuda.is_available() else "cpu"))
+    kind = wish or ("cuda" if torch.cuda.is_available() else "cpu")
+    return _gpu_of_this_process() if kind == "cuda" else torch.device(kind)
+
+
+def _gpu_of_this_process() -> torch.device:
+    """The one GPU, or under torchrun that of this process: processes and GPUs of a machine are numbered alike."""
+    if "LOCAL_RANK" not in os.environ:
+        return torch.device("cuda")
+    number, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if number >= count:
+        raise RuntimeError(
+            f"torchrun has started a process number {number} on a machine with {count} GPU{'s' * (count > 1)}: give "
+            f"--nproc-per-node {count}, or train on the CPU with VAE_HELPERS_DEVICE=cpu."
+        )
+    device = torch.device("cuda", number)
+    torch.cuda.set_device(device)
+    return device
 
 
 def _precision(default: torch.dtype) -> torch.dtype:

@@ -10,8 +10,9 @@ from torch.distributions import Independent
 
 from vae_helpers import checking
 from vae_helpers.blending import fill_smoothly
-from vae_helpers.distributions import diagonal_gaussian, kl_to_standard_normal
+from vae_helpers.distributions import diagonal_gaussian, kl
 from vae_helpers.images import mask_weights
+from vae_helpers.models.protocol import evaluating
 
 RUNAWAY = 80.0  # log-variances beyond it are no search for a code any more, and overflow soon
 
@@ -61,19 +62,20 @@ def infer_code(
             f"start has shape {tuple(start.shape)}, the pictures {tuple(sources[0].shape)}: give equal ones."
         )
     generator, found = torch.Generator().manual_seed(seed), []
-    for first in range(0, len(start), batch_size):
-        part = slice(first, first + batch_size)
-        found.append(
-            _ascend(
-                model,
-                [x[part] for x in sources],
-                [m[part] for m in weights],
-                start[part],
-                steps,
-                learning_rate,
-                generator,
+    with evaluating(model):
+        for first in range(0, len(start), batch_size):
+            part = slice(first, first + batch_size)
+            found.append(
+                _ascend(
+                    model,
+                    [x[part] for x in sources],
+                    [m[part] for m in weights],
+                    start[part],
+                    steps,
+                    learning_rate,
+                    generator,
+                )
             )
-        )
     mu, log_var = (torch.cat(parts) for parts in zip(*found, strict=True))
     return diagonal_gaussian(mu, log_var)
 
@@ -89,7 +91,7 @@ def _ascend(
 ) -> tuple[Tensor, Tensor]:
     """Mean and log-variance (n, D) each of the best q for some composites."""
     with torch.no_grad():
-        q = model.encode(start)
+        q, prior = model.encode(start), model.prior
     parameters = [q.mean.clone().requires_grad_(), q.variance.log().requires_grad_()]
     optimiser = torch.optim.Adam(parameters, learning_rate, betas=(0.9, 0.98))
     with torch.enable_grad():
@@ -99,7 +101,7 @@ def _ascend(
             eps = torch.randn(mu.shape, generator=generator).to(mu)
             p = model.decode(mu + eps * torch.exp(0.5 * log_var)).base_dist  # pixels one by one
             fit = sum((m * p.log_prob(x)).flatten(1).sum(1) for x, m in zip(sources, weights, strict=True))
-            loss = (kl_to_standard_normal(diagonal_gaussian(mu, log_var)) - fit).sum()
+            loss = (kl(diagonal_gaussian(mu, log_var), prior) - fit).sum()
             for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
                 parameter.grad = gradient
             optimiser.step()

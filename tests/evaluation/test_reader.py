@@ -12,7 +12,7 @@ from sklearn.metrics import r2_score
 
 from vae_helpers.evaluation import face_distance, factor_features, factor_r2, read_factors, reader
 from vae_helpers.images import to_float
-from vae_helpers.models.factor_reader import FEATURES
+from vae_helpers.models.factor_reader import FEATURE_DIM
 from vae_helpers.rendering import faces
 
 SEED = 4711  # neither the reader nor the data sets of the course have seen portraits of it
@@ -98,7 +98,7 @@ def test_stored_pictures_and_floats_are_read_alike(small):
 
 def test_features_are_what_the_factors_are_read_from(small):
     features = factor_features(small[:20])
-    assert features.shape == (20, FEATURES) and features.std(0).min() > 0
+    assert features.shape == (20, FEATURE_DIM) and features.std(0).min() > 0
     read = faces.from_unit(reader._reader(CPU).head(features).clamp(-1.5, 1.5))
     assert torch.allclose(read, read_factors(small[:20]), atol=1e-6)
 

@@ -10,6 +10,8 @@ from torch.distributions import Distribution
 from vae_helpers import evaluate, log_likelihood
 from vae_helpers.distributions import GreyBernoulliLikelihood, validate_first_batch
 from vae_helpers.evaluation import active_units, aggregate_posterior, kl_decomposition
+from vae_helpers.images import to_float
+from vae_helpers.inference import infer_code
 from vae_helpers.models import VAE, mlp_vae
 from vae_helpers.training import TrainingDiverged, fit, weight_average
 
@@ -31,7 +33,23 @@ def same(one, two):
     return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
 
-@pytest.mark.parametrize("measure", [evaluate, log_likelihood, active_units, aggregate_posterior, kl_decomposition])
+def reconstruction(model, images):
+    return model.reconstruct(to_float(images)).sum().item()
+
+
+def drawn(model, images):
+    torch.manual_seed(0)
+    return model.sample(5).sum().item(), model.sample_means(5).sum().item()
+
+
+def inferred(model, images):
+    return infer_code(model, [to_float(images)], [torch.ones(1, 1, 4, 4)], steps=3).mean.sum().item()
+
+
+MEASURES = [evaluate, log_likelihood, active_units, aggregate_posterior, kl_decomposition]
+
+
+@pytest.mark.parametrize("measure", [*MEASURES, reconstruction, drawn, inferred])
 def test_an_evaluation_changes_no_model_and_does_not_depend_on_its_mode(measure):
     model = with_batch_norm()
     fit(model, IMAGES, steps=20, batch_size=16, progress=False)

@@ -14,7 +14,7 @@ from vae_helpers.data.photos import load_photos
 from vae_helpers.data.torchvision_sets import SOURCES, load_torchvision
 
 BUILT_IN = {"digits": load_digits, "faces": load_faces, "photos": load_photos}
-NAMES = (*BUILT_IN, *SOURCES, "folder")
+DATA_SETS = (*BUILT_IN, *SOURCES, "folder")
 ARGUMENTS = {
     "digits": ("size",),
     "faces": ("size", "style", "n"),
@@ -62,12 +62,12 @@ def load(
         TypeError: a root that is no path.
         FileNotFoundError: files missing; the message says what was tried and what to do.
     """
-    if not isinstance(name, str) or name not in NAMES:
-        guess = difflib.get_close_matches(str(name).lower().replace("_", "-"), NAMES, n=1)
+    if not isinstance(name, str) or name not in DATA_SETS:
+        guess = difflib.get_close_matches(str(name).lower().replace("_", "-"), DATA_SETS, n=1)
         hint = f" Did you mean {guess[0]!r}?" if guess else ""
         if isinstance(name, str) and os.path.isdir(name):
             hint = f" For the pictures in that folder: load('folder', {name!r})."
-        raise ValueError(f"there is no data set of the name {name!r}.{hint} The names are: {', '.join(NAMES)}.")
+        raise ValueError(f"there is no data set of the name {name!r}.{hint} The names are: {', '.join(DATA_SETS)}.")
     if root is not None and not isinstance(root, (str, os.PathLike)):
         hint = f" If you mean pixels: size={root}." if checking.is_integer(root) else ""
         raise TypeError(f"root must be the path of a folder, not {root!r}.{hint}")
@@ -84,7 +84,7 @@ def load(
     given = {argument: value for argument, value in asked.items() if value is not None}
     for argument, value in given.items():
         if argument not in ARGUMENTS[name]:
-            users = ", ".join(user for user in NAMES if argument in ARGUMENTS[user])
+            users = ", ".join(user for user in DATA_SETS if argument in ARGUMENTS[user])
             raise ValueError(
                 f"{name} does not use {argument}={value!r}: leave it out. "
                 f"{name} takes {', '.join(ARGUMENTS[name])}; {argument} is for {users}."

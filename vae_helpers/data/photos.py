@@ -47,7 +47,7 @@ PHOTOGRAPHS = (
     Photograph("camera", "skimage/data/camera.png", "test", False, "Lav Varshney", "CC0"),
 )  # fmt: skip
 SIZES = {"train": 2_000, "validation": 200, "test": 400}  # patches
-SMALLEST, LARGEST = 8, 256  # pixels of a patch; the lowest photograph has 300 rows
+MIN_PATCH, MAX_PATCH = 8, 256  # pixels of a patch; the lowest photograph has 300 rows
 LEAST_CONTRAST = 8  # grey levels, the standard deviation within a patch; empty sky and blur have less
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, of red, green and blue as they are stored
 ABOUT = (
@@ -93,7 +93,7 @@ def load_photos(size: int = 64, colour: bool = True, n: int = SIZES["train"]) ->
         ValueError: size, colour or n out of its domain, or more patches than there are.
         FileNotFoundError: as for `photographs`.
     """
-    size, n = checking.integer(size, "size", SMALLEST, LARGEST), checking.integer(n, "n")
+    size, n = checking.integer(size, "size", MIN_PATCH, MAX_PATCH), checking.integer(n, "n")
     chosen = _chosen(colour)
     classes = tuple(photo.name for photo in chosen)
     splits = {

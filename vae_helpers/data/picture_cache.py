@@ -24,7 +24,7 @@ import numpy as np
 
 from vae_helpers.data.picture_file import Form
 
-FORMAT = b"vae_helpers pictures 1\n"
+CACHE_FORMAT = b"vae_helpers pictures 1\n"
 SUFFIX, UNFINISHED = ".pictures", ".partial"
 MAX_CACHE_BYTES = 2**31  # of all cached folders together; those unused for longest go first
 A_DAY = 86_400 * 10**9  # nanoseconds after which an unfinished file belongs to a process that was killed
@@ -61,7 +61,7 @@ def place(folder: Path, form: Form) -> Path | None:
     home = Path(os.path.abspath(os.path.expanduser(wish))) if wish else _default()
     if home.resolve().is_relative_to(folder):
         raise OSError(f"{home} is in the folder of the pictures, where nothing is written")
-    key = json.dumps([FORMAT.decode(), decoder, str(folder), asdict(form)])
+    key = json.dumps([CACHE_FORMAT.decode(), decoder, str(folder), asdict(form)])
     return home / (hashlib.sha256(key.encode()).hexdigest()[:32] + SUFFIX)
 
 
@@ -104,7 +104,7 @@ def read(path: Path, files: list[FileState], images: np.ndarray) -> tuple[dict[i
 
 def _table(file, length: int) -> tuple[dict[FileState, tuple[int, Digests]], int]:
     """The table, and where the pixels start. Raises ValueError, TypeError or KeyError if it is damaged."""
-    if file.readline(len(FORMAT)) != FORMAT:
+    if file.readline(len(CACHE_FORMAT)) != CACHE_FORMAT:
         raise ValueError("another format")
     digest, size = file.readline(100).split()
     if not 0 <= int(size) <= length:
@@ -126,7 +126,7 @@ def write(path: Path, pictures: Iterable[tuple[FileState, Digests]], images: np.
         OSError: it cannot be written (no permission, no space); what was there before is still there.
     """
     content = json.dumps([[[s.name, s.length, s.mtime_ns], [d.file, d.pixels]] for s, d in pictures]).encode()
-    head = b"%s%s %d\n%s" % (FORMAT, hashlib.sha256(content).hexdigest().encode(), len(content), content)
+    head = b"%s%s %d\n%s" % (CACHE_FORMAT, hashlib.sha256(content).hexdigest().encode(), len(content), content)
     if len(head) + images.nbytes > MAX_CACHE_BYTES:
         raise OSError(f"{images.nbytes / 1e9:.1f} GB are more than the {MAX_CACHE_BYTES / 1e9:.1f} GB that are kept")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # EPS and its like are not here on purpose: reading them runs another program.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 FITS = ("crop", "pad")
-SMALLEST, LARGEST = 8, 1024  # pixels of a side
+MIN_SIDE, MAX_SIDE = 8, 1024  # pixels of a side
 MOST_PIXELS = 2**26  # of a picture in its file; 8192 x 8192
 MANY_PIXELS = 2**24  # pictures with more are decoded one at a time
 MAX_FILE_BYTES = 2**28  # of a file
@@ -68,7 +68,7 @@ class Form:
     background: int | tuple[int, int, int] = 255
 
     def __post_init__(self) -> None:
-        size = checking.integer(self.size, "size", SMALLEST, LARGEST, "It counts pixels.")
+        size = checking.integer(self.size, "size", MIN_SIDE, MAX_SIDE, "It counts pixels.")
         if self.fit not in FITS:
             raise ValueError(f"fit must be 'crop' (the middle square) or 'pad' (all of it), not {self.fit!r}.")
         colour = checking.flag(self.colour, "colour", "False is grey.")

@@ -10,7 +10,7 @@ from vae_helpers.exercises import progress_record
 from vae_helpers.exercises.name_errors import notebook_shell
 from vae_helpers.exercises.registry import find
 
-NAMES = ("a nudge", "the formula", "nearly the code")
+STAGES = ("a nudge", "the formula", "nearly the code")
 
 _shown: dict[str, int] = {}  # exercise id -> the last hint shown in this kernel
 
@@ -34,7 +34,7 @@ def hint(id: str, level: int | None = None) -> None:
     progress_record.note_hint(id, level)
     text = textwrap.dedent(task.hints[level - 1]).strip()
     gap = "\n" if "\n" in text else " "
-    print(f"Hint {level} of 3 for exercise {id} ({NAMES[level - 1]}):{gap}{text}")
+    print(f"Hint {level} of 3 for exercise {id} ({STAGES[level - 1]}):{gap}{text}")
 
 
 def solution(id: str) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from vae_helpers.rendering import faces
 
 SIZE = 32  # pixels of a side that the network sees
-FEATURES = 64
+FEATURE_DIM = 64
 
 
 class FactorReader(nn.Module):
@@ -27,10 +27,10 @@ class FactorReader(nn.Module):
             _convolution(2 * width, 3 * width, stride=2),  # (N, 96, 4, 4)
             _convolution(3 * width, 4 * width, stride=2),  # (N, 128, 2, 2)
             nn.Flatten(),
-            nn.Linear(4 * width * (SIZE // 16) ** 2, FEATURES),
+            nn.Linear(4 * width * (SIZE // 16) ** 2, FEATURE_DIM),
             nn.SiLU(),
         )
-        self.head = nn.Linear(FEATURES, len(faces.FACTORS))
+        self.head = nn.Linear(FEATURE_DIM, len(faces.FACTORS))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, 32, 32) in [0, 1] -> (N, 14), low ... high of each factor as -1 ... 1."""

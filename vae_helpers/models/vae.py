@@ -12,7 +12,7 @@ from torch.distributions import Independent
 from vae_helpers import checking
 from vae_helpers.distributions import BernoulliLikelihood, diagonal_gaussian, soft_bound
 from vae_helpers.models.layers import mlp
-from vae_helpers.models.protocol import LatentVariableModel
+from vae_helpers.models.protocol import LatentVariableModel, evaluating
 
 
 class VAE(LatentVariableModel):
@@ -47,17 +47,20 @@ class VAE(LatentVariableModel):
     @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:
         """The decoder's mean image at the mean of q(z | x): (N, C, H, W). No sampling, in train and eval mode alike."""
-        return self.decode(self.encode(x).mean).mean
+        with evaluating(self):
+            return self.decode(self.encode(x).mean).mean
 
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
         """n draws of the model: z ~ p(z), then x ~ p(x | z), pixel noise and all. (n, C, H, W)."""
-        return self.decode(self.prior.sample((n,))).sample()
+        with evaluating(self):
+            return self.decode(self.prior.sample((n,))).sample()
 
     @torch.no_grad()
     def sample_means(self, n: int) -> Tensor:
         """The mean images E[x | z] at n draws z ~ p(z), (n, C, H, W): smoother than samples, and not samples."""
-        return self.decode(self.prior.sample((n,))).mean
+        with evaluating(self):
+            return self.decode(self.prior.sample((n,))).mean
 
 
 def mlp_vae(

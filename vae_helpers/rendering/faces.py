@@ -56,7 +56,7 @@ FACTORS = (
 NAMES = tuple(factor.name for factor in FACTORS)
 PARTS = ("background", "clothes", "skin", "hair", "brows", "eyes", "mouth", "glasses")
 STYLES = ("flat", "soft", "sketch", "mosaic")
-SMALLEST, LARGEST = 32, 256  # pixels
+MIN_SIZE, MAX_SIZE = 32, 256  # pixels
 SHARE_WITH_GLASSES = 0.35  # of the portraits that `sample` draws
 
 # Colours that a factor in [0, 1] leads along, in equal steps; sRGB in [0, 1].
@@ -214,7 +214,7 @@ def _check_form(factors: Tensor) -> Tensor:
 def _drawn(draw: Callable[[Tensor, int, str], Tensor], factors: Tensor, size: int, style: str) -> list[Tensor]:
     """`draw` of some portraits at a time, their arguments checked."""
     check_factors(factors)
-    size, style = checking.integer(size, "size", SMALLEST, LARGEST), checking.choice(style, "style", STYLES)
+    size, style = checking.integer(size, "size", MIN_SIZE, MAX_SIZE), checking.choice(style, "style", STYLES)
     return drawing.in_chunks(lambda chunk: draw(chunk, size, style), factors.detach().float(), size)
 
 
