@@ -43,7 +43,7 @@ WITH        += $(if $(strip $(CONSTRAINTS)),--constraint $(CONSTRAINTS),--upgrad
 NEW_ENOUGH  := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test soak browser bench site notebooks format lint clean
+.PHONY: help lab test soak browser bench site notebooks lesson format lint clean
 
 help:
 	@sed -n '/^#   make/s/^# *//p' Makefile

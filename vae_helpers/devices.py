@@ -106,6 +106,19 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+@contextlib.contextmanager
+def forked_random_state() -> Iterator[None]:
+    """Random numbers that are seeded and drawn inside, on whatever device, leave the state outside as it was."""
+    gpus = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    apple = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
+    with torch.random.fork_rng(devices=gpus):
+        try:
+            yield
+        finally:
+            if apple is not None:
+                torch.mps.set_rng_state(apple)
+
+
 def _device() -> torch.device:
     wish = os.environ.get("VAE_HELPERS_DEVICE", "").strip().lower()
     if wish not in ("", "cpu", "cuda", "mps"):
@@ -123,6 +136,8 @@ def _gpu_of_this_process() -> torch.device:
     if "LOCAL_RANK" not in os.environ:
         return torch.device("cuda")
     number, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if count == 1 and "," not in os.environ.get("CUDA_VISIBLE_DEVICES", ","):
+        number = 0  # a cluster's launcher shows each process the GPU that is its own
     if number >= count:
         raise RuntimeError(
             f"torchrun has started a process number {number} on a machine with {count} GPU{'s' * (count > 1)}: give "

@@ -1,4 +1,4 @@
-"""Codes that are searched for: what an encoder cannot be asked, because only parts of several pictures are given."""
+"""Codes found by search, where an encoder cannot be used: only parts of several pictures are given."""
 
 from __future__ import annotations
 

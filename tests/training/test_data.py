@@ -99,7 +99,7 @@ def test_nanoseconds_are_a_seed():
 
 def test_digests_tell_data_apart():
     def digest(*data):
-        return Batches(data, 4, 0).digest()
+        return Batches(data, 4, 0).digest
 
     changed = IMAGES.clone()
     changed[39, 0, 3, 3] += 1

@@ -178,15 +178,49 @@ def test_nan_stops_at_once_with_the_step_and_finite_weights(monkeypatch, check_e
 
         def as_on_a_gpu(self, **settings):
             original(self, **settings)
-            self.check_each_update, self.log_every = False, 3
-            self.may_spoil += [p.detach() for p in self.model.parameters()]
-            self.last_finite = [tensor.clone() for tensor in self.may_spoil]
+            self.log_every = 3
 
         monkeypatch.setattr(run.Run, "__init__", as_on_a_gpu)
+        monkeypatch.setattr(run, "looks_at_each_update", lambda device: False)
     with pytest.raises(TrainingDiverged, match=r"step 5 of 30: loss = nan, grad_norm = nan.*learning rate") as caught:
         quiet(model, some_images(), objective=squared_error)
     assert "last finite weights" in str(caught.value)
     assert torch.isfinite(weights(model)).all()
+
+
+def test_gradients_that_the_learners_own_loop_left_are_no_part_of_the_first_batch():
+    fresh, used = vae(), vae()
+    quiet(fresh, some_images())
+    for p in used.parameters():
+        p.grad = torch.full_like(p, 100.0)
+    quiet(used, some_images())
+    assert torch.equal(weights(fresh), weights(used))
+
+
+@pytest.mark.parametrize("shape", [(16, 1, 4, 4), (16, 16), (16, 1)])
+def test_a_loss_that_is_no_number_for_each_image_is_refused(shape):
+    """Its mean would run over pixels too, and weigh the other parts of a sum by accident."""
+    with pytest.raises(ValueError, match=r"its 'loss' has shape .*Sum over the pixels or latents of an image"):
+        quiet(vae(), some_images(), objective=lambda model, x: {"loss": model.reconstruct(x).new_zeros(shape)})
+
+
+def test_the_bar_goes_away_when_training_fails(monkeypatch):
+    gone = []
+
+    class Bar(engine.ProgressBar):
+        def __exit__(self, *error):
+            super().__exit__(*error)
+            gone.append(True)
+
+    monkeypatch.setattr(engine, "ProgressBar", Bar)
+    with pytest.raises(TrainingDiverged):
+        quiet(Diverging((1, 4, 4), 2), some_images(), objective=squared_error)
+    assert gone == [True]
+
+
+def test_validation_data_of_another_kind_are_refused():
+    with pytest.raises(TypeError, match="validation data float32 and training data uint8 are not treated alike"):
+        quiet(vae(), some_images(), validation=to_float(some_images()))
 
 
 def test_a_gradient_that_is_not_finite_is_noticed_before_it_is_applied():
@@ -404,7 +438,7 @@ def test_a_run_that_becomes_slow_has_its_threads_chosen_anew_but_not_one_to_be_r
     looks, clock = [], {"now": 0.0}
     for module in (engine, surroundings):
         monkeypatch.setattr(module, "adapt_threads", lambda: looks.append(clock["now"]))
-    monkeypatch.setattr(engine.time, "perf_counter", lambda: clock["now"])
+    monkeypatch.setattr(surroundings.time, "perf_counter", lambda: clock["now"])
 
     def objective(model, x):
         clock["now"] += 1.0 if clock["now"] < 10 else 4.0  # after ten steps something else takes the core

@@ -59,7 +59,8 @@ def test_means_over_updates_with_different_parts():
     pending.add(1, ("a", "b"), torch.tensor([1.0, 10.0]))
     pending.add(2, ("b",), torch.tensor([20.0]))
     pending.add(3, ("b", "a"), torch.tensor([30.0, 3.0]))
-    assert pending.take_means() == {"a": 2.0, "b": 20.0} and not pending
+    pending.add(4, ("b", "a"), torch.tensor([40.0, 8.0]))
+    assert pending.take_means() == {"a": 4.0, "b": 25.0} and not pending
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

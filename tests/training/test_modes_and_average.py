@@ -91,14 +91,15 @@ def test_fits_that_overlap_in_threads_leave_torchs_checks_as_they_were():
     seen = {}
 
     def first(model, x):
-        if not first_is_in.is_set():
+        seen["first"] = seen.get("first", 0) + 1
+        if seen["first"] == 2:  # past its own first batch
             first_is_in.set()
             assert second_is_in.wait(20)
         return {"loss": model(x.flatten(1)).square().sum(-1)}
 
     def second(model, x):
         second_is_in.set()
-        seen.setdefault("in the second's first batch", Distribution._validate_args)
+        seen.setdefault("second", Distribution._validate_args)
         assert first_has_left.wait(20)
         return {"loss": model(x.flatten(1)).square().sum(-1)}
 
@@ -113,7 +114,30 @@ def test_fits_that_overlap_in_threads_leave_torchs_checks_as_they_were():
     first_has_left.set()
     threads[1].join(20)
     assert not any(thread.is_alive() for thread in threads)
-    assert Distribution._validate_args and seen == {"in the second's first batch": True}
+    assert Distribution._validate_args and seen == {"first": 2, "second": True}
+
+
+def test_a_block_inside_another_leaves_the_others_first_batch_alone():
+    with validate_first_batch() as enough:
+        with validate_first_batch() as enough_inside:
+            enough_inside()
+            assert not Distribution._validate_args
+        assert Distribution._validate_args
+        enough()
+        with validate_first_batch():
+            assert not Distribution._validate_args
+    assert Distribution._validate_args
+
+
+def test_the_first_batch_is_checked_also_after_an_evaluation_by_the_callback():
+    model, seen = with_batch_norm(), []
+
+    def objective(model, x):
+        seen.append(Distribution._validate_args)
+        return {"loss": -model.elbo(x).elbo}
+
+    fit(model, IMAGES, steps=2, batch_size=8, objective=objective, callback=lambda *_: evaluate(model, IMAGES))
+    assert seen == [True, False]
 
 
 def test_checks_that_the_user_has_switched_off_stay_off():

@@ -1,5 +1,6 @@
 """A checkpoint holds all of a run, goes on to the same bits, and continues nothing else."""
 
+import dataclasses
 import functools
 
 import pytest
@@ -11,9 +12,9 @@ from vae_helpers import checkpoints
 from vae_helpers.checkpoints import CheckpointError
 from vae_helpers.distributions import GreyBernoulliLikelihood
 from vae_helpers.images import to_float
-from vae_helpers.models import Autoencoder, mlp_vae
+from vae_helpers.models import Autoencoder, conv_vae, mlp_vae
 from vae_helpers.objectives import negative_elbo, squared_error
-from vae_helpers.training import Phase, weight_average
+from vae_helpers.training import Phase, TrainingDiverged, run, weight_average
 
 
 def encoder_phase(model, x):
@@ -125,6 +126,39 @@ def test_a_model_with_tied_weights_is_trained_with_checkpoints(tmp_path):
     began(path, Tied(), some_images(), objective=squared_error)
     quiet(resumed, some_images(), objective=squared_error, checkpoint=path, resume=True)
     assert torch.equal(weights(whole), weights(resumed)) and resumed.one.weight is resumed.two.weight
+
+
+def test_convolutions_in_channels_last_resume_to_the_same_bits(tmp_path, monkeypatch):
+    path, images = tmp_path / "run", some_images(40, 16)
+    as_here = run.machine()
+    monkeypatch.setattr(run, "machine", lambda: dataclasses.replace(as_here, channels_last=True))
+
+    def conv(seed):
+        torch.manual_seed(seed)
+        return conv_vae((1, 16, 16), latent_dim=2, width=4, hidden=8)
+
+    whole, resumed = conv(0), conv(9)
+    quiet(whole, images)
+    assert any(p.dim() == 4 and not p.is_contiguous() for p in whole.parameters())  # the layout is another, indeed
+    began(path, conv(0), images)
+    quiet(resumed, images, checkpoint=path, resume=True)
+    assert torch.equal(weights(whole), weights(resumed))
+
+
+def test_where_numbers_are_looked_at_seldom_a_divergence_goes_back_to_what_was_resumed(tmp_path, monkeypatch):
+    """As on a GPU: a resumed run and its average, with NaN before the first record."""
+    path, model, fresh = tmp_path / "run", vae(), vae(seed=9)
+    monkeypatch.setattr(run, "looks_at_each_update", lambda device: False)
+
+    def objective(model, x):
+        return {"loss": negative_elbo(model, x)["loss"] * factor}
+
+    factor, average = 1.0, weight_average(model)
+    began(path, model, some_images(), objective=objective, average=average)
+    expected, factor, resumed = weights(model), float("nan"), weight_average(fresh)
+    with pytest.raises(TrainingDiverged, match="keeps its last finite weights"):
+        quiet(fresh, some_images(), objective=objective, average=resumed, checkpoint=path, resume=True)
+    assert torch.equal(weights(fresh), expected) and torch.equal(weights(resumed), weights(average))
 
 
 def test_the_checkpoint_holds_the_average(tmp_path):

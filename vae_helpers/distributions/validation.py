@@ -18,19 +18,17 @@ def validate_first_batch() -> Iterator[Callable[[], None]]:
     """torch.distributions checks every value it is given: here until the function that this yields is called.
 
     To be called once the first batch has gone through, which shows whether the data suit the likelihood; after it the
-    checks would only cost time, a seventh of a likelihood's. A block inside another goes on as that one is. torch has
-    one switch for all threads: it is on while any of them is in its first batch, and as it was before once the last has
-    left, in whatever order they leave.
+    checks would only cost time, a seventh of a likelihood's. A block inside another begins as that one is and leaves it
+    so. torch has one switch for all threads: it is on while any of them is in its first batch, and as it was before
+    once the last has left, in whatever order they leave.
     """
     thread = threading.get_ident()
-    outermost = thread not in _validating
-    if outermost:
-        _set(thread, True)
+    outside = _validating.get(thread)  # None: this block is inside no other
+    _set(thread, outside is not False)
     try:
         yield lambda: _set(thread, False)
     finally:
-        if outermost:
-            _set(thread, None)
+        _set(thread, outside)
 
 
 def _set(thread: int, in_first_batch: bool | None) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vae_helpers import checking
-from vae_helpers.devices import fast_float32_products
+from vae_helpers.devices import fast_float32_products, forked_random_state
 from vae_helpers.distributions import validate_first_batch
 from vae_helpers.models.protocol import evaluating, prepared
 from vae_helpers.objectives import elbo, importance_weighted_bound
@@ -121,8 +121,7 @@ def over_batches(
     batch_size, seed = checking.integer(batch_size, "batch_size"), checking.seed(seed)
     device = model.device
     parts = []
-    random_state = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
-    with random_state, evaluating(model), fast_float32_products(), validate_first_batch() as enough:
+    with forked_random_state(), evaluating(model), fast_float32_products(), validate_first_batch() as enough:
         torch.manual_seed(seed)
         for batch in zip(*(tensor.split(batch_size) for tensor in data), strict=True):
             x, *conditions = (tensor.to(device) for tensor in batch)

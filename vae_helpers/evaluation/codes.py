@@ -84,10 +84,11 @@ def active_units(
         TypeError: not such data, or q(z | x) is not a diagonal Gaussian.
         ValueError: fewer than two images.
     """
+    threshold = checking.number(threshold, "threshold", 0)
+    if len(checking.together(data, "data")[0]) < 2:
+        raise ValueError("data must hold at least two images, for the variance over them; there is only one.")
     q = _posteriors(model, data, batch_size, seed)
-    if len(q.mean) < 2:
-        raise ValueError("images must be at least two, for the variance over them; there is only one.")
-    return ActiveUnits(q.mean.var(0, correction=0), checking.number(threshold, "threshold", 0))
+    return ActiveUnits(q.mean.var(0, correction=0), threshold)
 
 
 @torch.no_grad()

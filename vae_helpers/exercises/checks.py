@@ -61,7 +61,7 @@ def compares(
 
     def outcomes(function: Callable[..., Any], reference: Callable[..., Any]) -> list[Outcome]:
         torch.manual_seed(0)
-        count = len(probes())
+        count = len(probes())  # they are made anew for each call, for an answer may change its arguments
         return [one(canonical(function), index, reference) for index in range(count)]
 
     def one(function: Callable[..., Any], index: int, reference: Callable[..., Any]) -> Outcome:
@@ -129,9 +129,10 @@ def _difference(
     found = _parts_differ(given.parts, right.parts, tolerance)
     if found:
         return f"{found} (at {_said(reference, args)})"
-    if given.changed != right.changed:
-        names = ", ".join(f"`{name}`" for name in given.changed if name not in right.changed)
-        return f"it changes its argument {names} in place: whoever passed it finds it changed"
+    if spoilt := [f"`{name}`" for name in given.changed if name not in right.changed]:
+        return f"it changes its argument {', '.join(spoilt)} in place: whoever passed it finds it changed"
+    if missed := [f"`{name}`" for name in right.changed if name not in given.changed]:
+        return f"it leaves its argument {', '.join(missed)} as it was, which it should change in place"
     for (name, mine), (_, other) in zip(given.gradients, right.gradients, strict=True):
         if not near(*both_slopes(mine, other), tolerance):
             if mine is None:

@@ -42,7 +42,7 @@ def wrong_answers(*messages_and_answers: Any) -> tuple[Wrong, ...]:
 
     Args:
         messages_and_answers: each message is followed by what gives it: a change of the reference, as a tuple of texts
-            (OLD, NEW, OLD, NEW, ...), or the answer itself. One that is a tuple is given to `Wrong` instead.
+            (OLD, NEW, OLD, NEW, ...), or the answer itself. An answer that is itself a tuple: `Wrong(message, answer)`.
     Raises:
         ValueError: a message has no answer, or something else than text is where a message is expected.
     """

@@ -82,10 +82,10 @@ def standard_elbo(model: Any, x: Tensor, *conditions: Tensor, samples: int = 1) 
     """
     samples = checking.integer(samples, "samples")
     q = model.encode(x, *conditions)
-    z = q.rsample((samples,))  # (samples, N, D)
+    z = q.rsample((samples,))  # (samples, N, D), mu + sigma eps: notebook 03, eq. (3.9)
     log_likelihood = model.decode(z, *conditions).log_prob(x).mean(0)  # (N,)
     divergence = kl(q, model.prior)  # (N,)
-    return Elbo(log_likelihood - divergence, log_likelihood, divergence)
+    return Elbo(log_likelihood - divergence, log_likelihood, divergence)  # notebook 02, eq. (2.10) as (2.13)
 
 
 def standard_log_weights(model: Any, x: Tensor, *conditions: Tensor) -> Callable[[int], Tensor]:

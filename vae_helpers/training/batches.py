@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 
 import torch
@@ -42,6 +43,7 @@ class Batches:
             first += len(parts[-1])
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
+    @functools.cached_property
     def digest(self) -> str:
         """What tells these data from others of the same shapes."""
         total = hashlib.sha256()

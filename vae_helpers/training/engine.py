@@ -8,10 +8,9 @@ objectives that take turns, several processes.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,13 +19,13 @@ from torch.optim.swa_utils import AveragedModel
 from vae_helpers import checking
 from vae_helpers.devices import PRECISIONS, adapt_threads, machine
 from vae_helpers.images import check_images
-from vae_helpers.training import phases as phase
 from vae_helpers.training import resuming
 from vae_helpers.training.history import History
 from vae_helpers.training.parallel import Processes, ProcessLost
+from vae_helpers.training.phases import Objective, Phase, Weights, checked, checked_betas, checked_rate, single
 from vae_helpers.training.progress import ProgressBar
 from vae_helpers.training.run import Run
-from vae_helpers.training.surroundings import Interrupts, Pace
+from vae_helpers.training.surroundings import Clock, Interrupts, Pace
 
 Data = Tensor | Sequence[Tensor]
 
@@ -39,9 +38,9 @@ def fit(
     batch_size: int = 128,
     learning_rate: float = 1e-3,
     betas: tuple[float, float] = (0.9, 0.999),
-    objective: phase.Objective | None = None,
-    weights: phase.Weights | None = None,
-    phases: Sequence[phase.Phase] | None = None,
+    objective: Objective | None = None,
+    weights: Weights | None = None,
+    phases: Sequence[Phase] | None = None,
     average: AveragedModel | None = None,
     validation: Data | None = None,
     validate_every: int | None = None,
@@ -87,13 +86,15 @@ def fit(
         augment: from a batch of images to one of the same shape, such as `random_shift`; of training data only, and
             conditions are not touched.
         callback: called as `callback(step, model)` before the first step, every `callback_every` steps and after the
-            last; in eval mode, without gradients, and without disturbing the random numbers of training. In several
-            processes only the first calls it.
+            last, but not after a Stop; in eval mode, without gradients, and without disturbing the random numbers of
+            training. In several processes only the first calls it.
         callback_every: by default a tenth of `steps`.
         checkpoint: file to keep the whole state of training in. It must not exist, unless `resume`. Where it cannot be
             written, as on a full disk, a line says so, the one before stays, and training goes on.
         checkpoint_every: steps between checkpoints; by default a tenth of `steps`. One is always written at the end.
-        resume: go on from `checkpoint` if it exists, to bit-identical weights on the same machine.
+        resume: go on from `checkpoint` if it exists, to bit-identical weights on the same machine. The data, the
+            objective's name and parts, phases and numbers have to be those it began with; `weights`, `augment` and
+            `validation` are not compared.
         precision: torch.float32 or torch.bfloat16 for matrix products; by default what is fast here (`machine()`).
         seed: of batches, noise and dropout; the random state outside is left as it was. (The model's own initial
             weights were drawn before.)
@@ -109,12 +110,14 @@ def fit(
     """
     steps, batch_size = checking.integer(steps, "steps"), checking.integer(batch_size, "batch_size")
     tenth = max(1, steps // 10)
-    validate_every, callback_every, checkpoint_every = (
-        tenth if every is None else checking.integer(every, name)
-        for name, every in (
-            ("validate_every", validate_every),
-            ("callback_every", callback_every),
-            ("checkpoint_every", checkpoint_every),
+    every = Every(
+        *(
+            tenth if number is None else checking.integer(number, name)
+            for name, number in (
+                ("validate_every", validate_every),
+                ("callback_every", callback_every),
+                ("checkpoint_every", checkpoint_every),
+            )
         )
     )
     data = _checked_data(data, "data")
@@ -133,10 +136,9 @@ def fit(
         processes=processes,
     )
     keeper = resuming.Keeper(_checked_path(checkpoint, resume, processes))
-    everyone = (validate_every, callback_every, checkpoint_every)
     with run.prepared(), Interrupts(also_terminate=not processes.alone) as interrupts:
         try:
-            _train(run, keeper, interrupts, everyone, callback, progress and processes.first)
+            _train(run, keeper, interrupts, every, callback if processes.first else None, progress and processes.first)
         except ProcessLost as error:
             raise ProcessLost(f"{error} {_what_is_left(run, keeper)}") from error
     if run.history.stopped and processes.first:
@@ -144,62 +146,67 @@ def fit(
     return run.history
 
 
+class Every(NamedTuple):
+    """Steps between two validations, calls of the callback and checkpoints."""
+
+    validate: int
+    callback: int
+    checkpoint: int
+
+
 def _train(
     run: Run,
     keeper: resuming.Keeper,
     interrupts: Interrupts,
-    every: tuple[int, int, int],
+    every: Every,
     callback: Callable[[int, nn.Module], None] | None,
     progress: bool,
 ) -> None:
     """The loop over steps."""
-    validate_every, callback_every, checkpoint_every = every
-    alone, first = run.processes.alone, run.processes.first
     adapt_threads()
     if keeper.path is not None and run.processes.from_first(keeper.path.exists):
         resuming.resume(run, keeper.path)
-    bar, pace = ProgressBar(run.steps, run.step, progress), Pace(fixed=keeper.path is not None)
-    before, start = run.history.seconds, time.perf_counter()
-    if callback and first and run.step == 0:
-        run.undisturbed(callback, 0, run.model)
-    while run.step < run.steps:
-        stop = interrupts.asked if alone else run.stopping
-        if not stop:
+    clock, pace = Clock(run.history), Pace(fixed=keeper.path is not None)
+    with ProgressBar(run.steps, run.step, progress) as bar:
+        if callback and run.step == 0:
+            run.undisturbed(callback, 0, run.model)
+        while run.step < run.steps and not run.has_to_stop(interrupts):
             run.advance(interrupts.asked)
-        last = stop or run.step == run.steps
-        if last or run.step % run.log_every == 0:
+            last = run.step == run.steps
+            if last or run.step % run.log_every == 0:
+                run.log()
+                bar.update_to(run.step, run.history)
+                pace.keep(run.step)
+            if last or run.step % every.validate == 0:
+                run.validate()
+                bar.update_to(run.step, run.history)
+            clock.read()
+            if last or run.step % every.checkpoint == 0:
+                keeper.keep(run)
+            if callback and (last or run.step % every.callback == 0):
+                run.undisturbed(callback, run.step, run.model)
+        if run.step < run.steps:
             run.log()
-            bar.update_to(run.step, run.history)
-            pace.keep(run.step)
-        if run.validation is not None and first and (last or run.step % validate_every == 0):
             run.validate()
-            bar.update_to(run.step, run.history)
-        run.history.seconds = before + time.perf_counter() - start
-        if stop:
+            clock.read()
             run.history.stopped = f"stopped by hand after step {run.step} of {run.steps}"
-        if keeper.path is not None and (last or run.step % checkpoint_every == 0):
             keeper.keep(run)
-        if callback and first and not stop and (last or run.step % callback_every == 0):
-            run.undisturbed(callback, run.step, run.model)
-        if stop:
-            break
-    bar.close()
     run.finish()
 
 
 def _phases(
-    objective: phase.Objective | None,
-    weights: phase.Weights | None,
-    phases: Sequence[phase.Phase] | None,
+    objective: Objective | None,
+    weights: Weights | None,
+    phases: Sequence[Phase] | None,
     learning_rate: float,
     betas: tuple[float, float],
-) -> list[phase.Phase]:
-    learning_rate, betas = phase.checked_rate(learning_rate), phase.checked_betas(betas)
+) -> list[Phase]:
+    learning_rate, betas = checked_rate(learning_rate), checked_betas(betas)
     if phases is None:
-        return [phase.single(objective, weights, learning_rate, betas)]
+        return [single(objective, weights, learning_rate, betas)]
     if objective is not None or weights is not None:
         raise ValueError("give either phases, each with its objective and weights, or one objective; not both.")
-    return phase.checked(phases, learning_rate, betas)
+    return checked(phases, learning_rate, betas)
 
 
 def _checked_data(data: Data, name: str) -> tuple[Tensor, ...]:
@@ -216,6 +223,9 @@ def _checked_like(validation: tuple[Tensor, ...], data: tuple[Tensor, ...]) -> t
     theirs, mine = ([(*tensor.shape[1:],) for tensor in tensors] for tensors in (validation, data))
     if theirs != mine:
         raise ValueError(f"validation data {theirs} and training data {mine} differ in shape.")
+    if (validation[0].dtype == torch.uint8) != (data[0].dtype == torch.uint8):
+        kinds = f"{checking.kind_of(validation[0])} and training data {checking.kind_of(data[0])}"
+        raise TypeError(f"validation data {kinds} are not treated alike: only uint8 pictures go through model.prepare.")
     return validation
 
 

@@ -98,20 +98,19 @@ class Pending:
                 totals[name] = (total + value * len(rows), count + len(rows))
         return {name: total / count for name, (total, count) in totals.items()}
 
-    def first_not_finite(self) -> tuple[int, dict[str, float]] | None:
-        """The step and the parts of the first update with a NaN or an infinity among its numbers, if there is one."""
-        if not self.rows or math.isfinite(_total([values for _, _, values in self.rows])):
+    def first_not_finite(self, newest: int | None = None) -> tuple[int, dict[str, float]] | None:
+        """The step and the parts of the first update with a NaN or an infinity among its numbers, if there is one.
+
+        Args:
+            newest: how many updates to look at, from the end; all if None.
+        """
+        rows = self.rows if newest is None else self.rows[-newest:]
+        if not rows or math.isfinite(_total([values for _, _, values in rows])):
             return None
-        for step, names, values in self.rows:
+        for step, names, values in rows:
             if not torch.isfinite(values).all():
                 return step, dict(zip(names, values.tolist(), strict=True))
         return None  # finite numbers whose sum is not
-
-    def last(self) -> Pending:
-        """The latest update alone."""
-        latest = Pending()
-        latest.rows = self.rows[-1:]
-        return latest
 
 
 def _total(rows: Sequence[Tensor]) -> float:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -101,7 +102,7 @@ class Processes:
             try:
                 outcome[0] = work()
             except Exception as error:
-                outcome[1] = error
+                outcome[1] = _as_sent(error)
         self._reached(dist.broadcast_object_list, outcome, 0)
         if outcome[1] is not None:
             raise outcome[1]
@@ -118,10 +119,21 @@ class Processes:
     def _reached(self, communicate: Callable[..., Any], *arguments: Any) -> None:
         try:
             communicate(*arguments)
-        except RuntimeError as error:
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:  # of which gloo and NCCL raise several kinds
             raise ProcessLost(
                 f"another of the {self.count} processes of this training has ended, so rank {self.rank} ends too."
             ) from error
+
+
+def _as_sent(error: Exception) -> Exception:
+    """The error if it can be sent to other processes, or one that says the same."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def _leave() -> None:

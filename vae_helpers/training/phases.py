@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,7 +32,8 @@ class Phase:
             model if empty.
         learning_rate, betas: of its Adam; those of `fit` if None.
         updates: of this phase in each step, each with a batch of its own.
-        start: the step from which on it takes part.
+        start: the step from which on it takes part. The learning rate is by then where the schedule of the run has it:
+            a phase that starts late has no warm-up of its own.
         weights: numbers for the objective that change with the step.
     """
 
@@ -51,6 +51,7 @@ def single(
     objective: Objective | None, weights: Weights | None, learning_rate: float, betas: tuple[float, float]
 ) -> Phase:
     """The phase of a run that has one objective."""
+    _check_callable(objective, "objective"), _check_callable(weights, "weights")
     return Phase("", objective or negative_elbo, (), learning_rate, betas, weights=weights)
 
 
@@ -61,6 +62,8 @@ def checked(phases: Sequence[Phase], learning_rate: float, betas: tuple[float, f
     names = [phase.name for phase in phases]
     if len(set(names)) < len(names) or not all(isinstance(name, str) and name for name in names):
         raise ValueError(f"phases must have names that differ, such as 'critic' and 'generator', not {names}.")
+    for phase in phases:
+        _check_callable(phase.objective, "objective"), _check_callable(phase.weights, "weights")
     return [
         replace(
             phase,
@@ -74,6 +77,11 @@ def checked(phases: Sequence[Phase], learning_rate: float, betas: tuple[float, f
     ]
 
 
+def _check_callable(function: Any, name: str) -> None:
+    if function is not None and not callable(function):
+        raise TypeError(f"{name} must be a function, not {checking.shown(function)}.")
+
+
 def checked_rate(learning_rate: float) -> float:
     """A positive learning rate."""
     return checking.positive(learning_rate, "learning_rate", "1e-3 is a good one to begin with.")
@@ -85,14 +93,6 @@ def checked_betas(betas: Sequence[float]) -> tuple[float, float]:
     if not two or not all(0 <= beta < 1 for beta in betas):
         raise ValueError(f"betas must be two numbers of at least 0 and below 1, such as (0.9, 0.999), not {betas!r}.")
     return tuple(betas)
-
-
-def warm_up_and_cosine(step: int, steps: int) -> float:
-    """The learning rate as a share of its peak: linear warm-up, then half a cosine (Loshchilov & Hutter 2017)."""
-    warm_up = min(100, max(1, steps // 20))
-    if step < warm_up:
-        return (step + 1) / warm_up
-    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
 
 
 class Trainer:
@@ -142,7 +142,8 @@ class Trainer:
 
     def gradient_norm(self) -> Tensor:
         """The norm of all gradients together, a scalar."""
-        return nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None]).float()
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        return nn.utils.get_total_norm(gradients).to(self.parameters[0].device, torch.float32)
 
 
 def _submodule(model: nn.Module, name: str) -> nn.Module:
@@ -153,12 +154,17 @@ def _submodule(model: nn.Module, name: str) -> nn.Module:
         raise ValueError(f"the model has no submodule {name!r} to train; it has: {known}.") from error
 
 
-def checked_parts(parts: Any) -> dict[str, Tensor]:
-    """What an objective returned, if it is what `fit` can work with."""
-    fine = isinstance(parts, dict) and all(isinstance(value, Tensor) for value in parts.values())
-    if not fine or "loss" not in parts:
-        raise TypeError(
-            'an objective must return a dictionary of tensors with the key "loss", each with a number for each image '
-            f"or one number, not {checking.shown(parts)}."
-        )
+def checked_parts(parts: Any, n: int) -> dict[str, Tensor]:
+    """What an objective returned for a batch of n images, if it is what `fit` can work with."""
+    what = 'an objective must return a dictionary of tensors with the key "loss"'
+    if not isinstance(parts, dict) or "loss" not in parts:
+        raise TypeError(f"{what}, not {checking.shown(parts)}.")
+    for name, value in parts.items():
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{what}; its {name!r} is {checking.shown(value)}.")
+        if value.shape not in ((), (n,)):
+            raise ValueError(
+                f"{what}, each a number for each image, ({n},), or one number, (); its {name!r} has shape "
+                f"{tuple(value.shape)}. Sum over the pixels or latents of an image: .flatten(1).sum(1)."
+            )
     return parts

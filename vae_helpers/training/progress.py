@@ -32,7 +32,10 @@ class ProgressBar:
         self.bar.set_postfix(numbers, refresh=False)
         self.bar.update(step - self.bar.n)
 
-    def close(self) -> None:
-        """Take the bar away."""
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take the bar away, also where training ends in an error."""
         if self.bar is not None:
             self.bar.close()

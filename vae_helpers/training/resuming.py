@@ -15,7 +15,7 @@ from vae_helpers.training.history import History
 from vae_helpers.training.run import Run
 
 
-def settings(run: Run) -> dict[str, Any]:
+def what_must_agree(run: Run) -> dict[str, Any]:
     """What must be the same for a run to be continued, as JSON gives it back."""
     phases = {
         trainer.phase.name: {
@@ -28,19 +28,17 @@ def settings(run: Run) -> dict[str, Any]:
         }
         for trainer in run.trainers
     }
-    alone = phases.get("")
-    named = {f"{name}.{key}": value for name, phase in phases.items() for key, value in phase.items()}
     found = {
         "steps": run.steps,
         "batch_size": run.batches.size,
-        **(alone or named),
+        **{f"{name}.{key}".lstrip("."): value for name, phase in phases.items() for key, value in phase.items()},
         "phases": list(phases),
         "seed": run.seed,
         "precision": str(run.precision),
         "average": run.average is not None,
         "processes": run.processes.count,
         "shapes": [tensor.shape for tensor in run.batches.data],
-        "data": run.batches.digest(),
+        "data": run.batches.digest,
     }
     return json.loads(json.dumps(found))
 
@@ -63,7 +61,9 @@ class Keeper:
         self.failed = False  # whether the latest could not be written
 
     def keep(self, run: Run) -> None:
-        """Write a checkpoint; where that fails, as on a full disk, say so once and leave the one before as it is."""
+        """Write a checkpoint, if one is wanted; where that fails, as on a full disk, say so once and keep the last."""
+        if self.path is None:
+            return
         run.log()
         random_states = run.processes.gather(_random_state(run))
         if not run.processes.first:
@@ -90,7 +90,7 @@ def _write(run: Run, path: Path, random_states: list[dict[str, Tensor]]) -> None
     notes = {
         "step": run.step,
         "updates": run.updates,
-        "settings": settings(run),
+        "settings": what_must_agree(run),
         "parts": run.parts,
         "history": run.history.to_dict(),
         "threads": torch.get_num_threads(),
@@ -106,17 +106,18 @@ def _random_state(run: Run) -> dict[str, Tensor]:
 
 
 def resume(run: Run, path: Path) -> None:
-    """Take up the state that a `Keeper` wrote, whole or not at all.
+    """Take up the state that a `Keeper` wrote.
 
     Raises:
         CheckpointError: the file is damaged, or of another model, other data or other settings; the run is as it was.
+            That the objective has other parts shows at its first updates, when the model has the checkpoint's weights.
     """
     tensors, kind, notes = run.processes.from_first(lambda: checkpoints.read(path))
     if "settings" not in notes:
         raise CheckpointError(
             f"{path} holds a model, but not the state of a training run. Load it with vae_helpers.checkpoints.load."
         )
-    _check_same(path, notes["settings"], settings(run))
+    _check_same(path, notes["settings"], what_must_agree(run))
     own = _under("model", tensors)
     checkpoints.check_fits(path, own, kind, run.model)
     run.model.load_state_dict(own)
@@ -128,15 +129,18 @@ def resume(run: Run, path: Path) -> None:
             i, name = key.split(".", 1)
             state["state"].setdefault(int(i), {})[name] = t
         trainer.optimizer.load_state_dict(state)
+        for p, moments in trainer.optimizer.state.items():  # in the layout of p: the fused Adam walks through memory
+            moments |= {name: torch.empty_like(p).copy_(t) for name, t in moments.items() if t.shape == p.shape}
     _set_random_state(run, _under(f"random.{run.processes.rank}", tensors))
     if run.device.type == "cpu" and torch.get_num_threads() != notes["threads"]:
         run.threads = torch.get_num_threads()
         torch.set_num_threads(notes["threads"])  # sums are rounded in another order otherwise
     run.step, run.updates, run.history = notes["step"], notes["updates"], History.from_dict(notes["history"])
-    run.parts, run.expected_parts = notes["parts"], dict(notes["parts"])
+    run.parts, run.parts_in_checkpoint = notes["parts"], dict(notes["parts"])
     run.history.stopped = ""
+    run.keep_finite()
     if run.step:
-        run.enough_checks()
+        run.stop_validating()
 
 
 def _check_same(path: Path, theirs: dict[str, Any], mine: dict[str, Any]) -> None:
@@ -147,12 +151,10 @@ def _check_same(path: Path, theirs: dict[str, Any], mine: dict[str, Any]) -> Non
             f"{path} is of a run on other data of the same shape. Give the data that it began with, in the same order, "
             "or another file."
         )
-    said = [
-        f"{name} (there {theirs.get(name)}, here {mine.get(name)})"
-        for name in mine
-        if name in differing and name != "data"
-    ]
     if differing:
+        said = [
+            f"{k} (there {theirs.get(k)}, here {mine.get(k)})" for k in {**mine, **theirs} if k in differing - {"data"}
+        ]
         raise CheckpointError(
             f"{path} is of a run with other settings: {', '.join(said)}. Use the same, or another file."
         )

@@ -12,14 +12,15 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vae_helpers import checking
 from vae_helpers.checkpoints import CheckpointError
-from vae_helpers.devices import machine
+from vae_helpers.devices import forked_random_state, machine
 from vae_helpers.distributions import validate_first_batch
 from vae_helpers.models.protocol import evaluating, modes_kept, prepared
 from vae_helpers.training.batches import Batches
 from vae_helpers.training.history import History, Pending
 from vae_helpers.training.parallel import Processes
-from vae_helpers.training.phases import Phase, Trainer, checked_parts, warm_up_and_cosine
-from vae_helpers.training.surroundings import forked_random_state, tiny_numbers_as_zero
+from vae_helpers.training.phases import Phase, Trainer, checked_parts
+from vae_helpers.training.schedule import warm_up_and_cosine
+from vae_helpers.training.surroundings import Interrupts, tiny_numbers_as_zero
 
 VALIDATED_AT_A_TIME = 500  # rows
 
@@ -46,8 +47,13 @@ def weight_average(model: nn.Module, decay: float = 0.999) -> AveragedModel:
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
 
+def looks_at_each_update(device: torch.device) -> bool:
+    """Whether numbers can be looked at without making the device wait."""
+    return device.type == "cpu"
+
+
 class Run:
-    """Everything that a checkpoint has to hold, and the step that changes it.
+    """One training run: its state, and the step that changes it.
 
     Args: those of `fit`, checked; `phases` as `phases.checked` returns them.
     """
@@ -79,20 +85,23 @@ class Run:
         self.processes, self.share = processes, processes.share(batch_size)
         self.trainers = [Trainer(phase, model) for phase in phases]
         self.step = self.updates = 0
+        self.stop_validating: Callable[[], None] = lambda: None  # set while the run is `prepared`
         self.stopping = False  # in several processes: one of them was asked to stop
         self.history, self.pending = History(), Pending()
         self.log_every = max(1, steps // 200)
         self.parts: dict[str, list[str]] = {}  # phase -> the parts of its latest loss
-        self.expected_parts: dict[str, list[str]] = {}  # of a resumed run, until its first updates
+        self.parts_in_checkpoint: dict[str, list[str]] = {}  # of a resumed run, until its first updates
         self.threads: int | None = None  # of the CPU, to go back to after a run that was resumed
         # Looking at a number makes a GPU wait, so there it is done only when steps are recorded, and all that training
         # changes is kept to go back to. On a CPU only what changes before the look has to be kept: buffers.
-        self.check_each_update = self.device.type == "cpu"
+        self.check_each_update = looks_at_each_update(self.device)
         self.may_spoil = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
         if not self.check_each_update:
             self.may_spoil += [p.detach() for p in model.parameters()]
-        self.last_finite = [tensor.clone() for tensor in self.may_spoil]
+            if average is not None:
+                self.may_spoil += [t for t in average.state_dict().values() if t.is_floating_point()]
         processes.copy_from_first([*model.parameters(), *model.buffers()])
+        self.last_finite = [tensor.clone() for tensor in self.may_spoil]
 
     # --- one step ------------------------------------------------------------------------------------------------
 
@@ -107,12 +116,16 @@ class Run:
         if self.average is not None:
             self.average.update_parameters(self.model)
         self.step += 1
-        self.enough_checks()  # of values by torch.distributions: they went through the first batch
+        self.stop_validating()  # the first batch went through torch.distributions' checks
+
+    def has_to_stop(self, interrupts: Interrupts) -> bool:
+        """Whether the user, or another process of the run, has asked to stop; all processes agree on the step."""
+        return interrupts.asked if self.processes.alone else self.stopping
 
     def update(self, trainer: Trainer, asked_to_stop: bool) -> None:
         """One update of one phase's parameters."""
         if self.check_each_update:
-            self._keep_finite()
+            self.keep_finite()
         x, *conditions = self.batches.get(self.updates, self.share)
         self.updates += 1
         if self.augment:
@@ -131,7 +144,7 @@ class Run:
             names = tuple(map(trainer.named, (*parts, "grad_norm")))
             self.pending.add(self.step + 1, names, torch.cat([row, trainer.gradient_norm()[None]]))
         if self.check_each_update:
-            self.check_finite(self.pending.last())
+            self.check_finite(newest=1)
         trainer.optimizer.step()
         trainer.optimizer.zero_grad(set_to_none=True)
 
@@ -139,7 +152,8 @@ class Run:
         """The parts of a phase's loss on a batch, each (B,) or a scalar."""
         x = prepared(self.model, x)
         with self.shorter_products():
-            return checked_parts(trainer.phase.objective(self.model, x, *conditions, **trainer.weights(self.step)))
+            parts = trainer.phase.objective(self.model, x, *conditions, **trainer.weights(self.step))
+        return checked_parts(parts, len(x))
 
     def shorter_products(self) -> contextlib.AbstractContextManager:
         """Inside, matrix products and convolutions are computed in `precision`."""
@@ -153,9 +167,9 @@ class Run:
         self.stopping |= bool(numbers[-1] > 0)
         return numbers[:-1]
 
-    def check_finite(self, pending: Pending) -> None:
-        """Stop, with an explanation, if one of these updates was not finite."""
-        found = pending.first_not_finite()
+    def check_finite(self, newest: int | None = None) -> None:
+        """Stop, with an explanation, if one of the pending updates, or of the newest of them, was not finite."""
+        found = self.pending.first_not_finite(newest)
         if found is None:
             return
         for tensor, kept in zip(self.may_spoil, self.last_finite, strict=True):
@@ -168,12 +182,13 @@ class Run:
             "square root of zero, a sigma that ran to zero on flat images, or NaN in the weights the model came with."
         )
 
-    def _keep_finite(self) -> None:
+    def keep_finite(self) -> None:
+        """Remember the weights and buffers that a divergence has to go back to."""
         for tensor, kept in zip(self.may_spoil, self.last_finite, strict=True):
             kept.copy_(tensor)
 
     def _check_parts(self, trainer: Trainer, parts: dict[str, Tensor]) -> None:
-        expected = self.expected_parts.pop(trainer.phase.name, None)
+        expected = self.parts_in_checkpoint.pop(trainer.phase.name, None)
         if expected is not None and not set(expected) <= set(parts):
             raise CheckpointError(
                 f"the checkpoint is of another objective: its loss had the parts {', '.join(expected)}, this one has "
@@ -188,13 +203,14 @@ class Run:
         if not self.pending:
             return
         if not self.check_each_update:
-            self.check_finite(self.pending)
-            self._keep_finite()
+            self.check_finite()
+            self.keep_finite()
         self.history.add(self.step, self.pending.take_means())
 
     def validate(self) -> None:
-        """Record the parts on the validation data; with the same noise each time, so that curves compare."""
-        if self.history.validation_step[-1:] != [self.step]:
+        """Record the parts on the validation data, if any; with the same noise each time, so that curves compare."""
+        due = self.validation is not None and self.processes.first and self.history.validation_step[-1:] != [self.step]
+        if due:
             self.history.add_validation(self.step, self.undisturbed(self._validation_means))
 
     def _validation_means(self) -> dict[str, float]:
@@ -210,7 +226,7 @@ class Run:
 
     def undisturbed(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """Call `work` in eval mode, without gradients, and with the random state put back afterwards."""
-        with evaluating(self.model), torch.no_grad(), forked_random_state(self.device):
+        with evaluating(self.model), torch.no_grad(), forked_random_state():
             return work(*arguments)
 
     # --- surroundings --------------------------------------------------------------------------------------------
@@ -221,7 +237,9 @@ class Run:
         with modes_kept(self.model), tiny_numbers_as_zero():
             self.model.train()
             try:
-                with forked_random_state(self.device), validate_first_batch() as self.enough_checks:
+                with forked_random_state(), validate_first_batch() as self.stop_validating:
+                    for trainer in self.trainers:  # gradients of the learner's own are no part of the first batch's
+                        trainer.optimizer.zero_grad(set_to_none=True)
                     torch.manual_seed((self.seed + self.processes.rank * 1_000_000_007) % 2**63)
                     yield
             finally:

@@ -1,4 +1,4 @@
-"""What is global while a run trains, and is as it was afterwards: signals, random numbers, tiny numbers, threads."""
+"""What is global while a run trains, and is as it was afterwards: signals, tiny numbers, threads."""
 
 from __future__ import annotations
 
@@ -12,11 +12,7 @@ from collections.abc import Iterator
 import torch
 
 from vae_helpers.devices import adapt_threads
-
-
-def forked_random_state(device: torch.device) -> contextlib.AbstractContextManager:
-    """Random numbers drawn inside leave the state outside as it was."""
-    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+from vae_helpers.training.history import History
 
 
 @contextlib.contextmanager
@@ -59,6 +55,21 @@ class Interrupts:
         if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.asked = True
+
+
+class Clock:
+    """Adds the wall-clock time of this session to a history's seconds.
+
+    Args:
+        history: of a new or of a resumed run.
+    """
+
+    def __init__(self, history: History):
+        self.history, self.before, self.start = history, history.seconds, time.perf_counter()
+
+    def read(self) -> None:
+        """Bring the history's seconds up to date."""
+        self.history.seconds = self.before + time.perf_counter() - self.start
 
 
 class Pace:
