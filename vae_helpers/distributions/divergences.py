@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
@@ -23,7 +25,7 @@ def kl(q: Distribution, p: Distribution) -> Tensor:
     Raises:
         TypeError: no closed form is known for this pair.
     """
-    if _is_diagonal_gaussian(q) and _is_diagonal_gaussian(p) and q.event_shape == p.event_shape:
+    if is_diagonal_gaussian(q) and is_diagonal_gaussian(p) and q.event_shape == p.event_shape:
         q, p = q.base_dist, p.base_dist
         log_ratio = 2 * (q.scale.log() - p.scale.log())
         distance = ((q.loc - p.loc) / p.scale).square()
@@ -52,7 +54,8 @@ def kl_monte_carlo(q: Distribution, p: Distribution, samples: int = 1) -> Tensor
     return (q.log_prob(z) - p.log_prob(z)).mean(0)
 
 
-def _is_diagonal_gaussian(q: Distribution) -> bool:
+def is_diagonal_gaussian(q: Any) -> bool:
+    """Whether q is `Independent(Normal, 1)`: a Gaussian over vectors whose parts do not depend on each other."""
     return isinstance(q, Independent) and type(q.base_dist) is Normal and q.reinterpreted_batch_ndims == 1
 
 

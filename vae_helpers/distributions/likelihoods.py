@@ -22,6 +22,10 @@ from vae_helpers.images import binarise, dequantise, levels_of, to_float
 class Likelihood(nn.Module):
     """What turns a decoder's output into a distribution over images; `prepare` makes the data it is defined on."""
 
+    def prepare(self, images: Tensor) -> Tensor:
+        """`uint8` (N, C, H, W) -> `float32` in [0, 1]."""
+        return to_float(images)
+
     def encoder_input(self, x: Tensor) -> Tensor:
         """Prepared data on the scale that networks like, about [0, 1]."""
         return x
@@ -31,7 +35,7 @@ class BernoulliLikelihood(Likelihood):
     """p(x | z) = Bernoulli for black-and-white images; stored grey images are dynamically binarised."""
 
     def forward(self, logits: Tensor) -> Independent:
-        """Decoder output (N, C, H, W), as logits, -> distribution over images, batch shape (N,)."""
+        """Decoder output (..., C, H, W), as logits, -> distribution over images, batch shape (...)."""
         return Independent(Bernoulli(logits=logits), 3)
 
     def prepare(self, images: Tensor) -> Tensor:
@@ -43,24 +47,16 @@ class GreyBernoulliLikelihood(Likelihood):
     """Cross-entropy on grey values, named as what it is: see `GreyBernoulli`. Not a density."""
 
     def forward(self, logits: Tensor) -> Independent:
-        """Decoder output (N, C, H, W), as logits, -> pseudo-likelihood, batch shape (N,)."""
+        """Decoder output (..., C, H, W), as logits, -> pseudo-likelihood, batch shape (...)."""
         return Independent(GreyBernoulli(logits), 3)
-
-    def prepare(self, images: Tensor) -> Tensor:
-        """`uint8` (N, C, H, W) -> `float32` in [0, 1]."""
-        return to_float(images)
 
 
 class ContinuousBernoulliLikelihood(Likelihood):
     """p(x | z) = continuous Bernoulli, a density on grey values in [0, 1]."""
 
     def forward(self, logits: Tensor) -> Independent:
-        """Decoder output (N, C, H, W), as logits, -> distribution over images, batch shape (N,)."""
+        """Decoder output (..., C, H, W), as logits, -> distribution over images, batch shape (...)."""
         return Independent(ContinuousBernoulli(logits), 3)
-
-    def prepare(self, images: Tensor) -> Tensor:
-        """`uint8` (N, C, H, W) -> `float32` in [0, 1]."""
-        return to_float(images)
 
 
 SMALLEST_FLOOR, LARGEST_SIGMA = 1e-6, 100.0  # what float32 still tells from zero and from infinity, generously
@@ -102,7 +98,7 @@ class GaussianLikelihood(_WithSigma):
     """
 
     def forward(self, mean: Tensor) -> Independent:
-        """Decoder output (N, C, H, W), as means on [0, 1], -> distribution over images, batch shape (N,)."""
+        """Decoder output (..., C, H, W), as means on [0, 1], -> distribution over images, batch shape (...)."""
         return Independent(Normal(mean, self.sigma), 3)
 
     def prepare(self, images: Tensor) -> Tensor:
@@ -114,7 +110,7 @@ class DiscretisedGaussianLikelihood(_WithSigma):
     """p(x | z) = probability of each grey level under a Gaussian; arguments as in `GaussianLikelihood`."""
 
     def forward(self, mean: Tensor) -> Independent:
-        """Decoder output (N, C, H, W), as means on [0, 1], -> distribution over levels, batch shape (N,)."""
+        """Decoder output (..., C, H, W), as means on [0, 1], -> distribution over levels, batch shape (...)."""
         return Independent(DiscretisedGaussian(mean, self.sigma, self.levels), 3)
 
     def prepare(self, images: Tensor) -> Tensor:

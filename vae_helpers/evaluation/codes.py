@@ -17,6 +17,7 @@ from torch.distributions import Independent, Normal
 
 from vae_helpers import checking
 from vae_helpers.distributions import kl
+from vae_helpers.distributions.divergences import is_diagonal_gaussian
 from vae_helpers.evaluation.bounds import Estimate, over_batches
 
 PAIRS_AT_A_TIME = 2**21  # densities of codes under components in memory, as float64
@@ -184,7 +185,7 @@ def _posteriors(model: Any, data: Tensor | Sequence[Tensor], batch_size: int, se
 
 def _diagonal(q: Any, must: str) -> Independent:
     """A diagonal Gaussian in `float64` on the CPU."""
-    if not (isinstance(q, Independent) and isinstance(q.base_dist, Normal) and len(q.event_shape) == 1):
+    if not is_diagonal_gaussian(q):
         raise TypeError(f"{must} a diagonal Gaussian, Independent(Normal, 1), not {type(q).__name__}.")
     mu, sigma = (parameter.cpu().double() for parameter in (q.base_dist.loc, q.base_dist.scale))
     return Independent(Normal(mu, sigma), 1)
