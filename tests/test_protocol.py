@@ -111,6 +111,47 @@ def test_a_hierarchy_is_evaluated_like_every_model():
     assert bound < tight - 0.02 and abs(tight - exact) < 0.02
 
 
+def test_a_model_that_is_no_module_is_evaluated_on_the_cpu():
+    class Bare:
+        prior, encode, decode = Shifted().prior, Shifted().encode, Shifted().decode
+
+    assert evaluate(Bare(), X)["elbo"] == evaluate(Shifted(), X)["elbo"]
+    assert log_likelihood(Bare(), X).mean == log_likelihood(Shifted(), X).mean
+
+
+def test_pixels_and_codes_that_are_not_put_together_are_refused():
+    class Loose(Shifted):
+        def decode(self, z):
+            return Normal(z, 1.0)
+
+    for bound in (elbo, importance_weighted_bound):
+        with pytest.raises(ValueError, match=r"a number for each draw and image, .* Independent\(Normal\(mean, sigma"):
+            bound(Loose(), X, samples=3)
+
+    class Wide(Shifted):
+        @property
+        def prior(self):
+            return Independent(Normal(torch.zeros(2, dtype=torch.float64), 1.0), 1)
+
+    with pytest.raises(ValueError, match=r"the same event shape, not \(1,\) and \(2,\)"):
+        elbo(Wide(), X)
+
+
+def test_an_evaluation_leaves_the_callers_tensors_alone():
+    class Changing(Shifted):
+        def encode(self, x, shift):
+            shift -= 1
+            x += 1
+            return super().encode(x)
+
+        def decode(self, z, shift):
+            return super().decode(z)
+
+    x, shift = X.clone(), torch.zeros(7, 1)
+    evaluate(Changing(), (x, shift))
+    assert torch.equal(x, X) and not shift.any()
+
+
 def test_what_is_not_defined_says_so():
     with pytest.raises(NotImplementedError, match="LatentVariableModel does not define encode"):
         LatentVariableModel().encode(X)

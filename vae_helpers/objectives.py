@@ -1,8 +1,7 @@
 """What is maximised: the ELBO and importance-weighted bounds on log p(x), in nats per image.
 
 Each works with any model of the protocol in `vae_helpers.models.protocol`, also one that only has `encode`, `decode`
-and `prior`, such as a learner writes (`evaluate` and `log_likelihood` also ask for its `device`). Whether the model is
-in train or eval mode does not change what is computed here.
+and `prior`, such as a learner writes. Whether the model is in train or eval mode does not change what is computed here.
 """
 
 from __future__ import annotations

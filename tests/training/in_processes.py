@@ -111,6 +111,24 @@ def endless():
     fit(vae(0), IMAGES, steps=10**7, batch_size=16, checkpoint=file, checkpoint_every=20, progress=False)
 
 
+def differ():
+    try:
+        fit(vae(0), IMAGES[: 60 - 10 * RANK], steps=2, batch_size=16, progress=False)
+    except ValueError as error:
+        print(error, flush=True)
+
+
+def inner():
+    """A fit in a callback, which rank 0 alone calls, waits for nobody."""
+
+    def callback(step, model):
+        if step == 0:
+            fit(vae(1), IMAGES, steps=2, progress=False)
+            print("trained inside", flush=True)
+
+    fit(vae(0), IMAGES, steps=2, batch_size=16, callback=callback, progress=False)
+
+
 def refused(**settings):
     try:
         fit(vae(0), IMAGES, steps=2, progress=False, **settings)
@@ -127,5 +145,7 @@ if __name__ == "__main__":
         "diverge": diverge,
         "endless": endless,
         "small": lambda: refused(batch_size=1),
+        "differ": lambda: differ(),
+        "inner": lambda: inner(),
         "exists": lambda: refused(checkpoint=OUT / "exists.safetensors"),
     }[sys.argv[1]]()

@@ -218,8 +218,75 @@ def test_the_bar_goes_away_when_training_fails(monkeypatch):
     assert gone == [True]
 
 
+def test_a_fit_inside_a_callback_or_without_gradients_trains_all_the_same():
+    alone, inner, outer = vae(), vae(), vae()
+    quiet(alone, some_images())
+
+    def callback(step, model):
+        if step == 0:
+            quiet(inner, some_images())
+
+    with torch.no_grad():
+        quiet(outer, some_images(), callback=callback)
+        assert not torch.is_grad_enabled()
+    assert torch.equal(weights(alone), weights(inner)) and torch.equal(weights(alone), weights(outer))
+
+
+def test_a_weight_that_is_a_slice_of_another_tensor_is_trained_and_the_rest_left_alone():
+    """As where a first layer for grey pictures is cut out of one for colours."""
+    torch.manual_seed(0)
+    colours = nn.Conv2d(3, 4, 3).weight.data
+    before, layer = colours.clone(), nn.Conv2d(1, 4, 3)
+    layer.weight = nn.Parameter(colours[:, :1])
+    quiet(layer, some_images(), objective=lambda model, x: {"loss": model(x).square().flatten(1).sum(1)})
+    assert (layer.weight != before[:, :1]).all() and torch.equal(colours[:, 1:], before[:, 1:])
+
+
+def test_data_that_require_a_gradient_are_data_all_the_same():
+    w = torch.ones(4, 3, requires_grad=True)
+    codes = torch.randn(20, 4) @ w
+    quiet(nn.Linear(3, 1), codes, objective=lambda model, z: {"loss": model(z).square().sum(1)}, validation=codes)
+    assert w.grad is None
+
+
+def test_what_an_objective_does_to_its_arguments_stays_there():
+    images, labels = some_images(), torch.zeros(60, 2)
+
+    def objective(model, x, label):
+        x.mul_(0.5)
+        label += 1
+        return {"loss": model(x.flatten(1)).square().sum(1) + label.sum(1)}
+
+    floats = to_float(images)
+    record = quiet(nn.Linear(16, 1), (floats, labels), objective=objective, validation=(floats, labels))
+    assert torch.equal(floats, to_float(images)) and not labels.any()
+    assert len(record.validation["loss"]) == 10
+
+
+@pytest.mark.parametrize("augment", [lambda x: torch.cat([x, x]), lambda x: None, lambda x: x.float()])
+def test_an_augmentation_has_to_return_a_batch_of_the_same_kind(augment):
+    with pytest.raises(ValueError, match="augment must return a batch like the one that it is given, Tensor uint8"):
+        quiet(vae(), some_images(), augment=augment)
+
+
+def test_parts_may_be_whole_numbers_or_truth_values():
+    def objective(model, x):
+        loss = model(x.flatten(1)).square().sum(1)
+        return {"loss": loss, "bright": x.mean((1, 2, 3)) > 0, "three": torch.tensor(3)}
+
+    record = quiet(nn.Linear(16, 1), some_images(), objective=objective, validation=some_images())
+    for records in (record.train, record.validation):
+        assert records["bright"][-1] == 1.0 and records["three"][-1] == 3.0
+
+
+@pytest.mark.parametrize("name", ["grad_norm", "critic.loss", 7])
+def test_a_part_that_could_be_taken_for_another_is_refused(name):
+    with pytest.raises(ValueError, match="cannot be the name of a part"):
+        quiet(vae(), some_images(), objective=lambda model, x: squared_error(lambda x: x, x) | {name: x.mean()})
+
+
 def test_validation_data_of_another_kind_are_refused():
-    with pytest.raises(TypeError, match="validation data float32 and training data uint8 are not treated alike"):
+    with pytest.raises(TypeError, match=r"validation data \[.float32.\] and training data \[.uint8.\] differ in type"):
         quiet(vae(), some_images(), validation=to_float(some_images()))
 
 

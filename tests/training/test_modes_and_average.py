@@ -86,6 +86,41 @@ def test_after_divergence_the_running_statistics_are_the_last_finite_ones():
     )
 
 
+def test_buffers_that_a_model_replaces_or_counts_with_go_back_too():
+    class Running(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.calls = nn.Linear(16, 1), 0
+            self.register_buffer("mean", torch.zeros(16))
+            self.register_buffer("count", torch.tensor(0))
+
+        def forward(self, x):
+            self.calls += 1
+            x = x.flatten(1) * (float("nan") if self.calls == 4 else 1.0)
+            self.mean = 0.9 * self.mean + 0.1 * x.mean(0)
+            self.count += 1
+            return self.layer(x)
+
+    model = Running()
+    with pytest.raises(TrainingDiverged, match="step 4"):
+        fit(model, IMAGES, steps=9, objective=lambda m, x: {"loss": m(x).square().sum(1)}, progress=False)
+    assert torch.isfinite(model.mean).all() and model.mean.any() and model.count == 3
+
+
+def test_a_frozen_judge_in_eval_mode_keeps_its_running_statistics():
+    torch.manual_seed(0)
+    judge = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8)).requires_grad_(False).eval()
+    model = nn.ModuleDict({"judge": judge, "mine": nn.Sequential(nn.Linear(8, 1), nn.Dropout())}).eval()
+    before, modes = state(judge), []
+
+    def objective(model, x):
+        modes.append((model["judge"][2].training, model["mine"].training))
+        return {"loss": model["mine"](model["judge"](x)).square().sum(1)}
+
+    fit(model, IMAGES, steps=3, objective=objective, progress=False)
+    assert same(before, state(judge)) and set(modes) == {(False, True)}
+
+
 def test_fits_that_overlap_in_threads_leave_torchs_checks_as_they_were():
     first_is_in, second_is_in, first_has_left = (threading.Event() for _ in range(3))
     seen = {}

@@ -99,9 +99,17 @@ def test_a_killed_process_ends_the_others_with_a_clear_line_and_the_checkpoint_s
     assert checkpoints.read(file)[2]["step"] > 0
 
 
+def test_a_fit_in_a_callback_trains_in_the_first_process_alone(tmp_path):
+    assert ended(start(tmp_path, "inner")).count("trained inside") == 1
+
+
 @pytest.mark.parametrize(
     ("what", "words"),
-    [("small", "a batch of 1 images cannot be shared by 2 processes"), ("exists", "exists. Say resume=True to go on")],
+    [
+        ("small", "a batch of 1 images cannot be shared by 2 processes"),
+        ("exists", "exists. Say resume=True to go on"),
+        ("differ", "the processes must have the same data, seed and settings"),
+    ],
 )
 def test_what_cannot_begin_says_so_in_every_process(tmp_path, what, words):
     (tmp_path / "exists.safetensors").write_bytes(b"something")

@@ -101,10 +101,27 @@ def test_other_phases_and_an_average_that_was_not_there_are_refused(tmp_path):
         path,
         model,
         some_images(),
-        r"average \(there False, here True\)",
+        r"average \(there None, here 0.999\)",
         phases=phases(),
         average=weight_average(model),
     )
+
+
+def test_other_weights_to_train_are_refused(tmp_path):
+    """Adam's moments would go to weights of other shapes, or silently to others of the same."""
+    path = tmp_path / "run"
+
+    def model(frozen):
+        torch.manual_seed(0)
+        layers = nn.Sequential(nn.Flatten(), nn.Linear(16, 2), nn.Linear(2, 600), nn.Linear(600, 16))
+        layers[frozen].requires_grad_(False)
+        return layers
+
+    def objective(model, x):
+        return {"loss": (model(x) - x.flatten(1)).square().sum(1)}
+
+    began(path, model(1), some_images(), objective=objective)
+    refused(path, model(2), some_images(), "trained weights .there .*2.weight.*, here .*1.weight", objective=objective)
 
 
 class Tied(nn.Module):

@@ -23,9 +23,15 @@ def kl(q: Distribution, p: Distribution) -> Tensor:
     Returns:
         (N,), >= 0.
     Raises:
+        ValueError: their event shapes differ.
         TypeError: no closed form is known for this pair.
     """
-    if is_diagonal_gaussian(q) and is_diagonal_gaussian(p) and q.event_shape == p.event_shape:
+    if q.event_shape != p.event_shape:
+        raise ValueError(
+            f"q and p must have the same event shape, not {tuple(q.event_shape)} and {tuple(p.event_shape)}: both "
+            "Independent(Normal(mu, sigma), 1), say, with equally many dimensions."
+        )
+    if is_diagonal_gaussian(q) and is_diagonal_gaussian(p):
         q, p = q.base_dist, p.base_dist
         log_ratio = 2 * (q.scale.log() - p.scale.log())
         distance = ((q.loc - p.loc) / p.scale).square()

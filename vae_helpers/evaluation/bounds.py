@@ -12,7 +12,7 @@ from torch import Tensor
 from vae_helpers import checking
 from vae_helpers.devices import fast_float32_products, forked_random_state
 from vae_helpers.distributions import validate_first_batch
-from vae_helpers.models.protocol import evaluating, prepared
+from vae_helpers.models.protocol import device_of, evaluating, prepared
 from vae_helpers.objectives import elbo, importance_weighted_bound
 
 
@@ -119,16 +119,16 @@ def over_batches(
     """
     data = checking.together(data, "data")
     batch_size, seed = checking.integer(batch_size, "batch_size"), checking.seed(seed)
-    device = model.device
+    device = device_of(model)
     parts = []
     with forked_random_state(), evaluating(model), fast_float32_products(), validate_first_batch() as enough:
         torch.manual_seed(seed)
         for batch in zip(*(tensor.split(batch_size) for tensor in data), strict=True):
-            x, *conditions = (tensor.to(device) for tensor in batch)
+            x, *conditions = (tensor.detach().to(device, copy=True) for tensor in batch)
             parts.append(measure(prepared(model, x), *conditions).cpu())
             enough()
     return torch.cat(parts)
 
 
 def _pictures_at_once(model: Any) -> int:
-    return 500 if model.device.type == "cpu" else 5_000
+    return 500 if device_of(model).type == "cpu" else 5_000

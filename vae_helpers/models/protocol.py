@@ -83,7 +83,7 @@ def standard_elbo(model: Any, x: Tensor, *conditions: Tensor, samples: int = 1) 
     samples = checking.integer(samples, "samples")
     q = model.encode(x, *conditions)
     z = q.rsample((samples,))  # (samples, N, D), mu + sigma eps: notebook 03, eq. (3.9)
-    log_likelihood = model.decode(z, *conditions).log_prob(x).mean(0)  # (N,)
+    log_likelihood = _for_each_image(model.decode(z, *conditions).log_prob(x), samples, x).mean(0)  # (N,)
     divergence = kl(q, model.prior)  # (N,)
     return Elbo(log_likelihood - divergence, log_likelihood, divergence)  # notebook 02, eq. (2.10) as (2.13)
 
@@ -94,9 +94,21 @@ def standard_log_weights(model: Any, x: Tensor, *conditions: Tensor) -> Callable
 
     def draw(samples: int) -> Tensor:
         z = q.rsample((samples,))  # (K, N, D)
-        return model.decode(z, *conditions).log_prob(x) + prior.log_prob(z) - q.log_prob(z)
+        log_likelihood = _for_each_image(model.decode(z, *conditions).log_prob(x), samples, x)
+        return log_likelihood + prior.log_prob(z) - q.log_prob(z)
 
     return draw
+
+
+def _for_each_image(log_prob: Tensor, samples: int, x: Tensor) -> Tensor:
+    """Log-probabilities of images, (samples, N); of single pixels they would be added up wrongly without a word."""
+    if log_prob.shape != (samples, len(x)):
+        raise ValueError(
+            f"log p(x | z) must have a number for each draw and image, {(samples, len(x))}, not "
+            f"{tuple(log_prob.shape)}. Let decode return a distribution over whole images, such as "
+            "Independent(Normal(mean, sigma), 3)."
+        )
+    return log_prob
 
 
 def prepared(model: Any, x: Tensor) -> Tensor:
@@ -107,6 +119,14 @@ def prepared(model: Any, x: Tensor) -> Tensor:
         x: pictures, `uint8` (N, C, H, W), or data such as codes, of another type and (N, ...).
     """
     return getattr(model, "prepare", to_float)(x) if x.dtype == torch.uint8 else x
+
+
+def device_of(model: Any) -> torch.device:
+    """Where a model computes: its `device`, or that of its first parameter, or the CPU."""
+    if hasattr(model, "device"):
+        return model.device
+    parameters = model.parameters() if isinstance(model, nn.Module) else iter(())
+    return next((p.device for p in parameters), torch.device("cpu"))
 
 
 @contextlib.contextmanager

@@ -135,6 +135,8 @@ def fit(
         seed=checking.seed(seed),
         processes=processes,
     )
+    if not processes.alone:
+        processes.check_equal(resuming.what_must_agree(run), "data, seed and settings")
     keeper = resuming.Keeper(_checked_path(checkpoint, resume, processes))
     with run.prepared(), Interrupts(also_terminate=not processes.alone) as interrupts:
         try:
@@ -223,21 +225,23 @@ def _checked_like(validation: tuple[Tensor, ...], data: tuple[Tensor, ...]) -> t
     theirs, mine = ([(*tensor.shape[1:],) for tensor in tensors] for tensors in (validation, data))
     if theirs != mine:
         raise ValueError(f"validation data {theirs} and training data {mine} differ in shape.")
-    if (validation[0].dtype == torch.uint8) != (data[0].dtype == torch.uint8):
-        kinds = f"{checking.kind_of(validation[0])} and training data {checking.kind_of(data[0])}"
-        raise TypeError(f"validation data {kinds} are not treated alike: only uint8 pictures go through model.prepare.")
+    theirs, mine = ([checking.kind_of(tensor) for tensor in tensors] for tensors in (validation, data))
+    if theirs != mine:
+        raise TypeError(f"validation data {theirs} and training data {mine} differ in type.")
     return validation
 
 
 def _checked_average(average: Any, model: nn.Module) -> AveragedModel | None:
     if average is None:
         return None
-    fits = isinstance(average, AveragedModel) and [p.shape for p in average.module.parameters()] == [
-        p.shape for p in model.parameters()
-    ]
+    fits = isinstance(average, AveragedModel) and _forms(average.module) == _forms(model)
     if not fits:
         raise ValueError("average must be made of this model: average=weight_average(model, decay=0.999).")
     return average
+
+
+def _forms(model: nn.Module) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in model.state_dict().items()}
 
 
 def _checked_precision(precision: torch.dtype | None) -> torch.dtype | None:

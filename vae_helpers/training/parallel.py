@@ -14,9 +14,10 @@ all-reduce does not care, and networks of some millions of weights leave little 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +25,19 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from vae_helpers.devices import machine
+
+_alone_for_now = False
+
+
+@contextlib.contextmanager
+def alone_for_now() -> Iterator[None]:
+    """Inside, `join` joins nobody: a `fit` in a callback, which rank 0 alone calls, trains by itself."""
+    global _alone_for_now
+    before, _alone_for_now = _alone_for_now, True
+    try:
+        yield
+    finally:
+        _alone_for_now = before
 
 
 class ProcessLost(RuntimeError):
@@ -44,7 +58,7 @@ class Processes:
     @classmethod
     def join(cls) -> Processes:
         """Join the process group that torchrun describes in the environment; alone if there is none."""
-        if not dist.is_available():
+        if not dist.is_available() or _alone_for_now:
             return cls()
         if not dist.is_initialized() and int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ:
             machine()  # chooses this process's GPU
@@ -108,6 +122,15 @@ class Processes:
             raise outcome[1]
         return outcome[0]
 
+    def check_equal(self, value: Any, what: str) -> None:
+        """Raise in every process unless the value is the same in all of them."""
+        values = self.gather(value)
+        for rank, other in enumerate(values):
+            if other != values[0]:
+                raise ValueError(
+                    f"the processes must have the same {what}: rank 0 has {values[0]}, rank {rank} {other}."
+                )
+
     def gather(self, value: Any) -> list[Any]:
         """The values of all processes, in the order of their ranks, for every process."""
         if self.alone:
@@ -123,7 +146,8 @@ class Processes:
             raise
         except RuntimeError as error:  # of which gloo and NCCL raise several kinds
             raise ProcessLost(
-                f"another of the {self.count} processes of this training has ended, so rank {self.rank} ends too."
+                f"another of the {self.count} processes of this training has ended, so rank {self.rank} ends too "
+                f"({error})."
             ) from error
 
 

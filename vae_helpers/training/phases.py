@@ -23,7 +23,8 @@ class Phase:
 
     In each step every phase makes its updates, in the order in which the phases are given. While it does, only the
     parameters of the submodules it trains get gradients: whatever else the objective uses passes gradients on but
-    cannot be changed by them, so a missing detach does no harm.
+    cannot be changed by them, so a missing detach does no harm. (Running statistics of batch normalisation follow what
+    goes through it, whichever phase it is.)
 
     Attributes:
         name: stands before its parts in the History: "critic.loss".
@@ -60,7 +61,8 @@ def checked(phases: Sequence[Phase], learning_rate: float, betas: tuple[float, f
     if not isinstance(phases, Sequence) or not phases or not all(isinstance(phase, Phase) for phase in phases):
         raise TypeError(f"phases must be a list of Phase(name, objective, ...), not {checking.shown(phases)}.")
     names = [phase.name for phase in phases]
-    if len(set(names)) < len(names) or not all(isinstance(name, str) and name for name in names):
+    words = all(isinstance(name, str) and name and "." not in name for name in names)
+    if len(set(names)) < len(names) or not words:
         raise ValueError(f"phases must have names that differ, such as 'critic' and 'generator', not {names}.")
     for phase in phases:
         _check_callable(phase.objective, "objective"), _check_callable(phase.weights, "weights")
@@ -92,7 +94,7 @@ def checked_betas(betas: Sequence[float]) -> tuple[float, float]:
     two = isinstance(betas, tuple | list) and len(betas) == 2 and all(map(checking.is_number, betas))
     if not two or not all(0 <= beta < 1 for beta in betas):
         raise ValueError(f"betas must be two numbers of at least 0 and below 1, such as (0.9, 0.999), not {betas!r}.")
-    return tuple(betas)
+    return tuple(map(float, betas))
 
 
 class Trainer:
@@ -114,7 +116,10 @@ class Trainer:
             raise ValueError(f"{what} no parameter that requires a gradient, so there is nothing to train.")
         self.parameters = list(mine)
         self.others = [p for p in model.parameters() if p.requires_grad and p not in mine]
-        self.optimizer = torch.optim.Adam(self.parameters, lr=phase.learning_rate, betas=phase.betas, fused=True)
+        fused = all(
+            _is_dense(p) for p in self.parameters
+        )  # the fused Adam walks through memory from the first number on
+        self.optimizer = torch.optim.Adam(self.parameters, lr=phase.learning_rate, betas=phase.betas, fused=fused)
 
     def named(self, part: str) -> str:
         """The name of a part of the loss in the History."""
@@ -132,18 +137,24 @@ class Trainer:
     @contextlib.contextmanager
     def others_frozen(self) -> Iterator[None]:
         """Inside, only this phase's parameters get gradients."""
-        for p in self.others:
+        frozen = [p for p in self.others if p.requires_grad]
+        for p in frozen:
             p.requires_grad_(False)
         try:
             yield
         finally:
-            for p in self.others:
+            for p in frozen:
                 p.requires_grad_(True)
 
     def gradient_norm(self) -> Tensor:
         """The norm of all gradients together, a scalar."""
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         return nn.utils.get_total_norm(gradients).to(self.parameters[0].device, torch.float32)
+
+
+def _is_dense(p: Tensor) -> bool:
+    """Whether a tensor's numbers lie side by side in memory, in whatever order; a slice of another tensor's do not."""
+    return p.is_floating_point() and torch.empty_like(p).stride() == p.stride()
 
 
 def _submodule(model: nn.Module, name: str) -> nn.Module:
@@ -160,8 +171,10 @@ def checked_parts(parts: Any, n: int) -> dict[str, Tensor]:
     if not isinstance(parts, dict) or "loss" not in parts:
         raise TypeError(f"{what}, not {checking.shown(parts)}.")
     for name, value in parts.items():
-        if not isinstance(value, Tensor):
-            raise TypeError(f"{what}; its {name!r} is {checking.shown(value)}.")
+        if not isinstance(value, Tensor) or value.is_complex():
+            raise TypeError(f"{what}, of real numbers; its {name!r} is {checking.shown(value)}.")
+        if not isinstance(name, str) or name == "grad_norm" or "." in name:
+            raise ValueError(f"{what}; {name!r} cannot be the name of a part: a word without a dot, not grad_norm.")
         if value.shape not in ((), (n,)):
             raise ValueError(
                 f"{what}, each a number for each image, ({n},), or one number, (); its {name!r} has shape "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from vae_helpers.training.run import Run
 
 def what_must_agree(run: Run) -> dict[str, Any]:
     """What must be the same for a run to be continued, as JSON gives it back."""
+    names = {p: name for name, p in run.model.named_parameters()}
     phases = {
         trainer.phase.name: {
             "objective": _name_of(trainer.phase.objective),
+            "trained weights": [names[p] for p in trainer.parameters],
             "learning_rate": trainer.phase.learning_rate,
             "betas": trainer.phase.betas,
             "trains": trainer.phase.trains,
@@ -35,7 +38,7 @@ def what_must_agree(run: Run) -> dict[str, Any]:
         "phases": list(phases),
         "seed": run.seed,
         "precision": str(run.precision),
-        "average": run.average is not None,
+        "average": None if run.average is None else getattr(run.average, "decay", "another"),
         "processes": run.processes.count,
         "shapes": [tensor.shape for tensor in run.batches.data],
         "data": run.batches.digest,
@@ -44,9 +47,9 @@ def what_must_agree(run: Run) -> dict[str, Any]:
 
 
 def _name_of(objective: Any) -> str:
-    """The name of an objective that has one; "" for a lambda or a partial, which cannot be told apart."""
-    name = getattr(objective, "__qualname__", "")
-    return "" if "<lambda>" in name else name
+    """The name of an objective, or of its class; "" for a lambda or a partial, which cannot be told apart."""
+    name = getattr(objective, "__qualname__", type(objective).__qualname__)
+    return "" if "<lambda>" in name or isinstance(objective, functools.partial) else name
 
 
 class Keeper:
@@ -130,7 +133,7 @@ def resume(run: Run, path: Path) -> None:
             state["state"].setdefault(int(i), {})[name] = t
         trainer.optimizer.load_state_dict(state)
         for p, moments in trainer.optimizer.state.items():  # in the layout of p: the fused Adam walks through memory
-            moments |= {name: torch.empty_like(p).copy_(t) for name, t in moments.items() if t.shape == p.shape}
+            moments |= {name: torch.empty_like(p).copy_(t) for name, t in moments.items() if name != "step"}
     _set_random_state(run, _under(f"random.{run.processes.rank}", tensors))
     if run.device.type == "cpu" and torch.get_num_threads() != notes["threads"]:
         run.threads = torch.get_num_threads()

@@ -17,7 +17,7 @@ from vae_helpers.distributions import validate_first_batch
 from vae_helpers.models.protocol import evaluating, modes_kept, prepared
 from vae_helpers.training.batches import Batches
 from vae_helpers.training.history import History, Pending
-from vae_helpers.training.parallel import Processes
+from vae_helpers.training.parallel import Processes, alone_for_now
 from vae_helpers.training.phases import Phase, Trainer, checked_parts
 from vae_helpers.training.schedule import warm_up_and_cosine
 from vae_helpers.training.surroundings import Interrupts, tiny_numbers_as_zero
@@ -44,7 +44,25 @@ def weight_average(model: nn.Module, decay: float = 0.999) -> AveragedModel:
     """
     if not 0 <= checking.number(decay, "decay") < 1:
         raise ValueError(f"decay must be at least 0 and below 1, such as 0.999, not {decay}.")
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    average.decay = decay  # for the checkpoint, which goes on with the same only
+    return average
+
+
+def _augmented(augment: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    result = augment(x)
+    if not isinstance(result, Tensor) or (result.shape, result.dtype) != (x.shape, x.dtype):
+        raise ValueError(
+            f"augment must return a batch like the one that it is given, {checking.shown(x)}, not "
+            f"{checking.shown(result)}."
+        )
+    return result
+
+
+def _is_frozen(module: nn.Module) -> bool:
+    """Whether it has parameters and none of them is trained."""
+    flags = [p.requires_grad for p in module.parameters()]
+    return bool(flags) and not any(flags)
 
 
 def looks_at_each_update(device: torch.device) -> bool:
@@ -79,8 +97,10 @@ class Run:
             model.to(memory_format=torch.channels_last)
         if average is not None:
             average.to(self.device)
-        self.batches = Batches(tuple(tensor.to(self.device) for tensor in data), batch_size, seed)
-        self.validation = None if validation is None else tuple(tensor.to(self.device) for tensor in validation)
+        self.batches = Batches(tuple(tensor.detach().to(self.device) for tensor in data), batch_size, seed)
+        self.validation = (
+            None if validation is None else tuple(tensor.detach().to(self.device) for tensor in validation)
+        )
         self.steps, self.seed, self.precision, self.augment = steps, seed, precision, augment
         self.processes, self.share = processes, processes.share(batch_size)
         self.trainers = [Trainer(phase, model) for phase in phases]
@@ -95,13 +115,10 @@ class Run:
         # Looking at a number makes a GPU wait, so there it is done only when steps are recorded, and all that training
         # changes is kept to go back to. On a CPU only what changes before the look has to be kept: buffers.
         self.check_each_update = looks_at_each_update(self.device)
-        self.may_spoil = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
-        if not self.check_each_update:
-            self.may_spoil += [p.detach() for p in model.parameters()]
-            if average is not None:
-                self.may_spoil += [t for t in average.state_dict().values() if t.is_floating_point()]
         processes.copy_from_first([*model.parameters(), *model.buffers()])
-        self.last_finite = [tensor.clone() for tensor in self.may_spoil]
+        if average is not None:
+            processes.copy_from_first(list(average.state_dict().values()))
+        self.keep_finite()
 
     # --- one step ------------------------------------------------------------------------------------------------
 
@@ -124,12 +141,12 @@ class Run:
 
     def update(self, trainer: Trainer, asked_to_stop: bool) -> None:
         """One update of one phase's parameters."""
-        if self.check_each_update:
+        if self.check_each_update and self.kept_buffers:
             self.keep_finite()
         x, *conditions = self.batches.get(self.updates, self.share)
         self.updates += 1
         if self.augment:
-            x = self.augment(x)
+            x = _augmented(self.augment, x)
         with trainer.others_frozen():
             parts = self.loss(trainer, x, conditions)
             self._check_parts(trainer, parts)
@@ -138,7 +155,9 @@ class Run:
                 loss = loss * (len(x) / self.batches.size)  # this share's part of the batch's mean
             loss.backward()
         with torch.no_grad():
-            row = torch.stack([value.mean().float() for value in parts.values()])
+            if not self.processes.alone:
+                parts = dict(sorted(parts.items()))  # they are added up in the same order in all processes
+            row = torch.stack([value.float().mean() for value in parts.values()])
             if not self.processes.alone:
                 row = self._added_up(trainer, row * (len(x) / self.batches.size), asked_to_stop)
             names = tuple(map(trainer.named, (*parts, "grad_norm")))
@@ -172,8 +191,7 @@ class Run:
         found = self.pending.first_not_finite(newest)
         if found is None:
             return
-        for tensor, kept in zip(self.may_spoil, self.last_finite, strict=True):
-            tensor.copy_(kept)
+        self._go_back()
         step, values = found
         parts = ", ".join(f"{name} = {value:.4g}" for name, value in values.items())
         raise TrainingDiverged(
@@ -183,9 +201,27 @@ class Run:
         )
 
     def keep_finite(self) -> None:
-        """Remember the weights and buffers that a divergence has to go back to."""
-        for tensor, kept in zip(self.may_spoil, self.last_finite, strict=True):
-            kept.copy_(tensor)
+        """Remember what a divergence has to go back to: all that has changed by the time that it is noticed."""
+        self.kept_buffers = [
+            (module, name, buffer, buffer.detach().clone())
+            for module in self.model.modules()
+            for name, buffer in module.named_buffers(recurse=False)
+        ]
+        others: list[Tensor] = []
+        if not self.check_each_update:
+            others += [p.detach() for p in self.model.parameters()]
+            others += [] if self.average is None else self.average.state_dict().values()
+        self.kept = [(tensor, tensor.clone()) for tensor in others]
+
+    def _go_back(self) -> None:
+        for module, name, buffer, kept in self.kept_buffers:
+            module._buffers[name] = buffer  # where the module has put another in its place
+            if buffer.is_contiguous():
+                buffer.copy_(kept)
+            else:
+                module._buffers[name] = kept
+        for tensor, kept in self.kept:
+            tensor.copy_(kept)
 
     def _check_parts(self, trainer: Trainer, parts: dict[str, Tensor]) -> None:
         expected = self.parts_in_checkpoint.pop(trainer.phase.name, None)
@@ -219,14 +255,15 @@ class Run:
         count = len(self.validation[0])
         for x, *conditions in zip(*(tensor.split(VALIDATED_AT_A_TIME) for tensor in self.validation), strict=True):
             for trainer in self.trainers:
-                for part, value in self.loss(trainer, x, conditions).items():
+                copies = [tensor.clone() for tensor in (x, *conditions)]  # an objective may change what it is given
+                for part, value in self.loss(trainer, copies[0], copies[1:]).items():
                     name = trainer.named(part)
-                    totals[name] = totals.get(name, 0.0) + value.mean().item() * len(x) / count
+                    totals[name] = totals.get(name, 0.0) + value.float().mean().item() * len(x) / count
         return totals
 
     def undisturbed(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """Call `work` in eval mode, without gradients, and with the random state put back afterwards."""
-        with evaluating(self.model), torch.no_grad(), forked_random_state():
+        with evaluating(self.model), torch.no_grad(), forked_random_state(), alone_for_now():
             return work(*arguments)
 
     # --- surroundings --------------------------------------------------------------------------------------------
@@ -234,8 +271,8 @@ class Run:
     @contextlib.contextmanager
     def prepared(self) -> Iterator[None]:
         """The model in training mode and seeded random numbers inside, and everything put back as it was afterwards."""
-        with modes_kept(self.model), tiny_numbers_as_zero():
-            self.model.train()
+        with modes_kept(self.model), tiny_numbers_as_zero(), torch.enable_grad():
+            self._train_mode()
             try:
                 with forked_random_state(), validate_first_batch() as self.stop_validating:
                     for trainer in self.trainers:  # gradients of the learner's own are no part of the first batch's
@@ -247,6 +284,13 @@ class Run:
                     torch.set_num_threads(self.threads)
                 for trainer in self.trainers:
                     trainer.optimizer.zero_grad(set_to_none=True)
+
+    def _train_mode(self) -> None:
+        """Training mode; but a frozen network that came in eval mode, such as a judge with batch norm, stays in it."""
+        judges = [module for module in self.model.modules() if not module.training and _is_frozen(module)]
+        self.model.train()
+        for module in judges:
+            module.eval()
 
     def finish(self) -> None:
         """Leave all processes with the same model: buffers are those of rank 0, as in the checkpoint."""
