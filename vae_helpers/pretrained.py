@@ -11,13 +11,17 @@ import functools
 import torch
 
 from vae_helpers import checkpoints
+from vae_helpers.models.convolutional import conv_vae
 from vae_helpers.models.denoiser import ResidualDenoiser
 from vae_helpers.models.factor_reader import FactorReader
+from vae_helpers.models.vae import VAE
 
 # Where the tools write and this module reads; beside it, so that a wheel has them.
 DENOISER = "pretrained_weights/denoiser.safetensors"
 FACTOR_READER = "pretrained_weights/factor_reader.safetensors"
+PORTRAIT_VAE = "pretrained_weights/portrait_vae.safetensors"
 DENOISER_WIDTHS = (40, 64, 64, 64)
+PORTRAIT_SIZE = 64  # pixels of a side
 
 
 def denoiser(device: torch.device | str = "cpu") -> ResidualDenoiser:
@@ -42,3 +46,19 @@ def factor_reader(device: torch.device | str = "cpu") -> FactorReader:
         device: where it is put.
     """
     return checkpoints.shipped(FactorReader, __package__, FACTOR_READER).to(device)
+
+
+def portrait_vae(device: torch.device | str = "cpu") -> VAE:
+    """A `conv_vae` of flat drawn portraits, 64 x 64, with a code of 48 numbers.
+
+    Trained by `tools/train_portrait_vae.py` on the training portraits of `load("faces", size=64, n=40_000)`.
+
+    Args:
+        device: where it is put.
+    """
+    return checkpoints.shipped(new_portrait_vae, __package__, PORTRAIT_VAE).to(device)
+
+
+def new_portrait_vae() -> VAE:
+    """The same VAE before it has learned anything."""
+    return conv_vae((3, PORTRAIT_SIZE, PORTRAIT_SIZE), latent_dim=48, width=64, hidden=512)
