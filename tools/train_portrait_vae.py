@@ -4,7 +4,7 @@
     python tools/train_portrait_vae.py --steps 300 --portraits 2000 --to /tmp/vae.safetensors    a quick try
     python tools/train_portrait_vae.py --checkpoint /tmp/vae.pt --resume                         go on after a stop
 
-It learns from the training portraits of `load("faces")`, of which there are as many as one asks for; validation and test
+It learns from the training portraits of `load("faces")`, as many as one asks for; the validation and test
 portraits of that data set are new to it. Having written the file it prints, on validation portraits, how near
 reconstructions are, which factors they keep, and the ELBO. Run it again when the drawing changes.
 """

@@ -91,6 +91,7 @@ _MODULES = (
     "alpha",
     "attributes",
     "blending",
+    "diagrams",
     "inference",
     "lessons",
     "noise",

@@ -233,7 +233,9 @@ def curves(
 
 
 @_nothing_half_drawn()
-def latent_map(codes: Tensor, labels: Tensor, classes: Sequence[str], title: str = "") -> Figure:
+def latent_map(
+    codes: Tensor, labels: Tensor, classes: Sequence[str], title: str = "", close_up: float | None = None
+) -> Figure:
     """Two-dimensional codes as points, each drawn as the name of its class, so that colour is not needed to read it.
 
     Args:
@@ -241,20 +243,31 @@ def latent_map(codes: Tensor, labels: Tensor, classes: Sequence[str], title: str
         labels: (N,), whole numbers that index `classes`.
         classes: names, best of one letter.
         title: stands above.
+        close_up: draw a second panel with the middle of the map enlarged: what is at most so far, in each dimension,
+            from the median code.
     Raises:
         TypeError: codes are no floating-point numbers, labels no tensor.
         ValueError: codes are not two-dimensional, NaN or infinite, or there is not one label for each.
     """
     checking.tensor(codes, "codes", "(N, 2)")
     checking.shape(labels, "labels", f"({len(codes)},)", "There is one label for each code.")
-    fig, ax = plt.subplots(figsize=(6.0, 5.5))
+    panels = 1 if close_up is None else 2
+    fig, axes = plt.subplots(1, panels, figsize=(6.0 if panels == 1 else 10.0, 5.5 if panels == 1 else 5.0))
     colours = class_colours(len(classes))
-    for k, name in enumerate(classes):
-        points = as_array(codes[labels == k])
-        marker = f"${name}$" if len(name) == 1 else "o"
-        ax.scatter(*points.T, s=36, marker=marker, color=colours(k), linewidths=0.3, label=name)
-    ax.set(xlabel="code, dimension 1", ylabel="code, dimension 2", title=title, aspect="equal")
-    ax.set_adjustable("datalim")
+    for ax in np.atleast_1d(axes):
+        for k, name in enumerate(classes):
+            points = as_array(codes[labels == k])
+            marker = f"${name}$" if len(name) == 1 else "o"
+            ax.scatter(*points.T, s=36, marker=marker, color=colours(k), linewidths=0.3, label=name)
+        ax.set(xlabel="code, dimension 1", ylabel="code, dimension 2", aspect="equal")
+        ax.set_adjustable("datalim")
+    np.atleast_1d(axes)[0].set_title(title)
+    if close_up is not None:
+        reach = checking.positive(close_up, "close_up")
+        x, y = np.median(as_array(codes), axis=0)
+        axes[1].set(xlim=(x - reach, x + reach), ylim=(y - reach, y + reach), title="the middle, enlarged")
+        axes[1].set_adjustable("box")
+        axes[0].add_patch(plt.Rectangle((x - reach, y - reach), 2 * reach, 2 * reach, fill=False, lw=1))
     return finish(fig)
 
 
