@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -34,7 +34,8 @@ def weight_average(model: nn.Module, decay: float = 0.999) -> AveragedModel:
 
     After each step every weight of the average w becomes decay w + (1 - decay) (the model's weight), beginning with the
     model's weights after the first step; the last 1 / (1 - decay) steps count. `average.module` is a model like
-    the first: `evaluate(average.module, images)`. Running statistics of batch normalisation are averaged likewise.
+    the first: `evaluate(average.module, images)`. Running statistics of batch normalisation are averaged likewise; whole
+    numbers and truth values among the buffers, such as a count or an order, are the model's latest.
 
     Args:
         model: what is to be trained.
@@ -44,9 +45,24 @@ def weight_average(model: nn.Module, decay: float = 0.999) -> AveragedModel:
     """
     if not 0 <= checking.number(decay, "decay") < 1:
         raise ValueError(f"decay must be at least 0 and below 1, such as 0.999, not {decay}.")
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    average = AveragedModel(model, multi_avg_fn=_following(decay), use_buffers=True)
     average.decay = decay  # for the checkpoint, which goes on with the same only
     return average
+
+
+def _following(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Any], None]:
+    """How an average follows: torch's own, except that it would cut averages of whole numbers, even 3 and 3, to 2."""
+    average_numbers = get_ema_multi_avg_fn(decay)
+
+    @torch.no_grad()
+    def follow(averages: Sequence[Tensor], latest: Sequence[Tensor], count: Any) -> None:
+        if averages[0].is_floating_point() or averages[0].is_complex():  # all of them are of one type
+            average_numbers(averages, latest, count)
+        else:
+            for mine, theirs in zip(averages, latest, strict=True):
+                mine.copy_(theirs)
+
+    return follow
 
 
 def _augmented(augment: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
