@@ -454,6 +454,7 @@ def test_a_checkpoint_of_another_run_or_model_is_refused(tmp_path):
         ({"validate_every": 1.5}, "validate_every"),
         ({"learning_rate": 0}, "learning_rate"),
         ({"learning_rate": float("nan")}, "learning_rate"),
+        ({"learning_rate": 1e39}, "learning_rate must be at most 1e.30, not 1e.39"),
         ({"betas": (0.9, 1.0)}, "betas"),
         ({"betas": (0.9,)}, "betas"),
         ({"betas": 0.9}, "betas"),

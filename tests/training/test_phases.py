@@ -150,6 +150,7 @@ def test_divergence_names_the_phase():
         ([Phase("a", fool, updates=0)], "updates must be a whole number"),
         ([Phase("a", fool, start=-1)], "start must be a whole number"),
         ([Phase("a", fool, learning_rate=0.0)], "learning_rate must be a positive number"),
+        ([Phase("a", fool, learning_rate=3e38)], "learning_rate must be at most 1e.30"),
         ([Phase("a", fool, betas=(0.9, 1.0))], "betas must be two numbers"),
     ],
 )

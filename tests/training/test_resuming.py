@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -14,7 +15,7 @@ from vae_helpers.distributions import GreyBernoulliLikelihood
 from vae_helpers.images import to_float
 from vae_helpers.models import Autoencoder, conv_vae, mlp_vae
 from vae_helpers.objectives import negative_elbo, squared_error
-from vae_helpers.training import Phase, TrainingDiverged, run, weight_average
+from vae_helpers.training import Phase, TrainingDiverged, resuming, run, weight_average
 
 
 def encoder_phase(model, x):
@@ -85,8 +86,38 @@ def test_another_objective_is_refused_by_its_name_or_by_its_parts(tmp_path):
     began(path, Autoencoder((1, 4, 4), 2), images, objective=lambda m, x: squared_error(m, x) | {"extra": x.mean()})
     kept = path.read_bytes()
     with pytest.raises(CheckpointError, match="had the parts loss, extra, this one has loss"):
-        quiet(model, images, checkpoint=path, resume=True, objective=functools.partial(squared_error))
+        quiet(model, images, checkpoint=path, resume=True, objective=lambda m, x: squared_error(m, x))
     assert path.read_bytes() == kept
+
+
+@pytest.mark.parametrize(
+    ("there", "here"),
+    [
+        ({"beta": 4.0}, {"beta": 2.0}),
+        ({"beta": torch.full((16,), 4.0)}, {"beta": torch.full((16,), 2.0)}),
+        ({}, {"samples": 2}),
+    ],
+)
+def test_a_partial_objective_with_other_arguments_is_refused(tmp_path, there, here):
+    path, images = tmp_path / "run", some_images()
+    began(path, vae(), images, objective=functools.partial(negative_elbo, **there))
+    words = r"objective \(there negative_elbo\(.*\), here negative_elbo\(.*\)"
+    refused(path, vae(), images, words, objective=functools.partial(negative_elbo, **here))
+    whole, resumed = vae(), vae()
+    quiet(whole, images, objective=functools.partial(negative_elbo, **there))
+    quiet(resumed, images, objective=functools.partial(negative_elbo, **there), checkpoint=path, resume=True)
+    assert torch.equal(weights(whole), weights(resumed))
+
+
+def test_the_arguments_of_a_partial_are_named_by_what_they_are():
+    def named(*args, **keywords):
+        return resuming._name_of(functools.partial(negative_elbo, *args, **keywords))
+
+    assert named(beta=2) == named(beta=np.float32(2)) == named(beta=2.0) == "negative_elbo(beta=2.0)"
+    assert named("a", None, True, (1, squared_error)) == "negative_elbo('a', None, True, (1.0, squared_error))"
+    assert named(beta=vae()) == "negative_elbo(beta=VAE)" and named(beta=torch.eye(2).to_sparse()).endswith("Tensor)")
+    assert named(beta=torch.ones(2)) == named(beta=torch.ones(4)[::2]) != named(beta=torch.zeros(2))
+    assert resuming._name_of(functools.partial(lambda model, x: {}, beta=2)) == "(beta=2.0)"
 
 
 def test_other_phases_and_an_average_that_was_not_there_are_refused(tmp_path):

@@ -34,8 +34,8 @@ def weight_average(model: nn.Module, decay: float = 0.999) -> AveragedModel:
 
     After each step every weight of the average w becomes decay w + (1 - decay) (the model's weight), beginning with the
     model's weights after the first step; the last 1 / (1 - decay) steps count. `average.module` is a model like
-    the first: `evaluate(average.module, images)`. Running statistics of batch normalisation are averaged likewise; whole
-    numbers and truth values among the buffers, such as a count or an order, are the model's latest.
+    the first: `evaluate(average.module, images)`. Running statistics of batch normalisation are averaged likewise;
+    whole numbers and truth values among the buffers, such as a count or an order, are the model's latest.
 
     Args:
         model: what is to be trained.
@@ -126,6 +126,7 @@ class Run:
         self.history, self.pending = History(), Pending()
         self.log_every = max(1, steps // 200)
         self.parts: dict[str, list[str]] = {}  # phase -> the parts of its latest loss
+        self.agreed: dict[str, tuple[str, ...]] = {}  # phase -> the parts of its latest loss, in all processes
         self.parts_in_checkpoint: dict[str, list[str]] = {}  # of a resumed run, until its first updates
         self.threads: int | None = None  # of the CPU, to go back to after a run that was resumed
         # Looking at a number makes a GPU wait, so there it is done only when steps are recorded, and all that training
@@ -175,7 +176,7 @@ class Run:
                 parts = dict(sorted(parts.items()))  # they are added up in the same order in all processes
             row = torch.stack([value.float().mean() for value in parts.values()])
             if not self.processes.alone:
-                row = self._added_up(trainer, row * (len(x) / self.batches.size), asked_to_stop)
+                row = self._added_up(trainer, tuple(parts), row * (len(x) / self.batches.size), asked_to_stop)
             names = tuple(map(trainer.named, (*parts, "grad_norm")))
             self.pending.add(self.step + 1, names, torch.cat([row, trainer.gradient_norm()[None]]))
         if self.check_each_update:
@@ -196,11 +197,22 @@ class Run:
             return contextlib.nullcontext()  # a tenth of a millisecond less
         return torch.autocast(self.device.type, dtype=self.precision)
 
-    def _added_up(self, trainer: Trainer, row: Tensor, asked_to_stop: bool) -> Tensor:
-        """The batch's gradients and parts from those of all shares; notes whether any process was asked to stop."""
-        numbers = self.processes.add_up(trainer.parameters, torch.cat([row, row.new_tensor([float(asked_to_stop)])]))
-        self.stopping |= bool(numbers[-1] > 0)
-        return numbers[:-1]
+    def _added_up(self, trainer: Trainer, names: tuple[str, ...], row: Tensor, asked_to_stop: bool) -> Tensor:
+        """The batch's gradients and parts from those of all shares; notes whether any process was asked to stop.
+
+        Numbers can be added up only if all processes send equally many. So each sends those of the parts that all had
+        last time, and whether it has others now; then they compare their parts, and add these up by themselves.
+        """
+        agreed = self.agreed.get(trainer.phase.name, ())
+        usual = row if names == agreed else row.new_zeros(len(agreed))
+        signs = row.new_tensor([float(asked_to_stop), float(names != agreed)])
+        *_, asked, changed = numbers = self.processes.add_up(trainer.parameters, torch.cat([usual, signs]))
+        self.stopping |= bool(asked > 0)
+        if changed > 0:
+            self.processes.check_equal(names, "parts of the loss")
+            self.agreed[trainer.phase.name] = names
+            return self.processes.add_up([], row)
+        return numbers[:-2]
 
     def check_finite(self, newest: int | None = None) -> None:
         """Stop, with an explanation, if one of the pending updates, or of the newest of them, was not finite."""
