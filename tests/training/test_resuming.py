@@ -138,6 +138,58 @@ def test_other_phases_and_an_average_that_was_not_there_are_refused(tmp_path):
     )
 
 
+def turns(updates=1, start=0, names="ab"):
+    return [Phase(name, negative_elbo, updates=updates, start=start) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "words"),
+    [
+        ({}, {"steps": 31}, r"steps \(there 30, here 31\)"),
+        ({}, {"batch_size": 15}, r"batch_size \(there 16, here 15\)"),
+        ({}, {"seed": 1}, r"seed \(there 0, here 1\)"),
+        ({"precision": torch.float32}, {"precision": torch.bfloat16}, r"precision \(there torch.float32, here torch.b"),
+        ({"phases": turns()}, {"phases": turns(updates=2)}, r"a.updates \(there 1, here 2\)"),
+        ({"phases": turns()}, {"phases": turns(start=5)}, r"a.start \(there 0, here 5\)"),
+        ({"phases": turns()}, {"phases": turns(names="ba")}, r"phases \(there \['a', 'b'\], here \['b', 'a'\]\)"),
+    ],
+)
+def test_each_setting_that_changes_what_is_learned_is_compared(tmp_path, there, here, words):
+    began(tmp_path / "run", vae(), some_images(), **there)
+    refused(tmp_path / "run", vae(), some_images(), words, **here)
+
+
+def test_an_average_with_another_decay_is_refused(tmp_path):
+    model = vae()
+    began(tmp_path / "run", model, some_images(), average=weight_average(model, 0.9))
+    words = r"average \(there 0.9, here 0.8\)"
+    refused(tmp_path / "run", model, some_images(), words, average=weight_average(model, 0.8))
+
+
+def test_a_checkpoint_has_the_record_of_all_its_steps(tmp_path):
+    calls = []
+
+    def objective(model, x):
+        calls.append(0)
+        if len(calls) == 9:
+            raise RuntimeError("the power is gone")
+        return negative_elbo(model, x)
+
+    with pytest.raises(RuntimeError, match="power"):
+        quiet(vae(), some_images(), steps=800, objective=objective, checkpoint=tmp_path / "run", checkpoint_every=7)
+    assert checkpoints.read(tmp_path / "run")[2]["history"]["step"] == [4, 7]  # a record for every four steps
+
+
+def test_a_part_that_is_new_in_the_resumed_run_is_no_other_objective(tmp_path):
+    path, images = tmp_path / "run", some_images()
+    began(path, Autoencoder((1, 4, 4), 2), images, objective=lambda m, x: squared_error(m, x))
+    model = Autoencoder((1, 4, 4), 2)
+    history = quiet(
+        model, images, checkpoint=path, resume=True, objective=lambda m, x: squared_error(m, x) | {"late": x.mean()}
+    )
+    assert np.isnan(history.train["late"][:11]).all() and np.isfinite(history.train["late"][11:]).all()
+
+
 def test_other_weights_to_train_are_refused(tmp_path):
     """Adam's moments would go to weights of other shapes, or silently to others of the same."""
     path = tmp_path / "run"
