@@ -63,14 +63,15 @@ def train():
 
 
 def noise():
-    model, drawn = vae(0), []
+    model, drawn, heeded = vae(0), [], []
 
     def objective(model, x):
         drawn.append(torch.rand(()).item())
+        heeded.append(callable(signal.getsignal(signal.SIGTERM)))
         return negative_elbo(model, x)
 
     fit(model, IMAGES, steps=5, batch_size=16, objective=objective, progress=False)
-    keep("noise", drawn=drawn, weights=flat(model))
+    keep("noise", drawn=drawn, heeded=heeded, weights=flat(model))
 
 
 def resumable(what, stop_at=None):
@@ -153,7 +154,8 @@ def widest():
         norm = model.norm(x.flatten(1).double())  # its running statistics are those of each share
         y = (x.flatten(1).to(torch.complex128) @ model.turn).abs() + norm.sum() * 0
         parts = {"loss": (y - 1 + (model.bias if len(calls) < 4 else 0)).square().sum(1)}
-        return parts | {"late": x.mean()} if len(calls) % 2 == 0 else parts
+        late = {"late": x.mean()} if len(calls) % 2 == 0 else {}
+        return parts | late if RANK == 0 else late | parts  # in whatever order
 
     average = weight_average(model, 0.5)
     history = fit(model, IMAGES, steps=8, batch_size=16, objective=objective, average=average, progress=False)
