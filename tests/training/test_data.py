@@ -107,7 +107,7 @@ def test_digests_tell_data_apart():
     assert len(set(found)) == 5 and digest(IMAGES.clone()) == found[0]
     zeros = torch.zeros(4, 2)
     found = [digest(x) for x in (zeros, zeros.int(), zeros.T, zeros + 1)] + [
-        digest(zeros, x) for x in (zeros, zeros + 1)
+        digest(zeros, x) for x in (zeros + 1, zeros + 2)
     ]
     assert len(set(found)) == 6
     turned = torch.tensor([1 + 2j, 3j])  # its conjugate is the same memory, read in another way

@@ -617,6 +617,17 @@ def test_a_run_that_becomes_slow_has_its_threads_chosen_anew_but_not_one_to_be_r
     assert looks == [0.0]
 
 
+def test_steps_of_half_as_long_again_are_no_reason_to_choose_threads_anew(monkeypatch):
+    looks, now = [], 0.0
+    monkeypatch.setattr(surroundings, "adapt_threads", lambda: looks.append(now))
+    monkeypatch.setattr(surroundings.time, "perf_counter", lambda: now)
+    pace = surroundings.Pace(fixed=False)
+    for step, seconds in enumerate([1.0] * 6 + [1.4] * 6 + [1.6], 1):
+        now += seconds
+        pace.keep(step)
+    assert looks == [now]
+
+
 def test_the_progress_bar_shows_live_numbers_and_can_be_off(capfd, monkeypatch):
     fit(vae(), some_images(), steps=400)
     assert "loss=" in capfd.readouterr().err
