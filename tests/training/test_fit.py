@@ -137,6 +137,7 @@ def test_whatever_the_rhythms_the_last_step_is_recorded_validated_kept_and_told(
     assert record.step == [*range(2, 405, 2), 405]
     assert record.validation_step == [*range(40, 405, 40), 405] and told == [0, *record.validation_step]
     assert checkpoints.read(path)[2]["step"] == 405
+    assert quiet(vae(), some_images(), steps=405).step == record.step  # without a checkpoint, which records too
 
 
 def test_validation_has_the_same_noise_each_time():
