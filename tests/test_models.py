@@ -9,8 +9,9 @@ import torch
 from vae_helpers import load, to_float
 from vae_helpers.distributions import BernoulliLikelihood, GaussianLikelihood
 from vae_helpers.images import dequantise
-from vae_helpers.models import Autoencoder, LinearGaussianVAE, ProbabilisticPCA, mlp_vae
+from vae_helpers.models import Autoencoder, LinearGaussianVAE, ProbabilisticPCA, conv_vae, mlp_vae
 from vae_helpers.models.layers import mlp
+from vae_helpers.training import fit
 
 
 def correlated_data(n=400, p=6, d=2, seed=0):
@@ -173,3 +174,27 @@ def test_a_learned_sigma_is_a_parameter_of_the_vae():
 def test_mlp_says_what_is_wrong(sizes):
     with pytest.raises(ValueError, match="sizes"):
         mlp(sizes)
+
+
+@pytest.mark.parametrize("likelihood", [BernoulliLikelihood, GaussianLikelihood])
+def test_a_vae_in_float64_keeps_its_digits_and_draws_its_own_codes(likelihood):
+    torch.manual_seed(0)
+    images = torch.randint(0, 256, (6, 1, 4, 4), dtype=torch.uint8)
+    model = mlp_vae((1, 4, 4), 2, (8,), likelihood()).double()
+    x = model.prepare(images)
+    mu = model.encoder(x).chunk(2, -1)[0]
+    assert x.dtype == model.prior.mean.dtype == torch.float64
+    assert torch.equal(model.encode(x).mean, mu) and torch.equal(model.reconstruct(x), model.decode(mu).mean)
+    for result in (model.elbo(x).elbo, model.log_weights(x)(3), model.sample(2), model.sample_means(2)):
+        assert result.dtype == torch.float64 and torch.isfinite(result).all()
+    fit(model, images, steps=2, progress=False)
+    assert all(p.dtype == torch.float64 for p in model.parameters())
+
+
+def test_networks_in_float64_keep_their_digits():
+    x = torch.rand(3, 1, 16, 16, dtype=torch.float64)
+    for model in (Autoencoder((1, 16, 16), 2), conv_vae((1, 16, 16), latent_dim=2, width=4, hidden=8, colours=3)):
+        code = model.double().encode(x)
+        picture = model.decode(code if isinstance(code, torch.Tensor) else code.mean)
+        picture = picture if isinstance(picture, torch.Tensor) else picture.mean
+        assert picture.dtype == torch.float64 and not torch.equal(picture, picture.float().double())

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.distributions import Independent, Normal
 
+from vae_helpers import log_likelihood
 from vae_helpers.distributions import GaussianLikelihood, GreyBernoulliLikelihood, diagonal_gaussian, standard_normal
 from vae_helpers.models import Autoencoder, ProbabilisticPCA, mlp_vae
 from vae_helpers.objectives import denoising_error, elbo, importance_weighted_bound, negative_elbo, squared_error
@@ -206,3 +207,16 @@ def test_levels_fill_the_range_and_each_picture_has_its_own():
 def test_impossible_levels_are_refused(sigma):
     with pytest.raises(ValueError, match="sigma must be a number of at least 0, or a range"):
         denoising_error(Returns(), pixels(1, 1, 8, 8), sigma=sigma)
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (1, 5), (5, 3), (3, 5, 4), None])
+def test_log_weights_of_another_shape_are_refused(shape):
+    """Those of pixels or codes, or turned by a quarter, would be added up to some number without a word."""
+
+    class Mistaken:
+        def log_weights(self, x):
+            return lambda samples: None if shape is None else torch.zeros(shape)
+
+    for measure in (importance_weighted_bound, log_likelihood):
+        with pytest.raises(ValueError, match=r"log_weights\(x\) returns must give a tensor \(K, N\).* \(3, 5\), not "):
+            measure(Mistaken(), torch.rand(5, 1, 2, 2), samples=3)

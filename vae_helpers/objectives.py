@@ -51,15 +51,18 @@ def importance_weighted_bound(model: Any, x: Tensor, *conditions: Tensor, sample
             though which random numbers are drawn may.
     Returns:
         (N,), nats per image.
+    Raises:
+        ValueError: the model's `log_weights` are not of shape (K, N).
     """
     _check_conditions(conditions)
     samples, chunk = checking.integer(samples, "samples"), checking.integer(chunk, "chunk")
     weights_of = getattr(model, "log_weights", functools.partial(standard_log_weights, model))
-    log_weights = weights_of(x, *conditions)  # K -> (K, N)
+    draw = weights_of(x, *conditions)  # K -> (K, N)
     parts = []
     with validate_first_batch() as enough:
         for start in range(0, samples, chunk):
-            parts.append(torch.logsumexp(log_weights(min(chunk, samples - start)), 0))  # (N,)
+            count = min(chunk, samples - start)
+            parts.append(torch.logsumexp(_checked_log_weights(draw(count), count, len(x)), 0))  # (N,)
             enough()
     return torch.logsumexp(torch.stack(parts), 0) - math.log(samples)
 
@@ -127,6 +130,16 @@ def denoising_error(model: Any, x: Tensor, sigma: float | tuple[float, float] = 
     noise = torch.randn(x.shape, dtype=x.dtype, device=x.device)  # the same draws whatever the layout of x in memory
     y = x + levels[:, None, None, None] * noise
     return {"loss": (model(y, levels) - x).square().flatten(1).sum(1)}
+
+
+def _checked_log_weights(log_weights: Any, samples: int, n: int) -> Tensor:
+    shape = tuple(log_weights.shape) if isinstance(log_weights, Tensor) else checking.shown(log_weights)
+    if shape != (samples, n):
+        raise ValueError(
+            f"what a model's log_weights(x) returns must give a tensor (K, N) for K draws of each of N images, "
+            f"{(samples, n)}, not {shape}."
+        )
+    return log_weights
 
 
 def _check_conditions(conditions: tuple) -> None:

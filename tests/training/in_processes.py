@@ -63,14 +63,15 @@ def train():
 
 
 def noise():
-    model, drawn = vae(0), []
+    model, drawn, heeded = vae(0), [], []
 
     def objective(model, x):
         drawn.append(torch.rand(()).item())
+        heeded.append(callable(signal.getsignal(signal.SIGTERM)))
         return negative_elbo(model, x)
 
     fit(model, IMAGES, steps=5, batch_size=16, objective=objective, progress=False)
-    keep("noise", drawn=drawn, weights=flat(model))
+    keep("noise", drawn=drawn, heeded=heeded, weights=flat(model))
 
 
 def resumable(what, stop_at=None):
@@ -118,6 +119,51 @@ def differ():
         print(error, flush=True)
 
 
+def one_sided():
+    """From the third step on, rank 1 returns a part more."""
+    calls = []
+
+    def objective(model, x):
+        calls.append(0)
+        parts = negative_elbo(model, x)
+        return parts | {"extra": x.mean()} if len(calls) > 2 and RANK == 1 else parts
+
+    try:
+        fit(vae(0), IMAGES, steps=5, batch_size=16, objective=objective, progress=False)
+    except ValueError as error:
+        print(len(calls), error, flush=True)
+
+
+class Rotated(nn.Module):
+    """A map with complex weights, in double precision, and one that is used in some steps only."""
+
+    def __init__(self):
+        super().__init__()
+        g = torch.Generator().manual_seed(0)
+        self.turn = nn.Parameter(torch.randn(16, 4, dtype=torch.complex128, generator=g))
+        self.bias = nn.Parameter(torch.ones(4, dtype=torch.float64))
+        self.norm = nn.BatchNorm1d(16).double()
+
+
+def widest():
+    """Complex weights and float64, parts that come and go in all processes at once, a weight that is used at first."""
+    model, calls = Rotated(), []
+
+    def objective(model, x):
+        calls.append(0)
+        norm = model.norm(x.flatten(1).double())  # its running statistics are those of each share
+        y = (x.flatten(1).to(torch.complex128) @ model.turn).abs() + norm.sum() * 0
+        parts = {"loss": (y - 1 + (model.bias if len(calls) < 4 else 0)).square().sum(1)}
+        late = {"late": x.mean()} if len(calls) % 2 == 0 else {}
+        return parts | late if RANK == 0 else late | parts  # in whatever order
+
+    average = weight_average(model, 0.5)
+    history = fit(model, IMAGES, steps=8, batch_size=16, objective=objective, average=average, progress=False)
+    buffers = torch.cat([b.double().flatten() for b in (*model.buffers(), *average.buffers())])
+    state = {"turn": torch.view_as_real(model.turn.detach()), "bias": model.bias.detach(), "buffers": buffers}
+    keep("widest", **state, late=history.train["late"])
+
+
 def inner():
     """A fit in a callback, which rank 0 alone calls, waits for nobody."""
 
@@ -147,5 +193,7 @@ if __name__ == "__main__":
         "small": lambda: refused(batch_size=1),
         "differ": lambda: differ(),
         "inner": lambda: inner(),
+        "one_sided": one_sided,
+        "widest": widest,
         "exists": lambda: refused(checkpoint=OUT / "exists.safetensors"),
     }[sys.argv[1]]()

@@ -8,7 +8,7 @@ from vae_helpers import evaluate, log_likelihood
 from vae_helpers.distributions import GreyBernoulliLikelihood, diagonal_gaussian
 from vae_helpers.images import to_float
 from vae_helpers.models import LatentVariableModel, mlp_vae
-from vae_helpers.training import fit
+from vae_helpers.training import batches, fit
 from vae_helpers.training.batches import Batches
 
 IMAGES = torch.arange(40, dtype=torch.uint8).reshape(40, 1, 1, 1).expand(40, 1, 4, 4).contiguous()
@@ -84,10 +84,10 @@ def test_conditions_that_do_not_fit_are_named():
 
 def test_a_share_is_a_part_of_the_same_batch_and_a_huge_seed_is_a_seed():
     for seed in (0, 2**63 - 1):
-        batches = Batches((LABELS,), 7, seed)
+        drawn = Batches((LABELS,), 7, seed)
         for number in range(20):  # across epochs
-            (whole,) = batches.get(number)
-            parts = [batches.get(number, slice(first, last))[0] for first, last in ((0, 2), (2, 4), (4, 7))]
+            (whole,) = drawn.get(number)
+            parts = [drawn.get(number, slice(first, last))[0] for first, last in ((0, 2), (2, 4), (4, 7))]
             assert torch.equal(torch.cat(parts), whole)
     order = torch.cat([Batches((LABELS,), 8, 3).get(number)[0] for number in range(5)])
     assert torch.equal(order.sort().values, LABELS) and not torch.equal(order, LABELS)
@@ -105,3 +105,29 @@ def test_digests_tell_data_apart():
     changed[39, 0, 3, 3] += 1
     found = [digest(IMAGES), digest(changed), digest(IMAGES.flip(0)), digest(IMAGES, LABELS), digest(to_float(IMAGES))]
     assert len(set(found)) == 5 and digest(IMAGES.clone()) == found[0]
+    zeros = torch.zeros(4, 2)
+    found = [digest(x) for x in (zeros, zeros.int(), zeros.T, zeros + 1)] + [
+        digest(zeros, x) for x in (zeros + 1, zeros + 2)
+    ]
+    assert len(set(found)) == 6
+    turned = torch.tensor([1 + 2j, 3j])  # its conjugate is the same memory, read in another way
+    assert digest(turned.conj()) == digest(turned.conj().resolve_conj()) != digest(turned)
+
+
+def test_of_a_huge_tensor_evenly_spaced_rows_are_digested(monkeypatch):
+    changed = IMAGES.clone()
+    changed[39, 0, 3, 3] += 1
+    for whole, told_apart in ((IMAGES.nbytes, True), (IMAGES.nbytes - 1, False)):
+        monkeypatch.setattr(batches, "DIGESTED_WHOLE", whole)
+        assert (Batches((IMAGES,), 4, 0).digest != Batches((changed,), 4, 0).digest) == told_apart
+
+
+def test_a_batch_has_at_most_as_many_rows_as_there_are():
+    seen = []
+
+    def objective(model, x):
+        seen.append(len(x))
+        return {"loss": model(x.flatten(1)).sum(1)}
+
+    fit(nn.Linear(16, 1), IMAGES, steps=2, objective=objective, progress=False)
+    assert seen == [40, 40]

@@ -1,5 +1,6 @@
 """The engine: it learns, it repeats itself, it stops well, it goes on where it stopped."""
 
+import copy
 import itertools
 import math
 import os
@@ -19,11 +20,12 @@ from vae_helpers import checkpoints
 from vae_helpers.distributions import GreyBernoulliLikelihood
 from vae_helpers.images import random_shift, to_float
 from vae_helpers.models import Autoencoder, mlp_vae
-from vae_helpers.objectives import squared_error
+from vae_helpers.objectives import negative_elbo, squared_error
 from vae_helpers.training import History, TrainingDiverged, engine, fit, run, surroundings
+from vae_helpers.training.schedule import warm_up_and_cosine
 
 
-@pytest.mark.parametrize("settings", [{}, {"betas": (0.5, 0.98)}])
+@pytest.mark.parametrize("settings", [{}, {"betas": (0.5, 0.98)}, {"betas": (0.0, 0.9)}])
 def test_it_learns_what_a_bare_loop_learns(settings):
     """The same model, batches and schedule in a dozen lines: the same weights, to rounding."""
     images, steps = some_images(), 40
@@ -116,6 +118,45 @@ def test_history_is_plain_data_and_means_over_the_steps_between():
     assert "400 steps" in repr(record)
 
 
+def test_the_warm_up_takes_a_hundred_steps_at_most():
+    shares = [warm_up_and_cosine(step, 10_100) for step in (0, 49, 99, 100, 5_100)]
+    assert shares == pytest.approx([0.01, 0.5, 1.0, 1.0, 0.5])
+    assert 0 < warm_up_and_cosine(10_099, 10_100) < 1e-6
+
+
+def test_whatever_the_rhythms_the_last_step_is_recorded_validated_kept_and_told(tmp_path):
+    told, path = [], tmp_path / "run"
+    record = quiet(
+        vae(),
+        some_images(),
+        steps=405,
+        validation=some_images(9),
+        callback=lambda step, model: told.append(step),
+        checkpoint=path,
+    )
+    assert record.step == [*range(2, 405, 2), 405]
+    assert record.validation_step == [*range(40, 405, 40), 405] and told == [0, *record.validation_step]
+    assert checkpoints.read(path)[2]["step"] == 405
+    assert quiet(vae(), some_images(), steps=405).step == record.step  # without a checkpoint, which records too
+
+
+def test_validation_has_the_same_noise_each_time():
+    record = quiet(vae(), some_images(), validation=some_images(20), learning_rate=1e-30)
+    assert len(record.validation["loss"]) == 10 and len(set(record.validation["loss"])) == 1
+
+
+def test_an_augmentation_is_of_training_data_only():
+    seen = []
+
+    def objective(model, x):
+        seen.append(x.max().item())
+        return squared_error(model, x)
+
+    settings = {"objective": objective, "augment": torch.zeros_like, "validation": some_images()}
+    quiet(Autoencoder((1, 4, 4), 2), some_images(), steps=2, **settings)
+    assert seen[0] == seen[2] == 0 and seen[1] == seen[3] > 0.9
+
+
 def test_weights_change_with_the_step():
     betas = []
 
@@ -173,6 +214,7 @@ def test_tiny_numbers_are_zero_during_training_only(before):
 @pytest.mark.parametrize("check_each_step", [True, False])
 def test_nan_stops_at_once_with_the_step_and_finite_weights(monkeypatch, check_each_step):
     model = Diverging((1, 4, 4), 2)
+    untrained = copy.deepcopy(model.state_dict())
     if not check_each_step:  # as on a GPU: checks only when records are made
         original = run.Run.__init__
 
@@ -185,7 +227,13 @@ def test_nan_stops_at_once_with_the_step_and_finite_weights(monkeypatch, check_e
     with pytest.raises(TrainingDiverged, match=r"step 5 of 30: loss = nan, grad_norm = nan.*learning rate") as caught:
         quiet(model, some_images(), objective=squared_error)
     assert "last finite weights" in str(caught.value)
-    assert torch.isfinite(weights(model)).all()
+    assert all(p.grad is None for p in model.parameters())
+    expected = Autoencoder((1, 4, 4), 2)
+    expected.load_state_dict(untrained)
+    known = 4 if check_each_step else 3  # the steps before the fifth, or those of the last record
+    callback = interrupt_at(known)
+    quiet(expected, some_images(), objective=squared_error, callback=callback, callback_every=known)
+    assert torch.equal(weights(model), weights(expected))
 
 
 def test_gradients_that_the_learners_own_loop_left_are_no_part_of_the_first_batch():
@@ -197,7 +245,7 @@ def test_gradients_that_the_learners_own_loop_left_are_no_part_of_the_first_batc
     assert torch.equal(weights(fresh), weights(used))
 
 
-@pytest.mark.parametrize("shape", [(16, 1, 4, 4), (16, 16), (16, 1)])
+@pytest.mark.parametrize("shape", [(16, 1, 4, 4), (16, 16), (16, 1), (1,)])
 def test_a_loss_that_is_no_number_for_each_image_is_refused(shape):
     """Its mean would run over pixels too, and weigh the other parts of a sum by accident."""
     with pytest.raises(ValueError, match=r"its 'loss' has shape .*Sum over the pixels or latents of an image"):
@@ -318,6 +366,47 @@ def test_stop_keeps_what_was_learned_and_resumes_to_the_same_bits(tmp_path, caps
     assert torch.equal(weights(again), weights(whole))
 
 
+def test_a_stop_is_recorded_and_validated_once_and_a_resumed_run_continues_the_record(tmp_path):
+    path, told, seen = tmp_path / "run", [], []
+    settings = {"steps": 400, "validation": some_images(9), "validate_every": 12}
+    for step in (11, 12):  # neither recorded nor validated yet; both already
+        record = quiet(vae(), some_images(), **settings, callback=interrupt_at(step), callback_every=step)
+        assert record.step == [*range(2, step, 2), step] and record.validation_step == [step]
+
+    def objective(model, x):
+        seen.append(torch.distributions.Distribution._validate_args)
+        return negative_elbo(model, x)
+
+    settings |= {"objective": objective, "checkpoint": path}
+    began = quiet(vae(), some_images(), **settings, callback=interrupt_at(11), callback_every=11)
+    seen.clear()
+    record = quiet(
+        vae(),
+        some_images(),
+        **settings,
+        resume=True,
+        callback=lambda step, model: told.append(step),
+        callback_every=100,
+    )
+    assert record.step == [2, 4, 6, 8, 10, 11, *range(12, 401, 2)] and told == [100, 200, 300, 400]
+    assert record.train["loss"][:6] == began.train["loss"] and not any(seen)
+    assert record.validation_step == [11, *range(12, 400, 12), 400]
+
+
+def test_a_second_ctrl_c_interrupts_and_sigterm_only_asks():
+    usual = signal.getsignal(signal.SIGTERM)
+    with surroundings.Interrupts(also_terminate=True) as interrupts:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupts.asked
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+    with surroundings.Interrupts() as interrupts:
+        assert signal.getsignal(signal.SIGTERM) is usual and not interrupts.asked
+    assert signal.getsignal(signal.SIGTERM) is usual
+
+
 @pytest.mark.parametrize("betas", [(0.9, 0.98), (0.5, 0.999)])
 def test_other_betas_give_other_weights_and_resume_to_the_same_bits(tmp_path, betas):
     path, images = tmp_path / "run.safetensors", some_images()
@@ -400,8 +489,11 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path, kills):
 # --- bad input -----------------------------------------------------------------------------------------------------
 
 
-def test_a_checkpoint_that_cannot_be_written_costs_one_line_and_no_step(tmp_path, monkeypatch, capsys):
-    path, write, left = tmp_path / "run.safetensors", checkpoints.write, [False, True, True, False]
+@pytest.mark.parametrize(
+    ("failing", "lines"), [([False, True, True, False], 1), ([False, True, False, True, False], 2)]
+)
+def test_a_checkpoint_that_cannot_be_written_costs_one_line_and_no_step(tmp_path, monkeypatch, capsys, failing, lines):
+    path, write, left = tmp_path / "run.safetensors", checkpoints.write, failing.copy()
 
     def sometimes(*args, **kwargs):
         if left and left.pop(0):
@@ -412,7 +504,7 @@ def test_a_checkpoint_that_cannot_be_written_costs_one_line_and_no_step(tmp_path
     model = vae()
     history = quiet(model, some_images(), steps=10, checkpoint=path, checkpoint_every=2)
     said = capsys.readouterr().out
-    assert history.step[-1] == 10 and said.count("No space left") == 1 and "after step 4" in said
+    assert history.step[-1] == 10 and said.count("No space left") == lines and "after step 4" in said
     assert checkpoints.read(path)[2]["step"] == 10
 
 
@@ -454,6 +546,7 @@ def test_a_checkpoint_of_another_run_or_model_is_refused(tmp_path):
         ({"validate_every": 1.5}, "validate_every"),
         ({"learning_rate": 0}, "learning_rate"),
         ({"learning_rate": float("nan")}, "learning_rate"),
+        ({"learning_rate": 1e39}, "learning_rate must be at most 1e.30, not 1e.39"),
         ({"betas": (0.9, 1.0)}, "betas"),
         ({"betas": (0.9,)}, "betas"),
         ({"betas": 0.9}, "betas"),
@@ -482,6 +575,12 @@ def test_data_that_are_no_pictures_and_frozen_models_are_refused():
         quiet(vae(), (some_images(), torch.zeros(59)))
     with pytest.raises(ValueError, match="nothing to train"):
         quiet(vae().requires_grad_(False), some_images())
+
+
+def test_what_is_no_function_is_refused():
+    for name in ("objective", "weights"):
+        with pytest.raises(TypeError, match=f"{name} must be a function, not 3"):
+            quiet(vae(), some_images(), **{name: 3})
 
 
 def test_data_that_do_not_suit_the_likelihood_stop_the_first_step():
@@ -517,6 +616,17 @@ def test_a_run_that_becomes_slow_has_its_threads_chosen_anew_but_not_one_to_be_r
     clock["now"] = 0.0
     quiet(Autoencoder((1, 4, 4), 2), some_images(), steps=14, objective=objective, checkpoint=tmp_path / "run")
     assert looks == [0.0]
+
+
+def test_steps_of_half_as_long_again_are_no_reason_to_choose_threads_anew(monkeypatch):
+    looks, now = [], 0.0
+    monkeypatch.setattr(surroundings, "adapt_threads", lambda: looks.append(now))
+    monkeypatch.setattr(surroundings.time, "perf_counter", lambda: now)
+    pace = surroundings.Pace(fixed=False)
+    for step, seconds in enumerate([1.0] * 6 + [1.4] * 6 + [1.6], 1):
+        now += seconds
+        pace.keep(step)
+    assert looks == [now]
 
 
 def test_the_progress_bar_shows_live_numbers_and_can_be_off(capfd, monkeypatch):

@@ -8,6 +8,8 @@ from torch import nn
 
 from vae_helpers.training import History, fit
 from vae_helpers.training.history import Pending
+from vae_helpers.training.progress import ProgressBar
+from vae_helpers.training.surroundings import Clock
 
 DATA = torch.arange(1.0, 11.0)[:, None]
 
@@ -80,3 +82,39 @@ def test_records_that_lack_a_name_are_nan():
     history.add(20, {"kl": 2.0})
     assert history.train["loss"][0] == 1.0 and math.isnan(history.train["loss"][1])
     assert math.isnan(history.train["kl"][0]) and history.train["kl"][1] == 2.0
+
+
+def test_numbers_that_are_finite_are_no_divergence_even_where_their_sum_overflows():
+    pending = Pending()
+    pending.add(1, ("loss", "kl"), torch.full((2,), 1.5e308, dtype=torch.float64))
+    assert pending.first_not_finite() is None
+
+
+def test_a_history_shows_its_losses_and_why_it_ended():
+    history = History(step=[1, 2, 3], seconds=2.0, stopped="stopped by hand after step 3 of 9")
+    history.train = {"loss": [3.0, 2.0, 1.0], "kl_loss": [7.0, 7.0, 7.0]}
+    history.add_validation(3, {"loss": 4.0})
+    assert history.validation == {"loss": [4.0]}
+    expected = "History: 3 steps in 2.0 s, train loss 1.00, validation loss 4.00 (stopped by hand after step 3 of 9)"
+    assert repr(history) == expected
+
+
+def test_the_gradients_norm_is_that_of_all_weights_together():
+    model = nn.Linear(1, 1)
+    history = fit(model, DATA, steps=1, batch_size=10, objective=lambda m, x: {"loss": m(x).squeeze(1)}, progress=False)
+    assert math.isclose(history.train["grad_norm"][0], math.hypot(5.5, 1.0), rel_tol=1e-5)  # mean of x, and 1
+
+
+def test_the_bar_begins_where_the_run_goes_on_and_shows_losses_of_both_kinds():
+    history = History(train={"loss": [3.0, 1.0], "grad_norm": [5.0, 5.0]}, validation={"loss": [2.0], "kl": [9.0]})
+    with ProgressBar(10, 4, wanted=True) as shown:
+        assert shown.bar.n == 4
+        shown.update_to(6, history)
+        assert shown.bar.n == 6 and shown.bar.postfix == "loss=1.00, validation=2.00"
+
+
+def test_the_seconds_of_a_resumed_run_are_those_of_all_sessions():
+    history = History(seconds=5.0)
+    Clock(history).read()
+    assert 5.0 < history.seconds < 6.0
+    assert train(lambda model, x: {"loss": model(x).squeeze(1)}).seconds > 0

@@ -213,3 +213,35 @@ def test_a_decay_out_of_its_range_is_named(decay):
 def test_an_average_of_another_model_is_refused():
     with pytest.raises(ValueError, match="average must be made of this model"):
         fit(nn.Linear(16, 1), IMAGES, steps=1, average=weight_average(nn.Linear(16, 2)))
+
+
+def test_an_average_copies_whole_numbers_and_averages_running_statistics():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(16), nn.Linear(16, 1))
+    model.register_buffer("order", torch.arange(100))
+    model.register_buffer("known", torch.tensor([True, False]))
+    average, means = weight_average(model, decay=0.9), []
+
+    def objective(model, x):
+        return {"loss": model(x).square().sum(1)}
+
+    def note(step, model):
+        means.append(model[1].running_mean.clone())
+
+    fit(
+        model,
+        IMAGES,
+        steps=12,
+        batch_size=16,
+        objective=objective,
+        average=average,
+        callback=note,
+        callback_every=1,
+        progress=False,
+    )
+    expected = means[1]
+    for mean in means[2:]:
+        expected = 0.9 * expected + 0.1 * mean
+    assert torch.allclose(average.module[1].running_mean, expected, atol=1e-6)
+    assert average.module[1].num_batches_tracked == model[1].num_batches_tracked == 12
+    assert torch.equal(average.module.order, torch.arange(100)) and torch.equal(average.module.known, model.known)

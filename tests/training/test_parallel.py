@@ -58,13 +58,26 @@ def test_two_processes_train_the_model_of_one(tmp_path):
         assert (ranks[0][name] - one[name]).abs().max() < 1e-5
     for name, values in one["history"].items():
         assert torch.allclose(torch.tensor(ranks[1]["history"][name]), torch.tensor(values), atol=1e-3), name
-    assert said.count("called back") == 2 and saved(tmp_path, "train-0.pt")["validated"]
+    assert said.count("called back") == 2 and ranks[0]["validated"] and not ranks[1]["validated"]
+
+
+def test_complex_and_double_weights_and_parts_that_come_and_go_are_those_of_one_process(tmp_path):
+    (tmp_path / "one").mkdir()
+    ended(start(tmp_path, "widest"))
+    ended(start(tmp_path / "one", "widest", processes=1))
+    ranks, one = [saved(tmp_path, f"widest-{rank}.pt") for rank in (0, 1)], saved(tmp_path / "one", "widest-0.pt")
+    for name in ("turn", "bias"):
+        assert torch.equal(ranks[0][name], ranks[1][name]) and (ranks[0][name] - one[name]).abs().max() < 1e-12
+    assert torch.equal(ranks[0]["buffers"], ranks[1]["buffers"])
+    late = torch.tensor([one["late"], ranks[0]["late"]])
+    assert late[0].isnan().tolist() == [True, False] * 4 and torch.allclose(*late, equal_nan=True)
 
 
 def test_each_process_draws_noise_of_its_own(tmp_path):
     ended(start(tmp_path, "noise"))
     zero, one = (saved(tmp_path, f"noise-{rank}.pt") for rank in (0, 1))
     assert zero["drawn"] != one["drawn"] and torch.equal(zero["weights"], one["weights"])
+    assert all(zero["heeded"] + one["heeded"])  # SIGTERM ends training after the step
 
 
 def test_stopped_in_one_process_all_stop_and_resume_to_the_same_bits(tmp_path):
@@ -107,6 +120,10 @@ def test_a_fit_in_a_callback_trains_in_the_first_process_alone(tmp_path):
     ("what", "words"),
     [
         ("small", "a batch of 1 images cannot be shared by 2 processes"),
+        (
+            "one_sided",
+            "3 the processes must have the same parts of the loss: rank 0 has ('distortion', 'elbo', 'kl', 'loss'), ",
+        ),
         ("exists", "exists. Say resume=True to go on"),
         ("differ", "the processes must have the same data, seed and settings"),
     ],

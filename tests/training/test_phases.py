@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from vae_helpers.training import Phase, TrainingDiverged, fit
+from vae_helpers.training import Phase, TrainingDiverged, fit, weight_average
 
 DATA = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))
 
@@ -117,6 +117,26 @@ def test_rhythm_and_start():
     assert len(size) == 4 and all(map(lambda v: v != v, size[:2])) and all(v == v for v in size[2:])  # NaN until then
 
 
+def test_a_phase_may_train_several_parts():
+    model = Two()
+    before = copy.deepcopy(model)
+    train(model, [Phase("both", judge, ("generator", "critic"))])
+    assert not torch.equal(model.generator.weight, before.generator.weight)
+    assert not torch.equal(model.critic.weight, before.critic.weight)
+
+
+def test_the_first_batch_of_each_phase_is_checked_and_the_average_follows_once_a_step():
+    model, seen = Two(), []
+    average = weight_average(model)
+
+    def noting(model, x):
+        seen.append(torch.distributions.Distribution._validate_args)
+        return fool(model, x)
+
+    train(model, [Phase(name, noting, "generator", updates=2) for name in "ab"], steps=2, average=average)
+    assert seen == [True] * 4 + [False] * 4 and average.n_averaged == 2
+
+
 def test_each_phase_has_weights_of_its_own():
     seen = []
 
@@ -146,10 +166,14 @@ def test_divergence_names_the_phase():
         ([fool], "phases must be a list of Phase"),
         ([Phase("a", fool), Phase("a", judge)], "names that differ"),
         ([Phase("", fool)], "names that differ"),
+        ([Phase("a.b", fool)], "names that differ"),
+        ([Phase("a", "fool")], "objective must be a function, not 'fool'"),
+        ([Phase("a", fool, weights={"beta": 1.0})], "weights must be a function"),
         ([Phase("a", fool, "critics")], "no submodule 'critics' to train; it has: generator, critic"),
         ([Phase("a", fool, updates=0)], "updates must be a whole number"),
         ([Phase("a", fool, start=-1)], "start must be a whole number"),
         ([Phase("a", fool, learning_rate=0.0)], "learning_rate must be a positive number"),
+        ([Phase("a", fool, learning_rate=3e38)], "learning_rate must be at most 1e.30"),
         ([Phase("a", fool, betas=(0.9, 1.0))], "betas must be two numbers"),
     ],
 )
@@ -161,13 +185,18 @@ def test_bad_phases_are_named(turns, words):
 def test_phases_and_an_objective_exclude_each_other():
     with pytest.raises(ValueError, match="not both"):
         train(Two(), phases(), objective=fool)
+    with pytest.raises(ValueError, match="not both"):
+        train(Two(), phases(), weights=lambda step: {})
     frozen = Two()
     frozen.critic.requires_grad_(False)
     with pytest.raises(ValueError, match="critic has no parameter that requires a gradient"):
         train(frozen, phases())
 
 
-@pytest.mark.parametrize("value", [None, torch.zeros(3), {"total": torch.zeros(3)}, {"loss": 1.0}])
+@pytest.mark.parametrize(
+    "value",
+    [None, torch.zeros(3), {"total": torch.zeros(3)}, {"loss": 1.0}, {"loss": torch.zeros((), dtype=torch.cfloat)}],
+)
 def test_an_objective_that_returns_something_else_is_told_what_to_return(value):
     with pytest.raises(TypeError, match='dictionary of tensors with the key "loss"'):
         fit(Two(), DATA, steps=1, objective=lambda model, x: value, progress=False)

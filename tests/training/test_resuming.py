@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -14,7 +15,7 @@ from vae_helpers.distributions import GreyBernoulliLikelihood
 from vae_helpers.images import to_float
 from vae_helpers.models import Autoencoder, conv_vae, mlp_vae
 from vae_helpers.objectives import negative_elbo, squared_error
-from vae_helpers.training import Phase, TrainingDiverged, run, weight_average
+from vae_helpers.training import Phase, TrainingDiverged, resuming, run, weight_average
 
 
 def encoder_phase(model, x):
@@ -85,8 +86,38 @@ def test_another_objective_is_refused_by_its_name_or_by_its_parts(tmp_path):
     began(path, Autoencoder((1, 4, 4), 2), images, objective=lambda m, x: squared_error(m, x) | {"extra": x.mean()})
     kept = path.read_bytes()
     with pytest.raises(CheckpointError, match="had the parts loss, extra, this one has loss"):
-        quiet(model, images, checkpoint=path, resume=True, objective=functools.partial(squared_error))
+        quiet(model, images, checkpoint=path, resume=True, objective=lambda m, x: squared_error(m, x))
     assert path.read_bytes() == kept
+
+
+@pytest.mark.parametrize(
+    ("there", "here"),
+    [
+        ({"beta": 4.0}, {"beta": 2.0}),
+        ({"beta": torch.full((16,), 4.0)}, {"beta": torch.full((16,), 2.0)}),
+        ({}, {"samples": 2}),
+    ],
+)
+def test_a_partial_objective_with_other_arguments_is_refused(tmp_path, there, here):
+    path, images = tmp_path / "run", some_images()
+    began(path, vae(), images, objective=functools.partial(negative_elbo, **there))
+    words = r"objective \(there negative_elbo\(.*\), here negative_elbo\(.*\)"
+    refused(path, vae(), images, words, objective=functools.partial(negative_elbo, **here))
+    whole, resumed = vae(), vae()
+    quiet(whole, images, objective=functools.partial(negative_elbo, **there))
+    quiet(resumed, images, objective=functools.partial(negative_elbo, **there), checkpoint=path, resume=True)
+    assert torch.equal(weights(whole), weights(resumed))
+
+
+def test_the_arguments_of_a_partial_are_named_by_what_they_are():
+    def named(*args, **keywords):
+        return resuming._name_of(functools.partial(negative_elbo, *args, **keywords))
+
+    assert named(beta=2) == named(beta=np.float32(2)) == named(beta=2.0) == "negative_elbo(beta=2.0)"
+    assert named("a", None, True, (1, squared_error)) == "negative_elbo('a', None, True, (1.0, squared_error))"
+    assert named(beta=vae()) == "negative_elbo(beta=VAE)" and named(beta=torch.eye(2).to_sparse()).endswith("Tensor)")
+    assert named(beta=torch.ones(2)) == named(beta=torch.ones(4)[::2]) != named(beta=torch.zeros(2))
+    assert resuming._name_of(functools.partial(lambda model, x: {}, beta=2)) == "(beta=2.0)"
 
 
 def test_other_phases_and_an_average_that_was_not_there_are_refused(tmp_path):
@@ -105,6 +136,58 @@ def test_other_phases_and_an_average_that_was_not_there_are_refused(tmp_path):
         phases=phases(),
         average=weight_average(model),
     )
+
+
+def turns(updates=1, start=0, names="ab"):
+    return [Phase(name, negative_elbo, updates=updates, start=start) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "words"),
+    [
+        ({}, {"steps": 31}, r"steps \(there 30, here 31\)"),
+        ({}, {"batch_size": 15}, r"batch_size \(there 16, here 15\)"),
+        ({}, {"seed": 1}, r"seed \(there 0, here 1\)"),
+        ({"precision": torch.float32}, {"precision": torch.bfloat16}, r"precision \(there torch.float32, here torch.b"),
+        ({"phases": turns()}, {"phases": turns(updates=2)}, r"a.updates \(there 1, here 2\)"),
+        ({"phases": turns()}, {"phases": turns(start=5)}, r"a.start \(there 0, here 5\)"),
+        ({"phases": turns()}, {"phases": turns(names="ba")}, r"phases \(there \['a', 'b'\], here \['b', 'a'\]\)"),
+    ],
+)
+def test_each_setting_that_changes_what_is_learned_is_compared(tmp_path, there, here, words):
+    began(tmp_path / "run", vae(), some_images(), **there)
+    refused(tmp_path / "run", vae(), some_images(), words, **here)
+
+
+def test_an_average_with_another_decay_is_refused(tmp_path):
+    model = vae()
+    began(tmp_path / "run", model, some_images(), average=weight_average(model, 0.9))
+    words = r"average \(there 0.9, here 0.8\)"
+    refused(tmp_path / "run", model, some_images(), words, average=weight_average(model, 0.8))
+
+
+def test_a_checkpoint_has_the_record_of_all_its_steps(tmp_path):
+    calls = []
+
+    def objective(model, x):
+        calls.append(0)
+        if len(calls) == 9:
+            raise RuntimeError("the power is gone")
+        return negative_elbo(model, x)
+
+    with pytest.raises(RuntimeError, match="power"):
+        quiet(vae(), some_images(), steps=800, objective=objective, checkpoint=tmp_path / "run", checkpoint_every=7)
+    assert checkpoints.read(tmp_path / "run")[2]["history"]["step"] == [4, 7]  # a record for every four steps
+
+
+def test_a_part_that_is_new_in_the_resumed_run_is_no_other_objective(tmp_path):
+    path, images = tmp_path / "run", some_images()
+    began(path, Autoencoder((1, 4, 4), 2), images, objective=lambda m, x: squared_error(m, x))
+    model = Autoencoder((1, 4, 4), 2)
+    history = quiet(
+        model, images, checkpoint=path, resume=True, objective=lambda m, x: squared_error(m, x) | {"late": x.mean()}
+    )
+    assert np.isnan(history.train["late"][:11]).all() and np.isfinite(history.train["late"][11:]).all()
 
 
 def test_other_weights_to_train_are_refused(tmp_path):

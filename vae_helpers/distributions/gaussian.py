@@ -26,10 +26,12 @@ def diagonal_gaussian(mu: Tensor, log_var: Tensor) -> Independent:
     return Independent(Normal(mu, torch.exp(0.5 * log_var)), 1)
 
 
-def standard_normal(dims: int, device: torch.device | str | None = None) -> Independent:
-    """The prior N(0, I) over codes of `dims` dimensions: event shape (dims,)."""
-    dims = checking.integer(dims, "dims")
-    return Independent(Normal(torch.zeros(dims, device=device), torch.ones(dims, device=device)), 1)
+def standard_normal(
+    dims: int, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+) -> Independent:
+    """The prior N(0, I) over codes of `dims` dimensions, of torch's usual `dtype` unless told: event shape (dims,)."""
+    mean = torch.zeros(checking.integer(dims, "dims"), device=device, dtype=dtype)
+    return Independent(Normal(mean, torch.ones_like(mean)), 1)
 
 
 def soft_bound(raw: Tensor, bound: float = 20.0) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from vae_helpers import checking
 from vae_helpers.images import to_float
-from vae_helpers.models.layers import mlp
+from vae_helpers.models.layers import mlp, not_halved
 
 
 class Autoencoder(nn.Module):
@@ -40,11 +40,11 @@ class Autoencoder(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> codes z (N, D)."""
-        return self.encoder(x).float()
+        return not_halved(self.encoder(x))
 
     def decode(self, z: Tensor) -> Tensor:
         """Codes (N, D) -> images (N, C, H, W)."""
-        return self.decoder(z).float()
+        return not_halved(self.decoder(z))
 
     def forward(self, x: Tensor) -> Tensor:
         """The reconstruction of x, (N, C, H, W)."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from vae_helpers import checking
 from vae_helpers.distributions import GaussianLikelihood
+from vae_helpers.models.layers import not_halved
 from vae_helpers.models.vae import VAE
 
 PATCH = 4  # pixels of a side that the decoder's last layer paints at once
@@ -83,11 +84,11 @@ class PaletteDecoder(nn.Module):
     def palette(self, z: Tensor) -> Tensor:
         """The K colours: (N, D) -> (N, C, K), about [0, 1] but not bounded."""
         with torch.autocast(z.device.type, enabled=False):  # colours keep their digits
-            return 0.5 + self.to_colours(z.to(self.to_colours[0].weight)).float()
+            return 0.5 + not_halved(self.to_colours(z.to(self.to_colours[0].weight)))
 
     def shares(self, z: Tensor) -> Tensor:
         """How much of each colour is in each pixel: (N, D) -> (N, K, S, S); over the colours they sum to one."""
-        return self.to_shares(z).float().softmax(1)
+        return not_halved(self.to_shares(z)).softmax(1)
 
     def forward(self, z: Tensor) -> Tensor:
         """(N, D) -> (N, C, S, S)."""

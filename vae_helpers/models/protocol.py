@@ -49,13 +49,18 @@ class LatentVariableModel(nn.Module):
         return next(self.parameters()).device
 
     @property
+    def dtype(self) -> torch.dtype:
+        """What data and codes are made of: `float64` where the parameters are, `float32` otherwise."""
+        return torch.float64 if next(self.parameters()).dtype == torch.float64 else torch.float32
+
+    @property
     def prior(self) -> Distribution:
         """p(z) = N(0, I), event shape (D,)."""
-        return standard_normal(self.latent_dim, self.device)
+        return standard_normal(self.latent_dim, self.device, self.dtype)
 
     def prepare(self, images: Tensor) -> Tensor:
-        """Stored images `uint8` (N, C, H, W) as the data x: `float32` in [0, 1]."""
-        return to_float(images)
+        """Stored images `uint8` (N, C, H, W) as the data x: of the model's `dtype`, in [0, 1]."""
+        return to_float(images).to(self.dtype)
 
     def encode(self, x: Tensor, *conditions: Tensor) -> Distribution:
         """(N, ...) -> q(z | x), batch shape (N,), event shape (D,)."""

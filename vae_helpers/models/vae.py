@@ -11,7 +11,7 @@ from torch.distributions import Independent
 
 from vae_helpers import checking
 from vae_helpers.distributions import BernoulliLikelihood, diagonal_gaussian, soft_bound
-from vae_helpers.models.layers import mlp
+from vae_helpers.models.layers import mlp, not_halved
 from vae_helpers.models.protocol import LatentVariableModel, evaluating
 
 
@@ -32,16 +32,16 @@ class VAE(LatentVariableModel):
 
     def prepare(self, images: Tensor) -> Tensor:
         """Stored images `uint8` (N, C, H, W) as the data that the likelihood is defined on."""
-        return self.likelihood.prepare(images)
+        return self.likelihood.prepare(images).to(self.dtype)
 
     def encode(self, x: Tensor) -> Independent:
         """(N, C, H, W) -> q(z | x), batch shape (N,), event shape (D,)."""
-        mu, raw_log_var = self.encoder(self.likelihood.encoder_input(x)).float().chunk(2, dim=-1)  # (N, D) each
+        mu, raw_log_var = not_halved(self.encoder(self.likelihood.encoder_input(x))).chunk(2, dim=-1)  # (N, D) each
         return diagonal_gaussian(mu, soft_bound(raw_log_var))
 
     def decode(self, z: Tensor) -> Independent:
         """Codes (..., D) -> p(x | z), batch shape (...), event shape (C, H, W)."""
-        flat = self.decoder(z.reshape(-1, self.latent_dim)).float()  # (prod(...), C, H, W)
+        flat = not_halved(self.decoder(z.reshape(-1, self.latent_dim)))  # (prod(...), C, H, W)
         return self.likelihood(flat.reshape(*z.shape[:-1], *flat.shape[1:]))
 
     @torch.no_grad()

@@ -93,8 +93,8 @@ def fit(
             written, as on a full disk, a line says so, the one before stays, and training goes on.
         checkpoint_every: steps between checkpoints; by default a tenth of `steps`. One is always written at the end.
         resume: go on from `checkpoint` if it exists, to bit-identical weights on the same machine. The data, the
-            objective's name and parts, phases and numbers have to be those it began with; `weights`, `augment` and
-            `validation` are not compared.
+            objective's name (a partial's arguments too) and parts, phases and numbers have to be those it began with;
+            `weights`, `augment` and `validation` are not compared.
         precision: torch.float32 or torch.bfloat16 for matrix products; by default what is fast here (`machine()`).
         seed: of batches, noise and dropout; the random state outside is left as it was. (The model's own initial
             weights were drawn before.)
@@ -102,7 +102,8 @@ def fit(
     Returns:
         a History.
     Raises:
-        TypeError, ValueError: an argument out of its domain.
+        TypeError, ValueError: an argument out of its domain, or an objective whose result is no such dictionary, or has
+            other parts in one process than in another.
         FileExistsError: `checkpoint` exists and `resume` is off.
         CheckpointError: the checkpoint is damaged, or of another model, other data, objective or settings.
         TrainingDiverged: NaN or infinity in loss or gradient; the model keeps its last finite weights.

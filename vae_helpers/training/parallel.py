@@ -87,15 +87,16 @@ class Processes:
         A parameter that no process has a gradient for keeps none.
         """
         there = numbers.new_tensor([float(p.grad is not None) for p in parameters])
-        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        flat = torch.cat([*(gradient.flatten().float() for gradient in gradients), there, numbers])
+        gradients = [_as_reals(torch.zeros_like(p) if p.grad is None else p.grad) for p in parameters]
+        flat = torch.cat([*(gradient.flatten() for gradient in gradients), there, numbers])  # of the widest type
         self._reached(dist.all_reduce, flat)
         sums, there, numbers = flat.split([flat.numel() - len(there) - len(numbers), len(there), len(numbers)])
         start = 0
-        for p, has in zip(parameters, there.tolist(), strict=True):
-            total = sums[start : start + p.numel()].view_as(p)
-            p.grad = torch.empty_like(p).copy_(total) if has else None  # in the layout and type of p
-            start += p.numel()
+        for p, gradient, has in zip(parameters, gradients, there.tolist(), strict=True):
+            p.grad = torch.empty_like(p) if has else None  # in the layout and type of p
+            if has:
+                _as_reals(p.grad).copy_(sums[start : start + gradient.numel()].view_as(gradient))
+            start += gradient.numel()
         return numbers
 
     def copy_from_first(self, tensors: Sequence[Tensor]) -> None:
@@ -149,6 +150,11 @@ class Processes:
                 f"another of the {self.count} processes of this training has ended, so rank {self.rank} ends too "
                 f"({error})."
             ) from error
+
+
+def _as_reals(x: Tensor) -> Tensor:
+    """Complex numbers as pairs of real ones; others as they are."""
+    return torch.view_as_real(x.resolve_conj()) if x.is_complex() else x
 
 
 def _as_sent(error: Exception) -> Exception:

@@ -84,9 +84,15 @@ def _check_callable(function: Any, name: str) -> None:
         raise TypeError(f"{name} must be a function, not {checking.shown(function)}.")
 
 
+LARGEST_RATE = 1e30  # Adam's step is some times as large; weights in float32 overflow at 3e38, before any loss shows it
+
+
 def checked_rate(learning_rate: float) -> float:
     """A positive learning rate."""
-    return checking.positive(learning_rate, "learning_rate", "1e-3 is a good one to begin with.")
+    cure = "1e-3 is a good one to begin with."
+    if checking.positive(learning_rate, "learning_rate", cure) > LARGEST_RATE:
+        raise ValueError(f"learning_rate must be at most {LARGEST_RATE:g}, not {checking.shown(learning_rate)}. {cure}")
+    return float(learning_rate)
 
 
 def checked_betas(betas: Sequence[float]) -> tuple[float, float]:

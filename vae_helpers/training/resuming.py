@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vae_helpers import checkpoints
+from vae_helpers import checking, checkpoints
 from vae_helpers.checkpoints import CheckpointError
 from vae_helpers.training.history import History
 from vae_helpers.training.run import Run
@@ -47,9 +47,29 @@ def what_must_agree(run: Run) -> dict[str, Any]:
 
 
 def _name_of(objective: Any) -> str:
-    """The name of an objective, or of its class; "" for a lambda or a partial, which cannot be told apart."""
+    """The name of an objective, or of its class; "" for a lambda, which cannot be told from another.
+
+    A partial is named with its arguments, "negative_elbo(beta=4.0)".
+    """
+    if isinstance(objective, functools.partial):
+        given = [_argument(value) for value in objective.args]
+        given += [f"{name}={_argument(value)}" for name, value in sorted(objective.keywords.items())]
+        return f"{_name_of(objective.func)}({', '.join(given)})"
     name = getattr(objective, "__qualname__", type(objective).__qualname__)
-    return "" if "<lambda>" in name or isinstance(objective, functools.partial) else name
+    return "" if "<lambda>" in name else name
+
+
+def _argument(value: Any) -> str:
+    """An argument of a partial: numbers and texts as they are written, a tensor by its digest, others by their kind."""
+    if checking.is_number(value):
+        return repr(float(value))  # 2, 2.0 and NumPy's are the same
+    if value is None or isinstance(value, bool | str):
+        return repr(value)
+    if isinstance(value, tuple | list):
+        return f"({', '.join(map(_argument, value))})"
+    if isinstance(value, Tensor) and value.layout == torch.strided:
+        return f"{checking.shown(value)} {checkpoints.digest({'': value.resolve_conj().resolve_neg()})[:8]}"
+    return _name_of(value)
 
 
 class Keeper:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -34,7 +34,8 @@ def weight_average(model: nn.Module, decay: float = 0.999) -> AveragedModel:
 
     After each step every weight of the average w becomes decay w + (1 - decay) (the model's weight), beginning with the
     model's weights after the first step; the last 1 / (1 - decay) steps count. `average.module` is a model like
-    the first: `evaluate(average.module, images)`. Running statistics of batch normalisation are averaged likewise.
+    the first: `evaluate(average.module, images)`. Running statistics of batch normalisation are averaged likewise;
+    whole numbers and truth values among the buffers, such as a count or an order, are the model's latest.
 
     Args:
         model: what is to be trained.
@@ -44,9 +45,24 @@ def weight_average(model: nn.Module, decay: float = 0.999) -> AveragedModel:
     """
     if not 0 <= checking.number(decay, "decay") < 1:
         raise ValueError(f"decay must be at least 0 and below 1, such as 0.999, not {decay}.")
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    average = AveragedModel(model, multi_avg_fn=_following(decay), use_buffers=True)
     average.decay = decay  # for the checkpoint, which goes on with the same only
     return average
+
+
+def _following(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Any], None]:
+    """How an average follows: torch's own, except that it would cut averages of whole numbers, even 3 and 3, to 2."""
+    average_numbers = get_ema_multi_avg_fn(decay)
+
+    @torch.no_grad()
+    def follow(averages: Sequence[Tensor], latest: Sequence[Tensor], count: Any) -> None:
+        if averages[0].is_floating_point() or averages[0].is_complex():  # all of them are of one type
+            average_numbers(averages, latest, count)
+        else:
+            for mine, theirs in zip(averages, latest, strict=True):
+                mine.copy_(theirs)
+
+    return follow
 
 
 def _augmented(augment: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -110,6 +126,7 @@ class Run:
         self.history, self.pending = History(), Pending()
         self.log_every = max(1, steps // 200)
         self.parts: dict[str, list[str]] = {}  # phase -> the parts of its latest loss
+        self.agreed: dict[str, tuple[str, ...]] = {}  # phase -> the parts of its latest loss, in all processes
         self.parts_in_checkpoint: dict[str, list[str]] = {}  # of a resumed run, until its first updates
         self.threads: int | None = None  # of the CPU, to go back to after a run that was resumed
         # Looking at a number makes a GPU wait, so there it is done only when steps are recorded, and all that training
@@ -159,7 +176,7 @@ class Run:
                 parts = dict(sorted(parts.items()))  # they are added up in the same order in all processes
             row = torch.stack([value.float().mean() for value in parts.values()])
             if not self.processes.alone:
-                row = self._added_up(trainer, row * (len(x) / self.batches.size), asked_to_stop)
+                row = self._added_up(trainer, tuple(parts), row * (len(x) / self.batches.size), asked_to_stop)
             names = tuple(map(trainer.named, (*parts, "grad_norm")))
             self.pending.add(self.step + 1, names, torch.cat([row, trainer.gradient_norm()[None]]))
         if self.check_each_update:
@@ -180,11 +197,22 @@ class Run:
             return contextlib.nullcontext()  # a tenth of a millisecond less
         return torch.autocast(self.device.type, dtype=self.precision)
 
-    def _added_up(self, trainer: Trainer, row: Tensor, asked_to_stop: bool) -> Tensor:
-        """The batch's gradients and parts from those of all shares; notes whether any process was asked to stop."""
-        numbers = self.processes.add_up(trainer.parameters, torch.cat([row, row.new_tensor([float(asked_to_stop)])]))
-        self.stopping |= bool(numbers[-1] > 0)
-        return numbers[:-1]
+    def _added_up(self, trainer: Trainer, names: tuple[str, ...], row: Tensor, asked_to_stop: bool) -> Tensor:
+        """The batch's gradients and parts from those of all shares; notes whether any process was asked to stop.
+
+        Numbers can be added up only if all processes send equally many. So each sends those of the parts that all had
+        last time, and whether it has others now; then they compare their parts, and add these up by themselves.
+        """
+        agreed = self.agreed.get(trainer.phase.name, ())
+        usual = row if names == agreed else row.new_zeros(len(agreed))
+        signs = row.new_tensor([float(asked_to_stop), float(names != agreed)])
+        *_, asked, changed = numbers = self.processes.add_up(trainer.parameters, torch.cat([usual, signs]))
+        self.stopping |= bool(asked > 0)
+        if changed > 0:
+            self.processes.check_equal(names, "parts of the loss")
+            self.agreed[trainer.phase.name] = names
+            return self.processes.add_up([], row)
+        return numbers[:-2]
 
     def check_finite(self, newest: int | None = None) -> None:
         """Stop, with an explanation, if one of the pending updates, or of the newest of them, was not finite."""
