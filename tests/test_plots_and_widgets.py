@@ -12,7 +12,7 @@ import torch
 from bs4 import BeautifulSoup
 from PIL import Image
 
-from vae_helpers import plots, widgets
+from vae_helpers import diagrams, plots, widgets
 from vae_helpers.training import History
 
 
@@ -26,6 +26,9 @@ def test_every_figure_is_taken_out_of_pyplot():
         plots.history(record),
         plots.curves([1, 2], {"y": [1, 2]}, "x [s]", "y [nats]", log="xy", errors={"y": [0.1, 0.1]}),
         plots.latent_map(torch.rand(6, 2), torch.tensor([0, 1, 0, 1, 1, 0]), "01"),
+        plots.latent_map(torch.rand(6, 2), torch.tensor([0, 1, 0, 1, 1, 0]), "01", close_up=0.1),
+        diagrams.vae(batch[:1], batch[1:2]),
+        diagrams.vae(noise_outside=True),
     ]
     assert plt.get_fignums() == before
     for fig in figures:
@@ -37,6 +40,33 @@ def test_images_are_drawn_pixel_by_pixel():
     image = plots.images(batch).axes[0].images[0]
     assert image.get_interpolation() == "nearest"
     assert np.allclose(image.get_array()[..., 0], batch[0, 0].numpy())
+
+
+def test_a_close_up_is_centred_on_the_median_code_and_framed_on_the_map():
+    codes = torch.tensor([[0.0, 10.0], [1.0, 11.0], [2.0, 12.0], [50.0, -40.0], [1.0, 11.0]])
+    whole, near = plots.latent_map(codes, torch.zeros(5).long(), "a", close_up=3).axes
+    assert near.get_xlim() == (-2, 4) and near.get_ylim() == (8, 14)
+    assert whole.patches[0].get_bbox().bounds == (-2, 8, 6, 6)
+    assert whole.get_xlim()[1] > 50
+    with pytest.raises(ValueError, match="close_up must be a positive number"):
+        plots.latent_map(codes, torch.zeros(5).long(), "a", close_up=0)
+
+
+def said(figure):
+    return " ".join(text.get_text() for text in figure.axes[0].texts)
+
+
+def test_the_diagram_shows_the_pictures_and_where_the_noise_comes_from():
+    x, x_hat = torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4)
+    drawn_inside, moved_out = diagrams.vae(x, x_hat), diagrams.vae(x, x_hat, noise_outside=True)
+    left, right = (image.get_array().mean() for image in drawn_inside.axes[0].images)
+    assert (left, right) == (0, 1)
+    assert "a draw" in said(drawn_inside) and "varepsilon" not in said(drawn_inside)
+    assert "varepsilon" in said(moved_out) and "gradient" in said(moved_out) and "a draw" not in said(moved_out)
+    assert len(moved_out.axes[0].patches) > len(drawn_inside.axes[0].patches)  # the noise and the gradient's way
+    assert not diagrams.vae().axes[0].images
+    with pytest.raises(ValueError, match=r"x_hat must be one picture, \(1, C, H, W\): x_hat\[:1\]"):
+        diagrams.vae(x, torch.rand(2, 1, 4, 4))
 
 
 def test_history_draws_what_was_recorded():

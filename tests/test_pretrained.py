@@ -8,16 +8,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tools import train_denoiser, train_factor_reader
-from vae_helpers import ResidualDenoiser, checkpoints, pretrained, psnr, read_factors, to_float
+from tools import train_denoiser, train_factor_reader, train_portrait_vae
+from vae_helpers import ResidualDenoiser, checkpoints, factor_r2, pretrained, psnr, read_factors, to_float
 from vae_helpers.data.photos import photographs
 from vae_helpers.models.factor_reader import FactorReader
 from vae_helpers.rendering import faces
 
 SIGMA = 25 / 255
 SEED = 4711  # neither the reader nor the data sets of the course have seen portraits of it
-DENOISER, FACTOR_READER = (
-    Path(pretrained.__file__).parent / name for name in (pretrained.DENOISER, pretrained.FACTOR_READER)
+DENOISER, FACTOR_READER, PORTRAIT_VAE = (
+    Path(pretrained.__file__).parent / name
+    for name in (pretrained.DENOISER, pretrained.FACTOR_READER, pretrained.PORTRAIT_VAE)
 )
 
 
@@ -42,7 +43,7 @@ def test_the_shipped_network_cleans_a_photograph_it_never_saw_at_every_level():
         assert (psnr(x, cleaned) - psnr(x, y.clamp(0, 1))).item() > gain, f"sigma {level}/255"
 
 
-@pytest.mark.parametrize("network", [pretrained.denoiser, pretrained.factor_reader])
+@pytest.mark.parametrize("network", [pretrained.denoiser, pretrained.factor_reader, pretrained.portrait_vae])
 def test_a_network_is_frozen_and_the_callers_own(network):
     theirs = network().half().train().requires_grad_()
     with torch.no_grad():
@@ -64,7 +65,7 @@ def test_what_a_caller_does_to_a_reader_does_not_change_what_is_read():
 def test_a_network_draws_no_random_numbers():
     torch.manual_seed(0)
     state = torch.get_rng_state()
-    pretrained.denoiser(), pretrained.factor_reader()
+    pretrained.denoiser(), pretrained.factor_reader(), pretrained.portrait_vae()
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -165,3 +166,44 @@ def test_the_tool_blurs_half_of_a_batch_and_adds_a_little_noise(small):
         worse = train_factor_reader.worsened(x)
     change = (worse - x).square().mean((1, 2, 3)).sqrt()
     assert change[20:].max() < 0.021 and change[:20].mean() > 2 * change[20:].mean()
+
+
+# --- the VAE of portraits --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def rebuilt():
+    """200 portraits that nobody has seen, 64 x 64, with their factors, and what the VAE makes of them."""
+    factors = faces.sample(200, SEED)
+    x = to_float(faces.render(factors, pretrained.PORTRAIT_SIZE))
+    return factors, x, pretrained.portrait_vae().reconstruct(x).clamp(0, 1)
+
+
+def test_the_shipped_vae_rebuilds_portraits_it_never_saw(rebuilt):
+    _, x, x_hat = rebuilt
+    assert psnr(x, x_hat).mean() > 33
+
+
+def test_what_it_rebuilds_still_shows_the_factors(rebuilt):
+    factors, _, x_hat = rebuilt
+    scores = factor_r2(x_hat, factors)
+    assert all(score > 0.85 for name, score in scores.items() if name != "brows"), scores
+
+
+def test_its_sigma_is_how_far_its_means_are_off(rebuilt):
+    _, x, x_hat = rebuilt
+    assert pretrained.portrait_vae().likelihood.sigma.item() == pytest.approx(
+        (x - x_hat).square().mean().sqrt(), rel=0.3
+    )
+
+
+def test_the_tool_trains_a_portrait_vae_and_writes_a_file_that_loads(tmp_path, monkeypatch, capsys):
+    path, before = tmp_path / "vae.safetensors", PORTRAIT_VAE.read_bytes()
+    monkeypatch.setattr(sys, "argv", ["tool", "--steps", "2", "--portraits", "40", "--to", str(path)])
+    with torch.random.fork_rng(devices=[]):
+        train_portrait_vae.main()
+    tensors, kind, notes = checkpoints.read(path)
+    assert kind == "VAE" and notes == {"steps": 2, "portraits": 40}
+    own = pretrained.new_portrait_vae().state_dict()
+    assert {name: t.shape for name, t in tensors.items()} == {name: t.shape for name, t in own.items()}
+    assert "factors read from them, R2: skin" in capsys.readouterr().out and PORTRAIT_VAE.read_bytes() == before

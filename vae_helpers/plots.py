@@ -11,6 +11,7 @@ import io
 import math
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -43,6 +44,7 @@ CURVES = 6  # at most, of one panel: black and yellow are kept for marks
 SEQUENTIAL = "viridis"  # for amounts; even in lightness, so it survives a grey print
 DIVERGING = "PuOr"  # for signed amounts around zero
 SAVED_AS, SAVED_DPI = ("png", "pdf", "svg"), 300
+DPI = 90  # on the page; a notebook keeps twice as many, see `_sharpen_in_notebooks`
 
 
 def use_style() -> None:
@@ -56,8 +58,8 @@ def use_style() -> None:
             "axes.titlelocation": "left",
             "figure.constrained_layout.use": True,
             "figure.figsize": (7.0, 3.6),
-            "figure.dpi": 100,
-            "savefig.dpi": 100,
+            "figure.dpi": DPI,
+            "savefig.dpi": DPI,
             "font.size": 11,
             "image.cmap": SEQUENTIAL,
             "image.interpolation": "nearest",
@@ -67,7 +69,17 @@ def use_style() -> None:
     )
 
 
+def _sharpen_in_notebooks() -> None:
+    """Have Jupyter store twice as many pixels each way as a figure takes on the page, for screens that show them."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if hasattr(shell, "kernel"):
+        from matplotlib_inline.config import InlineBackend  # comes with every kernel that shows figures
+
+        InlineBackend.instance(parent=shell).figure_formats = {"retina"}
+
+
 use_style()
+_sharpen_in_notebooks()
 
 
 @contextlib.contextmanager
