@@ -291,7 +291,7 @@ def test_words_stand_beside_the_button_and_both_under_the_controls(monkeypatch):
     *controls, below, frame, words = box.children
     assert controls == list(box.controls.values()) and words.layout.display == "none"
     assert frame.children == (box.picture,) and frame.layout.overflow == "auto"
-    assert box.picture.layout.min_width == "130px", "two thirds of two inches"
+    assert box.picture.layout.min_width == "104px", "two thirds of two inches"
     assert below.children == (box.button, box.message) and box.button.layout.flex == "none"
     assert {w.style.description_width for w in controls} == {below.layout.margin.split()[-1]} == {"12ch"}
     assert widgets.explore(drawing(), n=(0, 10)).message.value == ""

@@ -99,8 +99,12 @@ def _term(ax: Axes, x: float, text: str) -> None:
 
 
 def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], colour: str = "black") -> None:
-    style = {"arrowstyle": "-|>", "mutation_scale": 12, "shrinkA": 0, "shrinkB": 0}
-    ax.add_patch(FancyArrowPatch(start, end, color=colour, lw=1.4, ls="-" if colour == "black" else ":", **style))
+    """Solid in black; dotted in another colour, with a solid head."""
+    style = {"arrowstyle": "-|>", "mutation_scale": 12, "shrinkA": 0, "shrinkB": 0, "lw": 1.4}
+    if colour != "black":
+        ax.plot(*zip(start, end, strict=True), color=colour, ls=":", lw=1.4)
+        start = tuple(e + 0.05 * (s - e) for s, e in zip(start, end, strict=True))
+    ax.add_patch(FancyArrowPatch(start, end, color=colour, **style))
 
 
 def _gradient(ax: Axes, middle: float) -> None:

@@ -44,7 +44,7 @@ CURVES = 6  # at most, of one panel: black and yellow are kept for marks
 SEQUENTIAL = "viridis"  # for amounts; even in lightness, so it survives a grey print
 DIVERGING = "PuOr"  # for signed amounts around zero
 SAVED_AS, SAVED_DPI = ("png", "pdf", "svg"), 300
-DPI = 90  # on the page; a notebook keeps twice as many, see `_sharpen_in_notebooks`
+DPI = 80  # on the page; a notebook keeps twice as many, see `_sharpen_in_notebooks`
 
 
 def use_style() -> None:
@@ -168,7 +168,7 @@ def history(record: History, parts: Sequence[str] | None = None, ylabel: str = "
     panels = _panels(parts)
     width, height = plt.rcParams["figure.figsize"]
     least = 0.75 if len(panels) > 1 else 1
-    heights = [height * max(least, len(names) / CURVES) for _, names in panels]  # a full legend takes all of it
+    heights = [height * max(least, 1.05 * len(names) / CURVES) for _, names in panels]  # a full legend takes all of it
     fig, axes = plt.subplots(
         len(panels), 1, sharex=True, squeeze=False, figsize=(width, sum(heights)), height_ratios=heights
     )
