@@ -6,11 +6,13 @@ The exercise hands its reference and its wrong answers to the check.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
 
+from vae_helpers.exercises import effects
 from vae_helpers.exercises.definition import Exercise, Misconception
 from vae_helpers.exercises.guarding import describe
 from vae_helpers.exercises.outcomes import (
@@ -24,6 +26,7 @@ from vae_helpers.exercises.outcomes import (
     parameter_names,
     same,
     same_outcome,
+    shape,
     take_apart,
 )
 
@@ -35,23 +38,24 @@ def compares(
     probes: Callable[[], Sequence[tuple]],
     *,
     tolerance: float = 1e-5,
-    gradients: bool = False,
+    gradients: bool | Collection[str] = False,
     canonical: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function,
 ) -> Check:
     """A check for functions: same outputs as the exercise's reference at every probe.
 
-    On a mismatch the wrong answer of the exercise that does the same as the learner's at every probe gives its
-    message; if there is none, the message says what differs: the type, the shape, the values, the gradient. Functions
-    may return tensors, numbers, texts, torch distributions (compared by mean and standard deviation) and tuples, lists
-    or dictionaries of them.
+    On a mismatch the wrong answer of the exercise that does the same as the learner's at every probe, whatever its
+    dtype, gives its message; if there is none, the message says what differs: the type, the shape, the values, what
+    becomes of the arguments, the gradient, and last the dtype. Functions may return tensors, numbers, texts, torch
+    distributions (compared by mean and standard deviation) and tuples, lists or dictionaries of them.
 
     Args:
         probes: returns a fresh list of tuples of arguments, the same ones each time it is called (seed it;
             the global generator is seeded for it). Choose probes at which the wrong answers differ from the
-            reference and from each other.
+            reference and from each other, in the dtypes and shapes that the notebook uses.
         tolerance: |given - right| <= tolerance * (1 + |right|).
-        gradients: also compare gradients with respect to every floating tensor argument, so that an answer
-            that leaves the graph (.item(), .detach(), torch.no_grad) is not right.
+        gradients: also compare gradients with respect to these arguments of the reference (True: to every floating
+            tensor), so that an answer that leaves the graph (.item(), .detach(), torch.no_grad) is not right. Name
+            those that the notebook differentiates: an answer may do with the others what it likes.
         canonical: wraps a function so that results that are equally right become equal; the learner's answer, the
             reference and the wrong answers are compared as wrapped by it.
     Returns:
@@ -67,15 +71,16 @@ def compares(
     def one(function: Callable[..., Any], index: int, reference: Callable[..., Any]) -> Outcome:
         torch.manual_seed(0)  # the same probes each time, and functions that draw in the same order draw the same
         args = tuple(probes()[index])
-        return outcome(function, args, parameter_names(reference, len(args)), gradients)
+        names = parameter_names(reference, len(args))
+        return outcome(function, args, names, _wanted(gradients, names))
 
     def check(answer: Callable[..., Any], exercise: Exercise) -> None:
         reference = exercise.reference
         right = outcomes(reference, reference)
         given = outcomes(answer, reference)
         torch.manual_seed(0)
-        arguments = probes()
-        findings = (_difference(g, r, tolerance, reference, a) for g, r, a in zip(given, right, arguments, strict=True))
+        calls = list(zip(given, right, (_said(reference, args) for args in probes()), strict=True))
+        findings = (look(*call, tolerance) for look in _LOOKS for call in calls)  # values everywhere, then the rest
         finding = next((found for found in findings if found), None)
         if finding is None:
             return
@@ -91,8 +96,8 @@ def compares(
 def close_to(*, tolerance: float = 1e-3) -> Check:
     """A check for values: the same as the value of the exercise's reference, within the tolerance.
 
-    A number may come as a Python number, a NumPy number or a tensor with one element; texts are compared
-    without regard to case; sequences part by part.
+    A number may come as a Python number, a NumPy number or a tensor without dimensions (one of shape (1,) would make a
+    claim below stop), in any precision; texts are compared without regard to case; sequences part by part.
 
     Args:
         tolerance: |given - right| <= tolerance * (1 + |right|).
@@ -118,27 +123,51 @@ def close_to(*, tolerance: float = 1e-3) -> Check:
     return check
 
 
-def _difference(
-    given: Outcome, right: Outcome, tolerance: float, reference: Callable[..., Any], args: tuple
-) -> str | None:
-    """What sets a call apart from the reference's, in words; None if nothing does."""
+def _wanted(gradients: bool | Collection[str], names: Sequence[str]) -> Collection[str]:
+    if isinstance(gradients, bool):
+        return names if gradients else ()
+    if unknown := set(gradients) - set(names):
+        raise ValueError(f"compares: gradients={gradients!r}, but the reference has no {', '.join(sorted(unknown))}.")
+    return gradients
+
+
+def _results_differ(given: Outcome, right: Outcome, at: str, tolerance: float) -> str | None:
+    """What sets the results of a call apart from the reference's, in words; None if nothing does."""
     if right.error:
         raise right.error  # the exercise itself is broken: do not hide it
     if given.error:
         return str(given.error) if isinstance(given.error, Misconception) else describe(given.error)
     found = _parts_differ(given.parts, right.parts, tolerance)
-    if found:
-        return f"{found} (at {_said(reference, args)})"
-    if spoilt := [f"`{name}`" for name in given.changed if name not in right.changed]:
-        return f"it changes its argument {', '.join(spoilt)} in place: whoever passed it finds it changed"
-    if missed := [f"`{name}`" for name in right.changed if name not in given.changed]:
+    return f"{found} (at {at})" if found else None
+
+
+def _effects_differ(given: Outcome, right: Outcome, at: str, tolerance: float) -> str | None:
+    if spoilt := [effects.blamed(*change) for change in given.changed if change not in right.changed]:
+        return spoilt[0]
+    if missed := [f"`{name}`" for name, _ in right.changed if name not in dict(given.changed)]:
         return f"it leaves its argument {', '.join(missed)} as it was, which it should change in place"
+    return None
+
+
+def _gradients_differ(given: Outcome, right: Outcome, at: str, tolerance: float) -> str | None:
     for (name, mine), (_, other) in zip(given.gradients, right.gradients, strict=True):
         if not near(*both_slopes(mine, other), tolerance):
             if mine is None:
                 return f"its values are right, but no gradient reaches `{name}`"
             return f"its values are right, but its gradient with respect to `{name}` is not"
     return None
+
+
+def _types_differ(given: Outcome, right: Outcome, at: str, tolerance: float) -> str | None:
+    """Would a cell below stop at results whose values are right?"""
+    for (where, mine), (_, other) in zip(given.parts, right.parts, strict=True):
+        found = _type_differs(mine, other)
+        if found:
+            return f"its values are right, but {f'part {where}' if where else 'it'} {found}"
+    return None
+
+
+_LOOKS = (_results_differ, _effects_differ, _gradients_differ, _types_differ)
 
 
 def _parts_differ(given: Parts, right: Parts, tolerance: float) -> str | None:
@@ -162,11 +191,11 @@ def _part_differs(mine: Leaf, other: Leaf, tolerance: float) -> str | None:
         return f"is on the device {mine.device} where its arguments are on {other.device}"
     if asked == "tensor" and mine.is_floating_point() and not other.is_floating_point():
         return f"has the type {mine.dtype} where {other.dtype} is asked for"
+    if shape(mine) != shape(other):
+        if asked == "number" and math.prod(shape(mine)) == 1:
+            return f"has the shape {shape(mine)} where one number is asked for: take it out with .item()"
+        return f"has the shape {shape(mine)} where {shape(other)} is asked for"
     x, y = as_numbers(mine), as_numbers(other)
-    if asked == "number" and x.numel() == 1:
-        x = x.reshape(())
-    if x.shape != y.shape:
-        return f"has the shape {tuple(x.shape)} where {tuple(y.shape)} is asked for"
     if near(x, y, tolerance):
         return None
     if x.is_complex() and not y.is_complex():
@@ -179,6 +208,26 @@ def _part_differs(mine: Leaf, other: Leaf, tolerance: float) -> str | None:
     index = tuple(int(i) for i in torch.nonzero(~torch.isclose(x, y, rtol=tolerance, atol=tolerance))[0])
     place = f" at {list(index)}" if index else ""
     return f"is {x[index].item():.5g}{place} where {y[index].item():.5g} is right"
+
+
+def _type_differs(mine: Leaf, other: Leaf) -> str | None:
+    """What is unlike in two parts with the same values: the dtype, a graph behind it, the layout."""
+    if kind(other) != "tensor":  # a number is right in whatever precision it comes
+        return None
+    if mine.dtype != other.dtype:
+        return f"has the type {mine.dtype} where {other.dtype} is asked for: {_trouble(mine.dtype, other.dtype)}"
+    if mine.requires_grad and not other.requires_grad:
+        return "hangs on a graph of your own (requires_grad): what draws or converts it would stop; add .detach()"
+    return None if mine.layout == other.layout else f"is of the layout {mine.layout} where {other.layout} is asked for"
+
+
+def _trouble(mine: torch.dtype, other: torch.dtype) -> str:
+    """What another dtype would do to the cells below."""
+    if not (mine.is_floating_point and other.is_floating_point):
+        return "a cell below that counts, indexes or compares with it would stop or go wrong"
+    if torch.finfo(mine).bits > torch.finfo(other).bits:
+        return f"a cell below that puts it together with {other} weights would stop"
+    return "it has lost digits, and a cell below that puts it together with the others would stop"
 
 
 def _pattern(given: Sequence[Outcome], right: Sequence[Outcome], tolerance: float) -> str | None:
