@@ -221,7 +221,10 @@ def _part_differs(mine: Leaf, other: Leaf, tolerance: float) -> str | None:
         return f"is {x.item():.6g}, which is not right"
     index = tuple(int(i) for i in torch.nonzero(~torch.isclose(x, y, rtol=tolerance, atol=tolerance))[0])
     place = f" at {list(index)}" if index else ""
-    return f"is {x[index].item():.5g}{place} where {y[index].item():.5g} is right"
+    mine, other = (f"{value[index].item():.5g}" for value in (x, y))
+    if mine == other:
+        mine, other = (f"{value[index].item():.12g}" for value in (x, y))
+    return f"is {mine}{place} where {other} is right"
 
 
 def _type_differs(mine: Leaf, other: Leaf) -> str | None:
