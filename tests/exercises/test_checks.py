@@ -82,7 +82,9 @@ def test_another_dtype_is_not_right_and_the_message_says_what_would_stop():
     check(lambda x: x + x)
     said = message(check, lambda x: 2 * x.double())
     assert said.startswith("its values are right, but it has the type torch.float64 where torch.float32 is asked for")
-    assert "together with torch.float32 weights would stop" in said
+    assert said.endswith(
+        "NumPy and .double() make such numbers, and a cell below that puts them beside torch.float32 would stop"
+    )
     said = message(check, lambda x: 2 * x.float())
     assert "has the type torch.float32 where torch.float64 is asked for: it has lost digits" in said
 
@@ -217,6 +219,23 @@ def test_tuples_dictionaries_and_distributions_are_compared_part_by_part():
     )
     assert message(check, lambda x: other(x, three=4)).startswith("its part ['pair'][1] is 4, which is not right")
     assert "parts" in message(check, lambda x: {"loss": x.sum()})
+
+
+def test_harder_probes_have_a_message_of_their_own_for_those_that_are_right_before_them():
+    def far():
+        return [(torch.tensor([500.0]),)]
+
+    wrong = (Wrong("it is x itself", lambda x: x), Wrong("it is three times x", lambda x: 3 * x))
+    check = compares(double, three_probes, wrong, harder=[("it overflows far out", far), ("never reached", far)])
+    check(lambda x: x + x)
+    for fragile in (
+        lambda x: 2 * x.exp().log(),
+        lambda x: 2 * x.clamp(-5, 5),
+        lambda x: 2 * x if x.max() < 9 else None.f,
+    ):
+        assert message(check, fragile) == "it overflows far out"
+    assert message(check, lambda x: x.clamp(-5, 5)) == "it is x itself"
+    assert "torch.float64 where torch.float32" in message(check, lambda x: 2 * x.double() if x.max() > 9 else 2 * x)
 
 
 def test_an_answer_that_draws_like_the_reference_is_right():

@@ -32,14 +32,17 @@ from vae_helpers.exercises.outcomes import (
 
 Check = Callable[[Any, Exercise], None]
 Parts = Sequence[tuple[str, Leaf]]  # (where, what)
+Probes = Callable[[], Sequence[tuple]]
+_Calls = list[tuple[Outcome, Outcome, str]]  # of each probe: the answer's, the reference's, the arguments
 
 
 def compares(
-    probes: Callable[[], Sequence[tuple]],
+    probes: Probes,
     *,
     tolerance: float = 1e-5,
     gradients: bool | Collection[str] = False,
     canonical: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function,
+    harder: Sequence[tuple[str, Probes]] = (),
 ) -> Check:
     """A check for functions: same outputs as the exercise's reference at every probe.
 
@@ -58,37 +61,46 @@ def compares(
             those that the notebook differentiates: an answer may do with the others what it likes.
         canonical: wraps a function so that results that are equally right become equal; the learner's answer, the
             reference and the wrong answers are compared as wrapped by it.
+        harder: pairs of a message and more probes, tried in turn by answers that are right at all before them: far out,
+            where a clamp, an epsilon or an overflow shows. What goes wrong there, in whatever way, gets the message.
     Returns:
         a function of the answer and the exercise that raises Misconception (or NotAttempted) if the answer is not
         right, and otherwise returns None.
     """
 
-    def outcomes(function: Callable[..., Any], reference: Callable[..., Any]) -> list[Outcome]:
+    def outcomes(function: Callable[..., Any], reference: Callable[..., Any], probes: Probes) -> list[Outcome]:
         torch.manual_seed(0)
         count = len(probes())  # they are made anew for each call, for an answer may change its arguments
-        return [one(canonical(function), index, reference) for index in range(count)]
+        return [one(canonical(function), index, reference, probes) for index in range(count)]
 
-    def one(function: Callable[..., Any], index: int, reference: Callable[..., Any]) -> Outcome:
+    def one(function: Callable[..., Any], index: int, reference: Callable[..., Any], probes: Probes) -> Outcome:
         torch.manual_seed(0)  # the same probes each time, and functions that draw in the same order draw the same
         args = tuple(probes()[index])
         names = parameter_names(reference, len(args))
         return outcome(function, args, names, _wanted(gradients, names))
 
+    def compared(answer: Callable[..., Any], reference: Callable[..., Any], probes: Probes) -> _Calls:
+        given, right = outcomes(answer, reference, probes), outcomes(reference, reference, probes)
+        torch.manual_seed(0)
+        return list(zip(given, right, (_said(reference, args) for args in probes()), strict=True))
+
     def check(answer: Callable[..., Any], exercise: Exercise) -> None:
         reference = exercise.reference
-        right = outcomes(reference, reference)
-        given = outcomes(answer, reference)
-        torch.manual_seed(0)
-        calls = list(zip(given, right, (_said(reference, args) for args in probes()), strict=True))
-        findings = (look(*call, tolerance) for look in _LOOKS for call in calls)  # values everywhere, then the rest
-        finding = next((found for found in findings if found), None)
-        if finding is None:
-            return
-        for candidate in exercise.wrong:
-            known = outcomes(candidate.answer, reference)
-            if all(same_outcome(g, k, tolerance) for g, k in zip(given, known, strict=True)):
-                raise Misconception(candidate.message)
-        raise Misconception(_pattern(given, right, tolerance) or finding)
+        calls = compared(answer, reference, probes)
+        if finding := _first_finding(calls, tolerance):
+            given = [mine for mine, _, _ in calls]
+            for candidate in exercise.wrong:
+                known = outcomes(candidate.answer, reference, probes)
+                if all(same_outcome(g, k, tolerance) for g, k in zip(given, known, strict=True)):
+                    raise Misconception(candidate.message)
+            raise Misconception(_pattern(calls, tolerance) or finding)
+        for message, far in harder:
+            more = compared(answer, reference, far)
+            if _first_finding(more, tolerance):
+                raise Misconception(message)
+            calls += more
+        if finding := next((found for given, right, _ in calls if (found := _types_differ(given, right))), None):
+            raise Misconception(finding)
 
     return check
 
@@ -158,16 +170,18 @@ def _gradients_differ(given: Outcome, right: Outcome, at: str, tolerance: float)
     return None
 
 
-def _types_differ(given: Outcome, right: Outcome, at: str, tolerance: float) -> str | None:
+def _first_finding(calls: _Calls, tolerance: float) -> str | None:
+    looks = (_results_differ, _effects_differ, _gradients_differ)  # values at every probe, then the rest
+    return next((found for look in looks for call in calls if (found := look(*call, tolerance))), None)
+
+
+def _types_differ(given: Outcome, right: Outcome) -> str | None:
     """Would a cell below stop at results whose values are right?"""
     for (where, mine), (_, other) in zip(given.parts, right.parts, strict=True):
         found = _type_differs(mine, other)
         if found:
             return f"its values are right, but {f'part {where}' if where else 'it'} {found}"
     return None
-
-
-_LOOKS = (_results_differ, _effects_differ, _gradients_differ, _types_differ)
 
 
 def _parts_differ(given: Parts, right: Parts, tolerance: float) -> str | None:
@@ -207,7 +221,10 @@ def _part_differs(mine: Leaf, other: Leaf, tolerance: float) -> str | None:
         return f"is {x.item():.6g}, which is not right"
     index = tuple(int(i) for i in torch.nonzero(~torch.isclose(x, y, rtol=tolerance, atol=tolerance))[0])
     place = f" at {list(index)}" if index else ""
-    return f"is {x[index].item():.5g}{place} where {y[index].item():.5g} is right"
+    mine, other = (f"{value[index].item():.5g}" for value in (x, y))
+    if mine == other:
+        mine, other = (f"{value[index].item():.12g}" for value in (x, y))
+    return f"is {mine}{place} where {other} is right"
 
 
 def _type_differs(mine: Leaf, other: Leaf) -> str | None:
@@ -226,15 +243,15 @@ def _trouble(mine: torch.dtype, other: torch.dtype) -> str:
     if not (mine.is_floating_point and other.is_floating_point):
         return "a cell below that counts, indexes or compares with it would stop or go wrong"
     if torch.finfo(mine).bits > torch.finfo(other).bits:
-        return f"a cell below that puts it together with {other} weights would stop"
-    return "it has lost digits, and a cell below that puts it together with the others would stop"
+        return f"NumPy and .double() make such numbers, and a cell below that puts them beside {other} would stop"
+    return "it has lost digits, and a cell below that puts it beside the others would stop"
 
 
-def _pattern(given: Sequence[Outcome], right: Sequence[Outcome], tolerance: float) -> str | None:
+def _pattern(calls: _Calls, tolerance: float) -> str | None:
     """Is the answer wrong by one factor, or by one number added, at every probe?"""
-    if any(g.error or len(g.parts) != 1 or len(r.parts) != 1 for g, r in zip(given, right, strict=True)):
+    if any(given.error or len(given.parts) != 1 or len(right.parts) != 1 for given, right, _ in calls):
         return None
-    pairs = [(g.parts[0][1], r.parts[0][1]) for g, r in zip(given, right, strict=True)]
+    pairs = [(given.parts[0][1], right.parts[0][1]) for given, right, _ in calls]
     if any(kind(x) != kind(y) or kind(x) not in ("tensor", "number") for x, y in pairs):
         return None
     if any(getattr(x, "device", None) != getattr(y, "device", None) for x, y in pairs):
