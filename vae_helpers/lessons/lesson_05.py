@@ -8,7 +8,6 @@ import torch
 
 from vae_helpers.exercises.checks import compares
 from vae_helpers.exercises.definition import Exercise, wrong_answers
-from vae_helpers.lessons.extremes import compares_also_at
 from vae_helpers.patches import window
 
 
@@ -311,8 +310,8 @@ def _overlap_probes():
 
 
 def _touching_probes():
-    """Blocks that do not overlap: at their corners nothing but a weight of a ten-thousandth."""
-    return [(0.5 + _rand(5, 2, 16, 16), [(0, 0), (0, 16)], window(16), 16, 32)]
+    """Dark blocks that do not overlap: at their corners nothing but a weight of less than a three-thousandth."""
+    return [(0.1 * (1 + _rand(5, 2, 12, 12)), [(0, 0), (0, 12)], window(12), 12, 24)]
 
 
 def _on_a_grid(blocks, places, weights, height, width):
@@ -341,7 +340,7 @@ OVERLAP_ADD = Exercise(
         "    total[top : top + size, left : left + size] += SOMETHING\n"
         "    share[top : top + size, left : left + size] += SOMETHING\nreturn SOMETHING",
     ),
-    check=compares_also_at(_touching_probes, FADED, ordinary=_overlap_probes),
+    check=compares(_overlap_probes, harder=[(FADED, _touching_probes)]),
     wrong=wrong_answers(
         "it does not divide by the weights: near the border, or where they do not sum to one, the picture is darker",
         (" / share", ""),
