@@ -60,7 +60,7 @@ def other_answers(path, variant):
     return {id: code.format(name=name, id=id, place=variant % len(accepted[id])) for id, name in names.items()}
 
 
-@pytest.mark.parametrize("variant", [0, -1, 2])
+@pytest.mark.parametrize("variant", [2, -1])
 @pytest.mark.parametrize("path", first_now_the_rest_in_the_soak(NOTEBOOKS), ids=by_name)
 def test_other_right_answers_break_nothing_below(path, variant, tmp_path):
     """What a check accepts makes no cell below stop, and no claim false."""

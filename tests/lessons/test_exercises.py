@@ -1,7 +1,7 @@
 """Every exercise of every lesson: its check knows right from wrong, and says what is wrong.
 
-Other right answers than the reference stand in accepted_NN.py, as ACCEPTED = {"NN.1": [answer, answer], ...}; wrong ones
-that an exercise does not list, written from the statement alone, in refused_NN.py, as REFUSED.
+Other right answers than the reference stand in accepted_NN.py, as ACCEPTED = {"NN.1": [answer, answer], ...}; wrong
+ones, written from the statements alone, in refused_NN.py, as REFUSED.
 """
 
 import importlib
@@ -135,24 +135,25 @@ def test_wrong_answers_written_from_the_statement_are_refused(task, answer):
     assert verdict.status == "wrong" and "the check cannot use" not in verdict.message
 
 
-def too_many(*arguments):
-    """Every number of every argument with every other: what a forgotten axis does to a large batch."""
-    tensors = [a.detach().flatten()[:2_000] for a in arguments if isinstance(a, torch.Tensor)]
-    return sum(a[:, None] * b.double() for a in tensors for b in tensors) + torch.zeros(5_000, 1, 1)
+def one_axis_too_many(*arguments):
+    """Each picture, draw or row of an argument with each of the next."""
+    tensors = [a for a in arguments if isinstance(a, torch.Tensor)]
+    return sum(a[:, None] + b for a in tensors for b in tensors)
+
+
+def one_number_for_all(*arguments):
+    return torch.zeros(1).expand(10**11)
 
 
 def use_of_every_check():
-    """The seconds of the slowest check and the bytes that all of them needed at most, as a line for a process of its own."""
+    """Print the seconds of the slowest check and the bytes that they needed at most: for a process of its own."""
     from tools.notebooks import peak_bytes
 
     for task in TASKS:
         judge(task, right_answer(task))  # what is loaded for it, such as a data set, is no part of the check
     before, slowest = peak_bytes(), 0.0
     for task in TASKS:
-        for answer in (
-            right_answer(task),
-            *([too_many, lambda *_: torch.zeros(1).expand(10**11)] * (task.kind == "function")),
-        ):
+        for answer in (right_answer(task), one_axis_too_many, one_number_for_all):
             began = time.process_time()
             judge(task, answer)
             slowest = max(slowest, time.process_time() - began)
