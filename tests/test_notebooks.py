@@ -1,5 +1,6 @@
 """The committed notebooks keep the rules; that they run is seen by nbval, which runs each of their cells."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -44,6 +45,31 @@ def test_the_reference_answers_solve_every_exercise(path, tmp_path):
     grades = [json.loads(line) for line in record.read_text("utf-8").splitlines()]
     assert [grade["message"] for grade in grades if not grade["solved"]] == []
     assert [grade["id"] for grade in grades] == [call.args[0].value for *_, call in Lesson(path).calls("exercise")]
+
+
+def other_answers(path, variant):
+    """Exercise id -> code that binds its name to a right answer other than the reference."""
+    number = path.name[:2]
+    accepted = importlib.import_module(f"tests.lessons.accepted_{number}").ACCEPTED
+    code = (
+        f"import importlib, sys; sys.path.insert(0, {str(notebooks.ROOT)!r})\n"
+        f"{{name}} = importlib.import_module('tests.lessons.accepted_{number}').ACCEPTED['{{id}}'][{{place}}]"
+    )
+    calls = [call for *_, call in Lesson(path).calls("exercise")]
+    names = {call.args[0].value: call.args[1].id for call in calls}
+    return {id: code.format(name=name, id=id, place=variant % len(accepted[id])) for id, name in names.items()}
+
+
+@pytest.mark.parametrize("variant", [2, -1])
+@pytest.mark.parametrize("path", first_now_the_rest_in_the_soak(NOTEBOOKS), ids=by_name)
+def test_other_right_answers_break_nothing_below(path, variant, tmp_path):
+    """What a check accepts makes no cell below stop, and no claim false."""
+    record = tmp_path / "grades.jsonl"
+    answered = paste(nbformat.read(path, as_version=4), other_answers(path, variant))
+    done = notebooks.run(answered, {"VAE_HELPERS_GRADING": str(record)}, folder=tmp_path / "elsewhere")
+    assert notebooks.problems(done) == []
+    grades = [json.loads(line) for line in record.read_text("utf-8").splitlines()]
+    assert [grade["message"] for grade in grades if not grade["solved"]] == []
 
 
 ALL_KINDS = [

@@ -1,6 +1,6 @@
 import pytest
 
-from vae_helpers.exercises import claiming, hints, progress_record
+from vae_helpers.exercises import claiming, hints, judging, progress_record
 
 
 @pytest.fixture(autouse=True)
@@ -8,6 +8,7 @@ def fresh_kernel(tmp_path, monkeypatch):
     """Nothing claimed, hinted or solved yet; the working directory is empty, and progress is kept in it."""
     monkeypatch.setattr(claiming, "_made", {})
     monkeypatch.setattr(hints, "_shown", {})
+    monkeypatch.setattr(judging, "_handed_back", {})
     monkeypatch.setattr(progress_record, "_memory", {})
     monkeypatch.setattr(progress_record, "_said", set())
     monkeypatch.delenv("VAE_HELPERS_PROGRESS", raising=False)

@@ -1,5 +1,6 @@
 """The ready-made checks: what they take for right, and the words they find for what is not."""
 
+from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
@@ -76,15 +77,58 @@ def test_the_tolerance_is_relative_plus_absolute():
     message(check, lambda x: 2 * x + torch.tensor([0.0, 0.02]))
 
 
-def test_other_precision_is_right_and_another_kind_of_number_is_not():
-    compares(double, three_probes, ())(lambda x: 2 * x.double())
+def test_another_dtype_is_not_right_and_the_message_says_what_would_stop():
+    check = compares(double, lambda: [*three_probes(), (torch.ones(2, dtype=torch.float64),)], ())
+    check(lambda x: x + x)
+    said = message(check, lambda x: 2 * x.double())
+    assert said.startswith("its values are right, but it has the type torch.float64 where torch.float32 is asked for")
+    assert said.endswith(
+        "NumPy and .double() make such numbers, and a cell below that puts them beside torch.float32 would stop"
+    )
+    said = message(check, lambda x: 2 * x.float())
+    assert "has the type torch.float32 where torch.float64 is asked for: it has lost digits" in said
 
     def count(x):
         return (x > 0).sum(0, keepdim=True)
 
     check = compares(count, three_probes, ())
-    check(lambda x: torch.tensor([int((x > 0).sum())], dtype=torch.int32))
+    check(lambda x: torch.tensor([int((x > 0).sum())]))
+    assert "where torch.int64 is asked for" in message(check, lambda x: torch.tensor([int((x > 0).sum())]).int())
     assert "has the type torch.float32 where torch.int64 is asked for" in message(check, lambda x: count(x) * 1.0)
+
+
+def test_a_misconception_is_named_before_a_dtype_and_wrong_values_before_both():
+    check = compares(double, three_probes, (Wrong("it is four times x", lambda x: 4 * x),))
+    assert message(check, lambda x: 4 * x.double()) == "it is four times x"
+    assert message(
+        check, lambda x: 2 * x.double() if len(x) == 3 else 3 * x
+    ) == "it is 1.5 at [0] where 1 is right " + ("(at x = [0.5])")
+
+
+def test_a_function_may_give_a_number_in_any_wrapping_but_a_tensor_with_dimensions():
+    check = compares(lambda x: len(x), three_probes, ())
+    for right in (
+        lambda x: x.numel(),
+        lambda x: float(len(x)),
+        lambda x: torch.tensor(len(x)),
+        lambda x: np.int8(len(x)),
+    ):
+        check(right)
+    assert "take it out with .item()" in message(check, lambda x: torch.tensor([len(x)]))
+
+
+def test_a_result_on_a_graph_of_its_own_or_sparse_is_not_right():
+    check = compares(double, three_probes, ())
+    assert "hangs on a graph of your own" in message(check, lambda x: 2 * x.clone().requires_grad_())
+    assert "is of the layout torch.sparse_coo" in message(check, lambda x: (2 * x).to_sparse())
+    compares(double, three_probes, (), gradients=True)(lambda x: x + x)
+
+
+def test_more_numbers_than_memory_holds_are_refused_before_they_are_copied():
+    said = message(compares(double, three_probes, ()), lambda x: x[:1].expand(10**9))
+    assert said == "it returns a tensor of shape (1000000000,): far more numbers than are asked for"
+    large = torch.zeros(1).expand(10**12)
+    assert "has the shape (1000000000000,)" in message(close_to(3.5, ()), large)
 
 
 def test_gradients_are_compared_if_asked_for():
@@ -96,6 +140,53 @@ def test_gradients_are_compared_if_asked_for():
     loose(half)
     assert message(strict, half) == "its values are right, but its gradient with respect to `x` is not"
     strict(lambda x: x + x)
+
+
+def test_only_the_gradients_that_are_named_are_compared():
+    def product(x, y):
+        return x * y
+
+    def probes():
+        return [(torch.ones(3), torch.arange(3.0))]
+
+    check = compares(product, probes, (), gradients=("y",))
+    check(lambda x, y: x.detach() * y)
+    check(lambda x, y: torch.from_numpy(x.numpy()) * y)
+    assert message(check, lambda x, y: x * y.detach()) == "its values are right, but no gradient reaches `y`"
+    with pytest.raises(ValueError, match="the reference has no z"):
+        compares(product, probes, (), gradients=("z",))(product)
+
+
+def test_what_becomes_of_the_arguments_is_compared():
+    def by_backward(x):
+        x.requires_grad_()
+        x.square().sum().backward()
+        return x.grad.detach().clone()
+
+    check = compares(double, three_probes, ())
+    assert message(check, by_backward).startswith("it sets requires_grad at its argument `x`")
+    assert "in place" in message(check, lambda x: x.mul_(2))
+    strict = compares(double, three_probes, (), gradients=True)
+    said = message(strict, lambda x: (x.square().sum().backward(), 2 * x)[1])
+    assert said.startswith("it leaves a gradient in its argument `x`, to which the caller's own would be added")
+
+
+def test_lists_and_networks_are_arguments_too():
+    def weight(model, xs):
+        return model.weight.detach().sum() + xs[0]
+
+    def probes():
+        torch.manual_seed(1)
+        return [(torch.nn.Linear(2, 2), [torch.ones(2), torch.zeros(2)])]
+
+    check = compares(weight, probes, ())
+    check(lambda model, xs: weight(model.eval(), xs))
+    assert "`xs` in place" in message(check, lambda model, xs: weight(model, [xs.pop(0)]))
+    assert "`xs` in place" in message(check, lambda model, xs: (weight(model, xs), xs[1].add_(1))[0])
+    assert "`model` in place" in message(check, lambda model, xs: (weight(model, xs), model.double())[0])
+    assert "requires_grad at its argument `model`" in message(
+        check, lambda model, xs: weight(model.requires_grad_(False), xs)
+    )
 
 
 def test_wrong_answers_are_told_apart_by_their_gradients():
@@ -128,6 +219,23 @@ def test_tuples_dictionaries_and_distributions_are_compared_part_by_part():
     )
     assert message(check, lambda x: other(x, three=4)).startswith("its part ['pair'][1] is 4, which is not right")
     assert "parts" in message(check, lambda x: {"loss": x.sum()})
+
+
+def test_harder_probes_have_a_message_of_their_own_for_those_that_are_right_before_them():
+    def far():
+        return [(torch.tensor([500.0]),)]
+
+    wrong = (Wrong("it is x itself", lambda x: x), Wrong("it is three times x", lambda x: 3 * x))
+    check = compares(double, three_probes, wrong, harder=[("it overflows far out", far), ("never reached", far)])
+    check(lambda x: x + x)
+    for fragile in (
+        lambda x: 2 * x.exp().log(),
+        lambda x: 2 * x.clamp(-5, 5),
+        lambda x: 2 * x if x.max() < 9 else None.f,
+    ):
+        assert message(check, fragile) == "it overflows far out"
+    assert message(check, lambda x: x.clamp(-5, 5)) == "it is x itself"
+    assert "torch.float64 where torch.float32" in message(check, lambda x: 2 * x.double() if x.max() > 9 else 2 * x)
 
 
 def test_an_answer_that_draws_like_the_reference_is_right():
@@ -167,7 +275,7 @@ DICE = (Wrong("it is the middle face", 3), Wrong("it is the sum", 21))
 
 
 @pytest.mark.parametrize(
-    "answer", [3.5, 3.5005, np.float32(3.5), np.array(3.5), torch.tensor(3.5), torch.tensor([[3.5]])]
+    "answer", [3.5, 3.5005, np.float32(3.5), np.array(3.5), torch.tensor(3.5), torch.tensor(3.5).double()]
 )
 def test_a_number_may_come_in_any_wrapping(answer):
     close_to(3.5, DICE)(answer)
@@ -184,6 +292,9 @@ def test_a_number_may_come_in_any_wrapping(answer):
         ("three", "it is a text where a number (float) is asked for"),
         ([3.5, 1], "it has 2 parts ([0], [1]) where a number (float) is asked for"),
         (torch.ones(2), "it has the shape (2,) where () is asked for"),
+        (torch.tensor([3.5]), "it has the shape (1,) where one number is asked for: take it out with .item()"),
+        (np.array([[3.5]]), "it has the shape (1, 1) where one number is asked for: take it out with .item()"),
+        (Fraction(7, 2), "it is something of type Fraction where a number (float) is asked for"),
         (3.5 + 1j, "it is complex where a real number is asked for"),
     ],
 )

@@ -1,6 +1,8 @@
 """`exercise` on the lesson of made_up.py: what it says, what it returns, and what it survives."""
 
+import dataclasses
 import json
+import os
 import random
 import sys
 import warnings
@@ -11,7 +13,7 @@ import torch
 
 from tests.exercises.made_up import WRONG_KL, gaussian_kl
 from vae_helpers import exercise
-from vae_helpers.exercises import UnknownExercise
+from vae_helpers.exercises import UnknownExercise, judging, progress_record
 from vae_helpers.exercises.judging import judge
 from vae_helpers.exercises.registry import find
 
@@ -218,7 +220,7 @@ def test_arguments_that_an_answer_spoils_do_not_spoil_the_diagnosis():
 
     status, message = verdict(mean_then_spoil)
     assert status == "wrong" and "2.3333 times" not in message
-    assert exercise("99.1", gaussian_kl) is gaussian_kl
+    assert verdict(gaussian_kl) == ("solved", "")
 
 
 class Hostile:
@@ -299,6 +301,88 @@ def test_random_states_and_torch_settings_are_restored():
     assert torch.is_grad_enabled() and torch.get_default_dtype() == torch.float32
 
 
+def settings():
+    return (
+        torch.get_default_dtype(),
+        torch.get_default_device(),
+        torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.backends.cudnn.deterministic,
+        torch.backends.cudnn.benchmark,
+        np.geterr(),
+        os.getcwd(),
+    )
+
+
+CHANGES = {
+    "default dtype": lambda: torch.set_default_dtype(torch.float64),
+    "default device": lambda: torch.set_default_device("meta"),
+    "number of threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
+    "deterministic mode": lambda: torch.use_deterministic_algorithms(True, warn_only=True),
+    "cudnn.deterministic": lambda: setattr(torch.backends.cudnn, "deterministic", True),
+    "cudnn.benchmark": lambda: setattr(torch.backends.cudnn, "benchmark", True),
+    "np.seterr": lambda: np.seterr(all="raise"),
+    "working directory": lambda: os.chdir("/"),
+    "gradient mode": lambda: torch.set_grad_enabled(False),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_setting_that_an_answer_changes_is_restored_and_the_answer_is_told(name):
+    def answer(mu, log_var):
+        result = gaussian_kl(mu, log_var)
+        CHANGES[name]()
+        return result
+
+    before = settings()
+    status, message = verdict(answer)
+    assert status == "wrong" and name in message and "for all that the notebook does below" in message
+    assert settings() == before and torch.is_grad_enabled()
+
+
+def test_what_a_notebook_has_set_changes_no_verdict_and_stays_set():
+    torch.set_default_dtype(torch.float64), torch.set_default_device("meta"), np.seterr(all="raise")
+    try:
+        before = settings()
+        assert verdict(gaussian_kl) == ("solved", "")
+        assert verdict(WRONG_KL[0].answer) == ("wrong", WRONG_KL[0].message)
+        assert exercise("99.2", None) == 3.5
+        assert settings() == before
+    finally:
+        torch.set_default_dtype(torch.float32), torch.set_default_device(None), np.seterr(all="warn")
+
+
+@pytest.mark.parametrize(("id", "wrong"), [("99.1", WRONG_KL[0].answer), ("99.2", 21), ("99.1", None)])
+def test_the_reference_that_came_back_is_not_taken_for_an_answer(id, wrong, capsys):
+    name = exercise(id, wrong)
+    capsys.readouterr()
+    name = exercise(id, name)  # the line is run again, without the answer above it
+    said = capsys.readouterr().out
+    assert said == (
+        f"Exercise {id}: this is the reference answer that was handed back before, not yours, and it counts for "
+        f'nothing. Run the cell with your own answer again. Help: hint("{id}")\n'
+    )
+    assert not progress_record._memory.get(id, progress_record.EMPTY)["solved"]
+    assert exercise(id, exercise(id, name)) is name
+
+
+def test_a_small_whole_number_is_told_from_the_reference_that_came_back(capsys, monkeypatch):
+    task = dataclasses.replace(find("99.2"), reference=sum_of_faces)
+    monkeypatch.setattr(judging, "find", lambda id: task)
+    given = exercise("99.2", 6)
+    assert given == 21
+    exercise("99.2", given)
+    assert "was handed back before" in capsys.readouterr().out
+    exercise("99.2", 21)
+    assert "solved" in capsys.readouterr().out
+
+
+def sum_of_faces():
+    """The sum of a die's faces."""
+    return 21
+
+
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_the_verdict_is_the_same_where_gradients_are_off(mode):
     with mode():
@@ -324,10 +408,10 @@ def test_an_unknown_exercise_lists_those_that_exist(monkeypatch):
 def test_grading_mode_falls_back_to_nothing_and_writes_a_line_for_each_check(tmp_path, monkeypatch, capsys):
     results = tmp_path / "results.jsonl"
     monkeypatch.setenv("VAE_HELPERS_GRADING", str(results))
-    wrong = WRONG_KL[0].answer
+    wrong, right = WRONG_KL[0].answer, lambda mu, log_var: gaussian_kl(mu, log_var)
     assert exercise("99.1", None) is None
     assert exercise("99.1", wrong) is wrong
-    assert exercise("99.1", gaussian_kl) is gaussian_kl
+    assert exercise("99.1", right) is right
     assert exercise("99.2", 4) == 4
     lines = [json.loads(line) for line in results.read_text().splitlines()]
     assert [(line["id"], line["solved"], line["attempted"]) for line in lines] == [

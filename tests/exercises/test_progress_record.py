@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import partial
 
 import pytest
 
@@ -10,6 +11,7 @@ from vae_helpers import exercise, hint, progress, solution
 from vae_helpers.exercises import progress_record, registry
 
 WRONG = made_up.WRONG_KL[0].answer
+RIGHT = partial(made_up.gaussian_kl)  # not the reference itself, which goes back to whoever is wrong
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +56,7 @@ def test_the_table_shows_what_was_done(capsys, new_kernel):
 
 
 def test_what_is_solved_stays_solved_and_is_not_counted_on(tmp_path):
-    for answer in (WRONG, made_up.gaussian_kl, WRONG, made_up.gaussian_kl, None):
+    for answer in (WRONG, RIGHT, WRONG, RIGHT, None):
         exercise("99.1", answer)
     entry = json.loads((tmp_path / "progress.json").read_text())["exercises"]["99.1"]
     assert entry == {"solved": True, "attempts": 2, "hints": 0, "solution": False}
@@ -64,14 +66,14 @@ def test_help_is_noted(tmp_path, capsys):
     hint("99.1", 2)
     hint("99.1", 1)
     solution("99.1")
-    exercise("99.1", made_up.gaussian_kl)
+    exercise("99.1", RIGHT)
     entry = json.loads((tmp_path / "progress.json").read_text())["exercises"]["99.1"]
     assert entry == {"solved": True, "attempts": 1, "hints": 2, "solution": True}
     assert "solved (solution read)" in table(capsys)
 
 
 def test_two_kernels_keep_one_record(new_kernel, capsys):
-    exercise("99.1", made_up.gaussian_kl)
+    exercise("99.1", RIGHT)
     new_kernel()
     exercise("99.2", 3.5)
     assert "2 of 2 exercises solved." in table(capsys)
@@ -154,7 +156,7 @@ def test_what_cannot_be_written_outdoes_an_older_record(tmp_path, monkeypatch, c
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    exercise("99.1", made_up.gaussian_kl)
+    exercise("99.1", RIGHT)
     assert "No space left on device" in capsys.readouterr().out
     assert "1 of 2 exercises solved." in table(capsys)
     assert [path.name for path in tmp_path.iterdir()] == ["progress.json"], "no half-written file is left"

@@ -67,6 +67,13 @@ BOMB = """import subprocess, time
 for _ in range(300):  # should it not be ended, it ends
     subprocess.Popen(['sleep', '323'], start_new_session=True)
 time.sleep(300)"""
+FORGED = [
+    "import json, os, torch\nname = next(value for key, value in os.environ.items() if key.endswith('_GRADING'))",
+    "for id in ('99.1', '99.2', '99.9'):\n"
+    "    line = json.dumps({'id': id, 'solved': True, 'attempted': True})\n"
+    "    open(name, 'a').write(line + chr(10))",
+    "exec('tor' + 'ch.allclose = lambda *a, **k: True')",
+]
 
 
 def lesson(answers=None, after=()):
@@ -135,6 +142,9 @@ def graded(tmp_path_factory):
     write(place / "canary" / "of the teacher.txt", "alive")
     vandal = VANDAL.format(canary=str(place / "canary"), folder=str(folder))
     write(folder / "vandal.ipynb", lesson(RIGHT, after=[vandal]))
+    write(folder / "forger.ipynb", lesson(after=FORGED))
+    write(folder / "gives up.ipynb", lesson({**RIGHT, "99.1": "def kl(mu, log_var):\n    raise KeyboardInterrupt"}))
+    write(folder / "slow.ipynb", lesson({**RIGHT, "99.1": "def kl(mu, log_var):\n    while True: pass"}))
     (folder / "=absent").mkdir()
     before = everything_in(folder)
     output = place / "grades.csv"
@@ -212,6 +222,23 @@ def test_the_vandal_destroys_nothing(graded):
     assert (*marks(row), row["note"]) == ("1", "1", "2", "")
 
 
+def test_the_forger_is_marked_for_the_teachers_eye(graded):
+    row = graded[0]["forger"]
+    assert "99.9" not in row and marks(row) == ("1", "1", "2"), "what does not exist makes no column and no mark"
+    assert row["note"] == (
+        "LOOK: cell 5 checks 99.1 never and left 1 result for it, cell 5 checks 99.2 never and left 1 result for it, "
+        "it reports 99.9, an exercise that does not exist, in the end torch.allclose is not the function that it was"
+    )
+    assert not any("LOOK" in row["note"] for name, row in graded[0].items() if name != "forger")
+
+
+def test_an_interrupted_check_costs_its_own_exercise_and_says_so(graded):
+    row = graded[0]["gives up"]
+    assert (*marks(row), row["note"]) == ("0", "1", "1", "KeyboardInterrupt raised in cell 2 of gives up.ipynb")
+    row = graded[0]["slow"]
+    assert (*marks(row), row["note"]) == ("0", "1", "1", "interrupted after 20 s: cell 2 of slow.ipynb")
+
+
 def test_the_last_result_counts(graded):
     assert marks(graded[0]["meddler"]) == ("1", "0", "1")
 
@@ -219,17 +246,17 @@ def test_the_last_result_counts(graded):
 def test_who_hands_in_nothing_has_a_row_and_no_name_is_a_formula(graded):
     row = graded[0]["'=absent"]
     assert (*marks(row), row["note"]) == ("", "", "0", "no notebook handed in")
-    names = ["=absent", "blank", "bomb", "broken", "endless", "good", "greedy", "killer", "meddler", "vandal", "wrong"]
-    assert [row["student"] for row in graded[1]] == names
+    names = ["=absent", "blank", "bomb", "broken", "endless", "forger", "gives up", "good", "greedy", "killer"]
+    assert [row["student"] for row in graded[1]] == [*names, "meddler", "slow", "vandal", "wrong"]
 
 
 def test_several_notebooks_make_one_row_and_the_best_result_counts(tmp_path, monkeypatch, capsys):
     def pretended(folder, path, limits, stopped):
         if path.stem == "breaks":
             raise OSError("the disk is full")
-        return grade_folder.Run(
-            {"98.10", "98.9"}, {"98.9": path.stem == "first"}, "late" if path.stem == "second" else ""
-        )
+        odd = ["cell 3 is odd"] * 6 if path.parent.name == "bob" else []
+        note = "late" if path.stem == "second" else ""
+        return grade_folder.Run({"98.10", "98.9"}, {"98.9": path.stem == "first"}, note, marks=odd)
 
     monkeypatch.setattr(grade_folder, "run", pretended)
     for name in ("ann/first", "ann/second", "bob/second", "eve/breaks"):
@@ -237,7 +264,7 @@ def test_several_notebooks_make_one_row_and_the_best_result_counts(tmp_path, mon
     rows = grade_folder.grade(tmp_path / "in", output=tmp_path / "out.csv")
     assert [list(row.values()) for row in rows] == [
         ["ann", "1", "", "1", "late"],
-        ["bob", "0", "", "0", "late"],
+        ["bob", "0", "", "0", f"LOOK: {4 * 'cell 3 is odd, '}and 2 more; late"],
         ["eve", "", "", "0", "could not be run: breaks.ipynb: the disk is full"],
     ]
     assert list(rows[0]) == ["student", "98.9", "98.10", "total", "note"]
@@ -360,9 +387,11 @@ def test_a_table_that_cannot_be_written_is_said_before_anything_runs(tmp_path, m
 
 def test_the_exercises_of_a_notebook_are_found_without_running_it(tmp_path):
     path = write(tmp_path / "a.ipynb", lesson())
-    assert grade_folder._exercises_in(path) == {"99.1", "99.2"}
+    cells = grade_folder._cells(path)
+    assert len(cells) == 3 and grade_folder._exercises_in(cells) == {"99.1", "99.2"}
+    assert grade_folder._exercises_in(['exercise("99.9", f)']) == set()
     for text in ("", "[]", "{}", '{"cells": [{}]}', '{"cells": 3}'):
-        assert grade_folder._exercises_in(write(tmp_path / "b.ipynb", text)) == set()
+        assert grade_folder._cells(write(tmp_path / "b.ipynb", text)) == []
 
 
 def test_grading_starts_from_a_process_that_needs_no_torch():

@@ -119,8 +119,8 @@ def tweedie_by_func(y, sigma, log_density):
 
 
 def tweedie_by_differences(y, sigma, log_density):
-    step = 1e-5
-    return y + sigma**2 * (log_density(y + step) - log_density(y - step)) / (2 * step)
+    step, at = 1e-5, y.double()  # float32 has not the digits for it
+    return (at + sigma**2 * (log_density(at + step) - log_density(at - step)) / (2 * step)).to(y.dtype)
 
 
 def clean_by_sum(loss, pixels, sigma):
@@ -132,12 +132,74 @@ def clean_by_parts(loss, pixels, sigma):
     return 1 / pixels * (loss - unpredictable)
 
 
+def sigma_by_a_plain_mask(y):
+    mask = torch.tensor([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]])
+    response = F.conv2d(y, mask.expand(y.shape[1], 1, 3, 3), groups=y.shape[1])
+    return response.abs().flatten(1).median(1).values / (6 * 0.6745)
+
+
+def sigma_by_windows(y):
+    c = torch.tensor([1.0, -2.0, 1.0])
+    windows = y.unfold(2, 3, 1).unfold(3, 3, 1)  # (N, C, H - 2, W - 2, 3, 3)
+    d = torch.einsum("nchwab,a,b->nchw", windows, c, c)
+    return 1.4826 * d.abs().reshape(len(y), -1).median(1).values / 6
+
+
+def sigma_by_the_mean_of_the_channels(y):  # the equation is that of one channel
+    second = torch.diff(torch.diff(y, n=2, dim=-1), n=2, dim=-2)
+    return (second.abs().flatten(2).median(2).values / (6 * 0.6745)).mean(1)
+
+
+def energy_without_a_graph_to_the_noisy(y, decoded, z, sigma, sigma_model):
+    misses = (y.detach() - decoded).square().sum((1, 2, 3))
+    return 0.5 * (misses / (sigma**2 + sigma_model**2) + z.square().sum(1))
+
+
+def overlap_by_index(blocks, places, weights, height, width):
+    size = len(weights)
+    top, left = torch.tensor(places).T[:, :, None, None]
+    index = ((top + torch.arange(size)[:, None]) * width + left + torch.arange(size)).flatten()
+    total, share = torch.zeros(height * width), torch.zeros(height * width)
+    total.index_add_(0, index, (weights * blocks).flatten())
+    share.index_add_(0, index, weights.expand_as(blocks).flatten())
+    return (total / share).view(height, width)
+
+
+def overlap_with_a_harmless_epsilon(blocks, places, weights, height, width):
+    total, share = torch.zeros(height, width), torch.full((height, width), 1e-8)
+    for block, (top, left) in zip(blocks, places, strict=True):
+        rows, columns = slice(top, top + len(weights)), slice(left, left + len(weights))
+        total[rows, columns] += weights * block
+        share[rows, columns] += weights
+    return total / share
+
+
+def tweedie_by_vjp(y, sigma, log_density):
+    _, pull = torch.func.vjp(log_density, y)
+    return y + sigma**2 * pull(torch.ones_like(y))[0]
+
+
+def clean_as_a_float(loss, pixels, sigma):
+    return float(loss) / pixels - sigma**2
+
+
+def clean_as_a_tensor(loss, pixels, sigma):
+    return torch.as_tensor(loss) / pixels - torch.tensor(sigma) ** 2
+
+
 ACCEPTED = {
     "05.1": [errors_as_tensors, errors_by_numpy, errors_by_algebra],
     "05.2": [mean_by_distributions, mean_by_tweedie, mean_by_loop],
-    "05.3": [sigma_by_convolution, sigma_by_diff, sigma_by_quantile],
-    "05.4": [energy_by_distributions, energy_by_einsum, energy_by_loop],
-    "05.5": [overlap_by_fold, overlap_by_padding],
-    "05.6": [tweedie_by_backward, tweedie_by_func, tweedie_by_differences],
-    "05.7": [clean_by_sum, clean_by_parts],
+    "05.3": [
+        sigma_by_convolution,
+        sigma_by_diff,
+        sigma_by_quantile,
+        sigma_by_a_plain_mask,
+        sigma_by_windows,
+        sigma_by_the_mean_of_the_channels,
+    ],
+    "05.4": [energy_by_distributions, energy_by_einsum, energy_by_loop, energy_without_a_graph_to_the_noisy],
+    "05.5": [overlap_by_fold, overlap_by_padding, overlap_by_index, overlap_with_a_harmless_epsilon],
+    "05.6": [tweedie_by_backward, tweedie_by_func, tweedie_by_differences, tweedie_by_vjp],
+    "05.7": [clean_by_sum, clean_by_parts, clean_as_a_float, clean_as_a_tensor],
 }

@@ -116,11 +116,95 @@ def direction_by_loop(codes, has):
     return torch.stack(groups[True]).mean(dim=0) - torch.stack(groups[False]).mean(dim=0)
 
 
+def halve_by_a_kernel(rgba):
+    alpha = rgba[:, 3:]
+    four = torch.cat([rgba[:, :3] * alpha, alpha], 1)
+    small = F.conv2d(four, torch.full((4, 1, 2, 2), 0.25), stride=2, groups=4)
+    return torch.cat([torch.where(small[:, 3:] > 0, small[:, :3] / small[:, 3:], 0.0), small[:, 3:]], 1)
+
+
+def halve_with_a_harmless_epsilon(rgba):
+    alpha = rgba[:, 3:]
+    small = F.avg_pool2d(torch.cat([rgba[:, :3] * alpha, alpha], 1), 2)
+    return torch.cat([small[:, :3] / (small[:, 3:] + 1e-6), small[:, 3:]], 1)
+
+
+def laplacian_by_a_plain_kernel(x):
+    kernel = torch.tensor([[0.0, -1.0, 0.0], [-1.0, 4.0, -1.0], [0.0, -1.0, 0.0]]).expand(x.shape[1], 1, 3, 3)
+    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, groups=x.shape[1])
+
+
+def laplacian_by_matrices(x):
+    def along(n):
+        step = torch.eye(n)[1:] - torch.eye(n)[:-1]
+        return step.T @ step
+
+    return along(x.shape[2]) @ x + x @ along(x.shape[3])
+
+
+def tents_by_scattering(u, knots):
+    place = u * (knots - 1)
+    below = place.long().clamp(max=knots - 2)
+    share = (place - below)[:, None]
+    out = torch.zeros(len(u), knots).scatter_(1, below[:, None], 1 - share)
+    return out.scatter_(1, below[:, None] + 1, share)
+
+
+def chosen_by_a_boolean_mask(x, mean, mask, sigma):
+    nats = Normal(mean, sigma).log_prob(x)
+    return torch.where(mask.bool(), nats, 0.0).sum((1, 2, 3))
+
+
+def chosen_by_indexing(x, mean, mask, sigma):
+    chosen = (mask > 0).expand_as(x)
+    return torch.stack([Normal(m[c], sigma).log_prob(a[c]).sum() for a, m, c in zip(x, mean, chosen, strict=True)])
+
+
+def chosen_with_masked_misses(x, mean, mask, sigma):
+    misses = (mask * (x - mean)).square().flatten(1).sum(1)  # of 0 and 1, the square is the same
+    count = x.shape[1] * mask.flatten(1).sum(1)
+    return -misses / (2 * sigma**2) - count * math.log(sigma * math.sqrt(2 * math.pi))
+
+
+def direction_in_float(codes, has):
+    one = has.float()
+    return one @ codes / one.sum() - (1 - one) @ codes / (1 - one).sum()
+
+
+def direction_by_least_squares(codes, has):
+    return torch.linalg.lstsq(torch.stack([torch.ones(len(has)), has.float()], 1), codes).solution[1]
+
+
 ACCEPTED = {
     "06.1": [over_in_parts, over_by_unbinding, over_by_lerp],
-    "06.2": [halve_by_blocks, halve_by_slices, halve_by_interpolation],
-    "06.3": [laplacian_by_replicating, laplacian_by_convolution, laplacian_by_loops],
-    "06.4": [tents_by_relu, tents_by_two_weights, tents_by_loop],
-    "06.5": [chosen_by_distribution, chosen_by_einsum, chosen_in_two_sums],
-    "06.6": [direction_by_weights, direction_by_regression, direction_by_loop],
+    "06.2": [
+        halve_by_blocks,
+        halve_by_slices,
+        halve_by_interpolation,
+        halve_by_a_kernel,
+        halve_with_a_harmless_epsilon,
+    ],
+    "06.3": [
+        laplacian_by_replicating,
+        laplacian_by_convolution,
+        laplacian_by_loops,
+        laplacian_by_a_plain_kernel,
+        laplacian_by_matrices,
+    ],
+    "06.4": [tents_by_relu, tents_by_two_weights, tents_by_loop, tents_by_scattering],
+    "06.5": [
+        chosen_by_distribution,
+        chosen_by_einsum,
+        chosen_in_two_sums,
+        chosen_by_a_boolean_mask,
+        chosen_by_indexing,
+        chosen_with_masked_misses,
+    ],
+    "06.6": [
+        direction_by_weights,
+        direction_by_regression,
+        direction_by_loop,
+        direction_in_float,
+        direction_by_least_squares,
+    ],
 }

@@ -1,12 +1,17 @@
 """Every exercise of every lesson: its check knows right from wrong, and says what is wrong.
 
-Other right answers than the reference stand in accepted_NN.py, as ACCEPTED = {"NN.1": [answer, answer], ...}.
+Other right answers than the reference stand in accepted_NN.py, as ACCEPTED = {"NN.1": [answer, answer], ...}; wrong
+ones, written from the statements alone, in refused_NN.py, as REFUSED.
 """
 
 import importlib
+import importlib.util
 import inspect
 import math
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +25,7 @@ from vae_helpers.exercises.judging import judge
 from vae_helpers.exercises.registry import exercises_of, lesson_numbers
 from vae_helpers.grading.exercise_cells import reference_source
 
+ROOT = Path(__file__).parents[2]
 LESSONS = {number: exercises_of(number) for number in lesson_numbers()}
 TASKS = [*made_up.EXERCISES, *(task for tasks in LESSONS.values() for task in tasks)]
 each_task = pytest.mark.parametrize("task", TASKS, ids=[task.id for task in TASKS])
@@ -110,6 +116,56 @@ def test_other_right_answers_are_right(task):
     for answer in accepted:
         assert answer is not task.reference
         assert outcome_of(task, answer) == ("solved", "")
+
+
+REFUSED = [
+    (task, answer)
+    for number in LESSONS
+    if importlib.util.find_spec(f"tests.lessons.refused_{number}")
+    for task in LESSONS[number]
+    for answer in importlib.import_module(f"tests.lessons.refused_{number}").REFUSED[task.id]
+]
+
+
+@pytest.mark.parametrize(
+    ("task", "answer"), REFUSED, ids=[f"{task.id}-{place}" for place, (task, _) in enumerate(REFUSED)]
+)
+def test_wrong_answers_written_from_the_statement_are_refused(task, answer):
+    verdict = judge(task, answer)
+    assert verdict.status == "wrong" and "the check cannot use" not in verdict.message
+
+
+def one_axis_too_many(*arguments):
+    """Each picture, draw or row of an argument with each of the next."""
+    tensors = [a for a in arguments if isinstance(a, torch.Tensor)]
+    return sum(a[:, None] + b for a in tensors for b in tensors)
+
+
+def one_number_for_all(*arguments):
+    return torch.zeros(1).expand(10**11)
+
+
+def use_of_every_check():
+    """Print the seconds of the slowest check and the bytes that they needed at most: for a process of its own."""
+    from tools.notebooks import peak_bytes
+
+    for task in TASKS:
+        judge(task, right_answer(task))  # what is loaded for it, such as a data set, is no part of the check
+    before, slowest = peak_bytes(), 0.0
+    for task in TASKS:
+        for answer in (right_answer(task), one_axis_too_many, one_number_for_all):
+            began = time.process_time()
+            judge(task, answer)
+            slowest = max(slowest, time.process_time() - began)
+    print(slowest, peak_bytes() - before)
+
+
+def test_no_check_needs_gigabytes_or_half_a_minute():
+    code = "from tests.lessons.test_exercises import use_of_every_check as use; use()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    seconds, peak = done.stdout.split()
+    assert float(seconds) < 10 and int(peak) < 1e9
 
 
 @each_lesson

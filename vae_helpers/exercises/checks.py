@@ -6,11 +6,13 @@ The exercise hands its reference and its wrong answers to the check.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
 
+from vae_helpers.exercises import effects
 from vae_helpers.exercises.definition import Exercise, Misconception
 from vae_helpers.exercises.guarding import describe
 from vae_helpers.exercises.outcomes import (
@@ -24,66 +26,81 @@ from vae_helpers.exercises.outcomes import (
     parameter_names,
     same,
     same_outcome,
+    shape,
     take_apart,
 )
 
 Check = Callable[[Any, Exercise], None]
 Parts = Sequence[tuple[str, Leaf]]  # (where, what)
+Probes = Callable[[], Sequence[tuple]]
+_Calls = list[tuple[Outcome, Outcome, str]]  # of each probe: the answer's, the reference's, the arguments
 
 
 def compares(
-    probes: Callable[[], Sequence[tuple]],
+    probes: Probes,
     *,
     tolerance: float = 1e-5,
-    gradients: bool = False,
+    gradients: bool | Collection[str] = False,
     canonical: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function,
+    harder: Sequence[tuple[str, Probes]] = (),
 ) -> Check:
     """A check for functions: same outputs as the exercise's reference at every probe.
 
-    On a mismatch the wrong answer of the exercise that does the same as the learner's at every probe gives its
-    message; if there is none, the message says what differs: the type, the shape, the values, the gradient. Functions
-    may return tensors, numbers, texts, torch distributions (compared by mean and standard deviation) and tuples, lists
-    or dictionaries of them.
+    On a mismatch the wrong answer of the exercise that does the same as the learner's at every probe, whatever its
+    dtype, gives its message; if there is none, the message says what differs: the type, the shape, the values, what
+    becomes of the arguments, the gradient, and last the dtype. Functions may return tensors, numbers, texts, torch
+    distributions (compared by mean and standard deviation) and tuples, lists or dictionaries of them.
 
     Args:
         probes: returns a fresh list of tuples of arguments, the same ones each time it is called (seed it;
             the global generator is seeded for it). Choose probes at which the wrong answers differ from the
-            reference and from each other.
+            reference and from each other, in the dtypes and shapes that the notebook uses.
         tolerance: |given - right| <= tolerance * (1 + |right|).
-        gradients: also compare gradients with respect to every floating tensor argument, so that an answer
-            that leaves the graph (.item(), .detach(), torch.no_grad) is not right.
+        gradients: also compare gradients with respect to these arguments of the reference (True: to every floating
+            tensor), so that an answer that leaves the graph (.item(), .detach(), torch.no_grad) is not right. Name
+            those that the notebook differentiates: an answer may do with the others what it likes.
         canonical: wraps a function so that results that are equally right become equal; the learner's answer, the
             reference and the wrong answers are compared as wrapped by it.
+        harder: pairs of a message and more probes, tried in turn by answers that are right at all before them: far out,
+            where a clamp, an epsilon or an overflow shows. What goes wrong there, in whatever way, gets the message.
     Returns:
         a function of the answer and the exercise that raises Misconception (or NotAttempted) if the answer is not
         right, and otherwise returns None.
     """
 
-    def outcomes(function: Callable[..., Any], reference: Callable[..., Any]) -> list[Outcome]:
+    def outcomes(function: Callable[..., Any], reference: Callable[..., Any], probes: Probes) -> list[Outcome]:
         torch.manual_seed(0)
         count = len(probes())  # they are made anew for each call, for an answer may change its arguments
-        return [one(canonical(function), index, reference) for index in range(count)]
+        return [one(canonical(function), index, reference, probes) for index in range(count)]
 
-    def one(function: Callable[..., Any], index: int, reference: Callable[..., Any]) -> Outcome:
+    def one(function: Callable[..., Any], index: int, reference: Callable[..., Any], probes: Probes) -> Outcome:
         torch.manual_seed(0)  # the same probes each time, and functions that draw in the same order draw the same
         args = tuple(probes()[index])
-        return outcome(function, args, parameter_names(reference, len(args)), gradients)
+        names = parameter_names(reference, len(args))
+        return outcome(function, args, names, _wanted(gradients, names))
+
+    def compared(answer: Callable[..., Any], reference: Callable[..., Any], probes: Probes) -> _Calls:
+        given, right = outcomes(answer, reference, probes), outcomes(reference, reference, probes)
+        torch.manual_seed(0)
+        return list(zip(given, right, (_said(reference, args) for args in probes()), strict=True))
 
     def check(answer: Callable[..., Any], exercise: Exercise) -> None:
         reference = exercise.reference
-        right = outcomes(reference, reference)
-        given = outcomes(answer, reference)
-        torch.manual_seed(0)
-        arguments = probes()
-        findings = (_difference(g, r, tolerance, reference, a) for g, r, a in zip(given, right, arguments, strict=True))
-        finding = next((found for found in findings if found), None)
-        if finding is None:
-            return
-        for candidate in exercise.wrong:
-            known = outcomes(candidate.answer, reference)
-            if all(same_outcome(g, k, tolerance) for g, k in zip(given, known, strict=True)):
-                raise Misconception(candidate.message)
-        raise Misconception(_pattern(given, right, tolerance) or finding)
+        calls = compared(answer, reference, probes)
+        if finding := _first_finding(calls, tolerance):
+            given = [mine for mine, _, _ in calls]
+            for candidate in exercise.wrong:
+                known = outcomes(candidate.answer, reference, probes)
+                if all(same_outcome(g, k, tolerance) for g, k in zip(given, known, strict=True)):
+                    raise Misconception(candidate.message)
+            raise Misconception(_pattern(calls, tolerance) or finding)
+        for message, far in harder:
+            more = compared(answer, reference, far)
+            if _first_finding(more, tolerance):
+                raise Misconception(message)
+            calls += more
+        if finding := next((found for given, right, _ in calls if (found := _types_differ(given, right))), None):
+            raise Misconception(finding)
 
     return check
 
@@ -91,8 +108,8 @@ def compares(
 def close_to(*, tolerance: float = 1e-3) -> Check:
     """A check for values: the same as the value of the exercise's reference, within the tolerance.
 
-    A number may come as a Python number, a NumPy number or a tensor with one element; texts are compared
-    without regard to case; sequences part by part.
+    A number may come as a Python number, a NumPy number or a tensor without dimensions (one of shape (1,) would make a
+    claim below stop), in any precision; texts are compared without regard to case; sequences part by part.
 
     Args:
         tolerance: |given - right| <= tolerance * (1 + |right|).
@@ -118,26 +135,52 @@ def close_to(*, tolerance: float = 1e-3) -> Check:
     return check
 
 
-def _difference(
-    given: Outcome, right: Outcome, tolerance: float, reference: Callable[..., Any], args: tuple
-) -> str | None:
-    """What sets a call apart from the reference's, in words; None if nothing does."""
+def _wanted(gradients: bool | Collection[str], names: Sequence[str]) -> Collection[str]:
+    if isinstance(gradients, bool):
+        return names if gradients else ()
+    if unknown := set(gradients) - set(names):
+        raise ValueError(f"compares: gradients={gradients!r}, but the reference has no {', '.join(sorted(unknown))}.")
+    return gradients
+
+
+def _results_differ(given: Outcome, right: Outcome, at: str, tolerance: float) -> str | None:
+    """What sets the results of a call apart from the reference's, in words; None if nothing does."""
     if right.error:
         raise right.error  # the exercise itself is broken: do not hide it
     if given.error:
         return str(given.error) if isinstance(given.error, Misconception) else describe(given.error)
     found = _parts_differ(given.parts, right.parts, tolerance)
-    if found:
-        return f"{found} (at {_said(reference, args)})"
-    if spoilt := [f"`{name}`" for name in given.changed if name not in right.changed]:
-        return f"it changes its argument {', '.join(spoilt)} in place: whoever passed it finds it changed"
-    if missed := [f"`{name}`" for name in right.changed if name not in given.changed]:
+    return f"{found} (at {at})" if found else None
+
+
+def _effects_differ(given: Outcome, right: Outcome, at: str, tolerance: float) -> str | None:
+    if spoilt := [effects.blamed(*change) for change in given.changed if change not in right.changed]:
+        return spoilt[0]
+    if missed := [f"`{name}`" for name, _ in right.changed if name not in dict(given.changed)]:
         return f"it leaves its argument {', '.join(missed)} as it was, which it should change in place"
+    return None
+
+
+def _gradients_differ(given: Outcome, right: Outcome, at: str, tolerance: float) -> str | None:
     for (name, mine), (_, other) in zip(given.gradients, right.gradients, strict=True):
         if not near(*both_slopes(mine, other), tolerance):
             if mine is None:
                 return f"its values are right, but no gradient reaches `{name}`"
             return f"its values are right, but its gradient with respect to `{name}` is not"
+    return None
+
+
+def _first_finding(calls: _Calls, tolerance: float) -> str | None:
+    looks = (_results_differ, _effects_differ, _gradients_differ)  # values at every probe, then the rest
+    return next((found for look in looks for call in calls if (found := look(*call, tolerance))), None)
+
+
+def _types_differ(given: Outcome, right: Outcome) -> str | None:
+    """Would a cell below stop at results whose values are right?"""
+    for (where, mine), (_, other) in zip(given.parts, right.parts, strict=True):
+        found = _type_differs(mine, other)
+        if found:
+            return f"its values are right, but {f'part {where}' if where else 'it'} {found}"
     return None
 
 
@@ -162,11 +205,11 @@ def _part_differs(mine: Leaf, other: Leaf, tolerance: float) -> str | None:
         return f"is on the device {mine.device} where its arguments are on {other.device}"
     if asked == "tensor" and mine.is_floating_point() and not other.is_floating_point():
         return f"has the type {mine.dtype} where {other.dtype} is asked for"
+    if shape(mine) != shape(other):
+        if asked == "number" and math.prod(shape(mine)) == 1:
+            return f"has the shape {shape(mine)} where one number is asked for: take it out with .item()"
+        return f"has the shape {shape(mine)} where {shape(other)} is asked for"
     x, y = as_numbers(mine), as_numbers(other)
-    if asked == "number" and x.numel() == 1:
-        x = x.reshape(())
-    if x.shape != y.shape:
-        return f"has the shape {tuple(x.shape)} where {tuple(y.shape)} is asked for"
     if near(x, y, tolerance):
         return None
     if x.is_complex() and not y.is_complex():
@@ -178,14 +221,37 @@ def _part_differs(mine: Leaf, other: Leaf, tolerance: float) -> str | None:
         return f"is {x.item():.6g}, which is not right"
     index = tuple(int(i) for i in torch.nonzero(~torch.isclose(x, y, rtol=tolerance, atol=tolerance))[0])
     place = f" at {list(index)}" if index else ""
-    return f"is {x[index].item():.5g}{place} where {y[index].item():.5g} is right"
+    mine, other = (f"{value[index].item():.5g}" for value in (x, y))
+    if mine == other:
+        mine, other = (f"{value[index].item():.12g}" for value in (x, y))
+    return f"is {mine}{place} where {other} is right"
 
 
-def _pattern(given: Sequence[Outcome], right: Sequence[Outcome], tolerance: float) -> str | None:
-    """Is the answer wrong by one factor, or by one number added, at every probe?"""
-    if any(g.error or len(g.parts) != 1 or len(r.parts) != 1 for g, r in zip(given, right, strict=True)):
+def _type_differs(mine: Leaf, other: Leaf) -> str | None:
+    """What is unlike in two parts with the same values: the dtype, a graph behind it, the layout."""
+    if kind(other) != "tensor":  # a number is right in whatever precision it comes
         return None
-    pairs = [(g.parts[0][1], r.parts[0][1]) for g, r in zip(given, right, strict=True)]
+    if mine.dtype != other.dtype:
+        return f"has the type {mine.dtype} where {other.dtype} is asked for: {_trouble(mine.dtype, other.dtype)}"
+    if mine.requires_grad and not other.requires_grad:
+        return "hangs on a graph of your own (requires_grad): what draws or converts it would stop; add .detach()"
+    return None if mine.layout == other.layout else f"is of the layout {mine.layout} where {other.layout} is asked for"
+
+
+def _trouble(mine: torch.dtype, other: torch.dtype) -> str:
+    """What another dtype would do to the cells below."""
+    if not (mine.is_floating_point and other.is_floating_point):
+        return "a cell below that counts, indexes or compares with it would stop or go wrong"
+    if torch.finfo(mine).bits > torch.finfo(other).bits:
+        return f"NumPy and .double() make such numbers, and a cell below that puts them beside {other} would stop"
+    return "it has lost digits, and a cell below that puts it beside the others would stop"
+
+
+def _pattern(calls: _Calls, tolerance: float) -> str | None:
+    """Is the answer wrong by one factor, or by one number added, at every probe?"""
+    if any(given.error or len(given.parts) != 1 or len(right.parts) != 1 for given, right, _ in calls):
+        return None
+    pairs = [(given.parts[0][1], right.parts[0][1]) for given, right, _ in calls]
     if any(kind(x) != kind(y) or kind(x) not in ("tensor", "number") for x, y in pairs):
         return None
     if any(getattr(x, "device", None) != getattr(y, "device", None) for x, y in pairs):

@@ -11,7 +11,7 @@ from typing import Any
 
 from vae_helpers.exercises.blanks import has_gap
 from vae_helpers.exercises.definition import Misconception, NotAttempted
-from vae_helpers.exercises.isolation import silenced
+from vae_helpers.exercises.isolation import settings_kept, silenced
 from vae_helpers.exercises.name_errors import advice
 
 
@@ -22,7 +22,8 @@ class AnswerRaised(Misconception):
 class Guard:
     """The learner's function as a check calls it.
 
-    A call suppresses what the function prints and turns what goes wrong into an exception that says so in words.
+    A call suppresses what the function prints, undoes what it sets for the whole process, and turns what goes wrong
+    into an exception that says so in words.
 
     Raises when called:
         NotAttempted: it returned None or `...`, or raised NotImplementedError itself.
@@ -34,10 +35,11 @@ class Guard:
         functools.update_wrapper(self, answer, updated=())
         self.answer, self.reference = answer, reference
         self.printed = 0  # characters that were suppressed
+        self.settings: set[str] = set()  # those that it changed
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the learner's function."""
-        with silenced() as sink:
+        with silenced() as sink, settings_kept() as changed:
             try:
                 result = self.answer(*args, **kwargs)
             except KeyboardInterrupt:
@@ -49,6 +51,7 @@ class Guard:
                 raise AnswerRaised(describe(error, _file_of(self.answer))) from error
             finally:
                 self.printed += sink.written
+        self.settings.update(changed)
         if result is None or result is Ellipsis:
             raise NotAttempted("it returns nothing: is a `return` missing?" if result is None else "")
         return result

@@ -7,12 +7,20 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from vae_helpers.exercises import progress_record
 from vae_helpers.exercises.blanks import is_blank
 from vae_helpers.exercises.definition import Exercise, Misconception, NotAttempted
 from vae_helpers.exercises.guarding import Guard, describe
 from vae_helpers.exercises.isolation import isolated, silenced
 from vae_helpers.exercises.registry import find
+
+_handed_back: dict[str, list[Any]] = {}  # exercise id -> the references that this kernel's notebook got for an answer
+_RETURNED = (
+    "Exercise {id}: this is the reference answer that was handed back before, not yours, and it counts for nothing. "
+    'Run the cell with your own answer again. Help: hint("{id}")'
+)
 
 
 class NotSolved(Exception):
@@ -34,7 +42,7 @@ def exercise(id: str, answer: Any) -> Any:
     Write `name = exercise("03.2", name)` below the answer: the notebook runs on, solved or not. While grading
     (the environment variable VAE_HELPERS_GRADING names a file) the result is appended to that file as one
     line of JSON and the answer comes back as it is. nbgrader, when it grades or validates a notebook, is told by an
-    error.
+    error. The reference that came back for an answer is not checked when it is passed again.
 
     Args:
         id: the exercise, for example "03.2".
@@ -44,6 +52,9 @@ def exercise(id: str, answer: Any) -> Any:
         NotSolved: the answer is not right, and nbgrader runs the notebook.
     """
     task = find(id)
+    if any(answer is reference for reference in _handed_back.get(id, ())):
+        print(_RETURNED.format(id=id))
+        return answer
     verdict = judge(task, answer)
     if os.environ.get("NBGRADER_EXECUTION"):
         return _for_nbgrader(task, verdict, answer)
@@ -55,10 +66,16 @@ def exercise(id: str, answer: Any) -> Any:
     print(_paragraph(task, verdict, falls_back=not results))
     if results or verdict.status == "solved":
         return answer
-    if task.kind == "function":
-        return task.reference
+    reference = task.reference if task.kind == "function" else _value_of(task)
+    _handed_back.setdefault(id, []).append(reference)
+    return reference
+
+
+def _value_of(task: Exercise) -> Any:
+    """The value of an exercise's reference; a whole number as NumPy's, which no number that a learner types is."""
     with isolated():
-        return task.reference()
+        value = task.reference()
+    return np.int64(value) if type(value) is int else value
 
 
 def _for_nbgrader(task: Exercise, verdict: Verdict, answer: Any) -> Any:
@@ -86,6 +103,12 @@ def judge(task: Exercise, answer: Any) -> Verdict:
             status, message = "wrong", str(misconception)
         except Exception as error:  # the answer is so odd that the check itself trips
             status, message = "wrong", f"the check cannot use what it gives: {describe(error)}"
+    if status == "solved" and guard and guard.settings:
+        settings = " and ".join(sorted(guard.settings))
+        status, message = (
+            "wrong",
+            f"its values are right, but it changes {settings} for all that the notebook does below",
+        )
     return Verdict(status, message, guard.printed if guard else 0)
 
 

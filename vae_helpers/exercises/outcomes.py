@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import math
-import numbers
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +11,12 @@ import numpy as np
 import torch
 
 from vae_helpers.exercises.definition import Misconception, NotAttempted
+from vae_helpers.exercises.effects import effect, snapshot
 
 Leaf = Any  # a tensor, a NumPy array, a number, a text, or an object that is compared with ==
 Slopes = tuple[tuple[str, torch.Tensor | None], ...]  # (argument's name, d output / d argument)
+NUMBERS = (int, float, complex, np.number, np.bool_)  # tensors cannot be added to the others, such as fractions
+LARGEST = 10**7  # more numbers in one result are a broadcast gone wrong, and would fill the memory
 
 
 @dataclass(frozen=True)
@@ -24,36 +25,39 @@ class Outcome:
 
     parts: tuple[tuple[str, Leaf], ...] = ()  # (where, what): ("", tensor) or ("[0]", ...), (".mean", ...)
     gradients: Slopes = ()  # (argument's name, d output / d argument)
-    changed: tuple[str, ...] = ()  # arguments that are not what they were
+    changed: tuple[tuple[str, str], ...] = ()  # (argument's name, effects.VALUES or .FLAG or .GRAD)
     error: Exception | None = None
 
 
-def outcome(function: Callable[..., Any], args: tuple, names: tuple[str, ...], gradients: bool) -> Outcome:
+def outcome(function: Callable[..., Any], args: tuple, names: tuple[str, ...], wanted: Collection[str]) -> Outcome:
     """Call the function and take apart what comes back.
 
     Args:
         function: anything callable; a NotAttempted that it raises is passed on.
         args: fresh arguments, which the call may change.
         names: the arguments' names, for messages.
-        gradients: also differentiate a fixed weighted sum of the output by every floating tensor argument.
+        wanted: names of arguments by which a fixed weighted sum of the output is differentiated too, if they are
+            floating tensors.
     """
-    if gradients:
-        args = tuple(a.detach().requires_grad_() if _is_floating(a) else a for a in args)
-    before = [a.detach().clone() if isinstance(a, torch.Tensor) else None for a in args]
+    args = tuple(
+        a.detach().requires_grad_() if name in wanted and _is_floating(a) else a
+        for name, a in zip(names, args, strict=True)
+    )
+    before = [snapshot(arg) for arg in args]
     try:
         parts = tuple(take_apart(function(*args)))
-        slopes = _gradients(parts, args, names) if gradients else ()
+        _refuse_floods(parts)
+        changed = tuple(
+            (name, found)
+            for name, arg, old in zip(names, args, before, strict=True)
+            if (found := effect(arg, old)) is not None
+        )
+        slopes = _gradients(parts, [(n, a) for n, a in zip(names, args, strict=True) if n in wanted])
     except NotAttempted:
         raise
     except Exception as error:
         return Outcome(error=error)
-    changed = tuple(
-        name
-        for name, arg, old in zip(names, args, before, strict=False)
-        if old is not None and not torch.equal(_filled(arg.detach()), _filled(old))
-    )
-    kept = tuple((where, x.detach().clone() if isinstance(x, torch.Tensor) else x) for where, x in parts)
-    return Outcome(kept, slopes, changed)
+    return Outcome(tuple((where, _kept(x)) for where, x in parts), slopes, changed)
 
 
 def take_apart(value: Any, where: str = "") -> Iterator[tuple[str, Leaf]]:
@@ -85,8 +89,7 @@ def same(mine: Leaf, other: Leaf, tolerance: float) -> bool:
         return _equal(mine, other)
     if kind(mine) == "tensor" and mine.device != other.device:
         return False
-    mine, other = as_numbers(mine), as_numbers(other)
-    return mine.shape == other.shape and near(mine, other, tolerance)
+    return shape(mine) == shape(other) and near(as_numbers(mine), as_numbers(other), tolerance)
 
 
 def same_outcome(mine: Outcome, other: Outcome, tolerance: float) -> bool:
@@ -108,9 +111,14 @@ def kind(leaf: Leaf) -> str:
         return "tensor"
     if isinstance(leaf, np.ndarray):
         return "array"
-    if isinstance(leaf, (numbers.Number, np.generic)):
+    if isinstance(leaf, NUMBERS):
         return "number"
     return "text" if isinstance(leaf, str) else type(leaf).__name__
+
+
+def shape(leaf: Leaf) -> tuple[int, ...]:
+    """The shape of a tensor, an array or a number."""
+    return tuple(getattr(leaf, "shape", ()))
 
 
 def as_numbers(leaf: Leaf) -> torch.Tensor:
@@ -135,8 +143,8 @@ def both_slopes(mine: torch.Tensor | None, other: torch.Tensor | None) -> tuple[
     return as_numbers(zeros if mine is None else mine), as_numbers(zeros if other is None else other)
 
 
-def _gradients(parts: tuple, args: tuple, names: tuple[str, ...]) -> Slopes:
-    wanted = [(name, a) for name, a in zip(names, args, strict=False) if _is_floating(a)]
+def _gradients(parts: tuple, wanted: list[tuple[str, Any]]) -> Slopes:
+    wanted = [(name, a) for name, a in wanted if _is_floating(a)]
     total = 0.0
     for _, x in parts:
         if isinstance(x, torch.Tensor) and x.is_floating_point() and x.requires_grad:
@@ -148,12 +156,19 @@ def _gradients(parts: tuple, args: tuple, names: tuple[str, ...]) -> Slopes:
     return tuple((name, slope) for (name, _), slope in zip(wanted, slopes, strict=True))
 
 
+def _refuse_floods(parts: tuple) -> None:
+    for _, x in parts:
+        if isinstance(x, torch.Tensor) and x.numel() > LARGEST:
+            raise Misconception(f"it returns a tensor of shape {tuple(x.shape)}: far more numbers than are asked for")
+
+
+def _kept(x: Leaf) -> Leaf:
+    """A part as it came, for later calls may change it; whether it hung on a graph is kept too."""
+    return x.detach().clone().requires_grad_(x.requires_grad) if isinstance(x, torch.Tensor) else x
+
+
 def _is_floating(arg: Any) -> bool:
     return isinstance(arg, torch.Tensor) and arg.is_floating_point()
-
-
-def _filled(x: torch.Tensor) -> torch.Tensor:
-    return x.nan_to_num(nan=math.pi) if x.is_floating_point() else x  # NaN is not equal to itself
 
 
 def _equal(mine: Any, other: Any) -> bool:

@@ -3,7 +3,8 @@
 Submissions are programs, and grading runs them. Each runs in processes of its own, on a copy of its own, under limits
 (limits.py, watchdog.py). Where the system supports it (sandbox.py) each is confined to the folder of that copy, and can
 neither affect the marks of another nor delete anyone's files. It can still read what its user can read and use the
-network, and a notebook that forges its results is believed: see docs/teaching.md.
+network. A notebook that reaches for the answers, or for its own results, is marked for the teacher's eye
+(tampering.py); one that hides it well is believed: see docs/teaching.md.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import csv
 import io
 import json
 import os
-import re
 import shutil
 import site
 import stat
@@ -26,6 +26,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vae_helpers.exercises.definition import ID
+from vae_helpers.exercises.registry import exercises_of
+from vae_helpers.grading import tampering
 from vae_helpers.grading.limits import GIGABYTE, GradingError, Limits
 from vae_helpers.grading.sandbox import protection
 from vae_helpers.grading.watchdog import MARK, MESSAGES, run_watched, weigh
@@ -33,13 +35,14 @@ from vae_helpers.writing import write_whole
 
 RUNNER = Path(__file__).with_name("run_submission.py")
 AT_ONCE = 2  # notebooks run side by side, on one thread each
-CALL = re.compile(r"\bexercise\(\s*(?:id\s*=\s*)?[\"'](\d\d\.\d+)[\"']")
 # A notebook can hold, and a submission can write, anything: what is read of it here has an end.
 LARGEST_NOTEBOOK = 50_000_000  # bytes
 LONGEST_REPORT = 4_000_000  # bytes
 LONGEST_MESSAGE = 600  # characters
 MOST_EXERCISES = 50
 MOST_CELLS = 10_000
+MOST_MARKS = 4  # clauses on what to look at
+INTERRUPTED = "the cell that checks it was interrupted, so nothing is known about this answer"
 
 
 @dataclass
@@ -50,6 +53,12 @@ class Run:
     solved: dict[str, bool] = field(default_factory=dict)  # those that were attempted and reached
     note: str = ""  # what went wrong, if anything
     messages: dict[str, str] = field(default_factory=dict)  # what the check said of those that are wrong
+    marks: list[str] = field(default_factory=list)  # what a teacher should look at
+
+    def said(self) -> str:
+        """The note, and before it what a teacher should look at."""
+        marks = self.marks[:MOST_MARKS] + [f"and {len(self.marks) - MOST_MARKS} more"] * (len(self.marks) > MOST_MARKS)
+        return "; ".join([*([f"LOOK: {', '.join(marks)}"] if marks else []), *([self.note] if self.note else [])])
 
 
 def grade(folder: str | Path, limits: Limits | None = None, output: str | Path = "grades.csv") -> list[dict[str, str]]:
@@ -58,7 +67,8 @@ def grade(folder: str | Path, limits: Limits | None = None, output: str | Path =
     Each sub-folder of `folder` is a student, with any number of notebooks at any depth; a notebook that lies
     loose in `folder` is a student too. Each notebook runs in a copy, in processes of its own, which are
     killed at a limit; what was solved until then counts. Nothing falls back to the reference. When an
-    exercise is checked several times the last result counts, and of several notebooks the best one.
+    exercise is checked several times the last result counts, and of several notebooks the best one. The note of a
+    notebook that reaches for the answers or for its results begins with LOOK, and says why; its marks stay.
 
     Args:
         folder: the submissions; never written to.
@@ -120,7 +130,7 @@ def _notebooks(folder: Path) -> Iterator[Path]:
 
 def _run_all(folder: Path, jobs: list[tuple[str, Path]], limits: Limits) -> dict[Path, Run]:
     """Run the notebooks side by side; after Ctrl-C those that have not ended are marked as not run."""
-    runs = {path: Run(_exercises_in(path), note="not run") for _, path in jobs}
+    runs = {path: Run(_exercises_in(_cells(path)), note="not run") for _, path in jobs}
     stop = threading.Event()
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         waiting = {pool.submit(run, folder, path, limits, stop.is_set): path for _, path in jobs}
@@ -132,8 +142,7 @@ def _run_all(folder: Path, jobs: list[tuple[str, Path]], limits: Limits) -> dict
                 except Exception as error:  # costs this notebook's marks, not the others'
                     runs[path].note = f"could not be run: {path.name}: {error}"
                 solved = sum(runs[path].solved.values())
-                said = f"{solved} of {len(runs[path].exercises)} solved"
-                said += f"; {runs[path].note}" if runs[path].note else ""
+                said = "; ".join(filter(None, [f"{solved} of {len(runs[path].exercises)} solved", runs[path].said()]))
                 print(f"[{count}/{len(jobs)}] {path.relative_to(folder)}: {said}", flush=True)
         except KeyboardInterrupt:
             print("\nStopped: the notebooks that have not ended are marked as not run.")
@@ -144,7 +153,8 @@ def _run_all(folder: Path, jobs: list[tuple[str, Path]], limits: Limits) -> dict
 
 def run(folder: Path, path: Path, limits: Limits, stopped: Callable[[], bool] = lambda: False) -> Run:
     """Run one notebook of `folder` in a copy, under the limits, and read what it solved."""
-    result = Run(_exercises_in(path))
+    cells = _cells(path)
+    result = Run(_exercises_in(cells))
     with tempfile.TemporaryDirectory(prefix="grading-", ignore_cleanup_errors=True) as name:
         place = Path(name)
         result.note = _too_large(folder, path, limits)
@@ -158,15 +168,55 @@ def run(folder: Path, path: Path, limits: Limits, stopped: Callable[[], bool] = 
         results, report = place / "results.jsonl", place / "report.jsonl"
         command = [sys.executable, "-P", str(RUNNER), str(copy), str(report), str(limits.cell_seconds)]
         ended = run_watched(command, place, _environment(place, results), limits, stopped)
-        for line in filter(_is_result, _lines(results)):
-            if line["id"] in result.solved or len(result.solved) < MOST_EXERCISES:
-                result.solved[line["id"]] = line["solved"] is True
-                result.messages[line["id"]] = _plain(str(line.get("message", "")))
-        result.note = _note(path.name, _lines(report), ended, limits)
+        told = _lines(report)
+        result.marks = tampering.shadows(entry.name for entry in copy.parent.iterdir()) + tampering.reasons(cells)
+        _take_results(result, _placed_lines(results), told, cells)
+        result.note = _note(path.name, told, ended, limits)
         if result.note == _not_run(path.name):
             result.note += f": {_last_line(place / MESSAGES)}"
     result.exercises |= set(result.solved)
     return result
+
+
+def _take_results(result: Run, lines: list[tuple[int, dict]], report: list[dict], cells: list[str]) -> None:
+    """Enter what the checks found, and mark what they cannot have found.
+
+    Args:
+        result: gets the verdicts and the marks.
+        lines: those of the results file, in order, each with the byte at which it begins.
+        report: what the runner said: with each cell that starts, how many bytes the results file had by then.
+        cells: the notebook's code.
+    """
+    starts = [(line["results"], line["cell"]) for line in report if _has_counts(line, "cell", "results")]
+    interrupted = {line[key] for line in report for key in ("interrupted", "gave up") if _has_counts(line, key)}
+    verdicts = [(_cell_at(byte, starts), line) for byte, line in lines if _is_result(line)]
+    known = [(number, line["id"]) for number, line in verdicts if _exists(line["id"])]
+    for number in sorted({number for number, _ in verdicts} | interrupted):
+        for line in (line for at, line in verdicts if at == number and _exists(line["id"])):
+            result.solved[line["id"]] = line["solved"] is True
+            result.messages[line["id"]] = _plain(str(line.get("message", "")))
+        if number in interrupted and 0 < number <= len(cells):
+            for id in filter(_exists, tampering.calls(cells[number - 1])):
+                if (number, id) not in known:
+                    result.solved[id], result.messages[id] = False, INTERRUPTED
+    unknown = sorted({line["id"] for _, line in verdicts} - {id for _, id in known})
+    replaced = [name for line in report for name in _texts(line.get("replaced"))]
+    result.marks += tampering.odd_results(known, cells)
+    result.marks += [f"it reports {id}, an exercise that does not exist" for id in unknown[:3]]
+    result.marks += [f"in the end {_plain(name)} is not the function that it was" for name in replaced[:3]]
+
+
+def _cell_at(byte: int, starts: list[tuple[int, int]]) -> int:
+    """The cell that was running when the results file reached this byte."""
+    return max((number for first, number in starts if first <= byte), default=0)
+
+
+def _exists(id: str) -> bool:
+    return any(task.id == id for task in exercises_of(id[:2]))
+
+
+def _has_counts(line: dict, *keys: str) -> bool:
+    return all(type(line.get(key)) is int and 0 <= line[key] < LONGEST_REPORT for key in keys)
 
 
 def _too_large(folder: Path, path: Path, limits: Limits) -> str:
@@ -182,14 +232,20 @@ def _too_large(folder: Path, path: Path, limits: Limits) -> str:
     return ""
 
 
-def _exercises_in(path: Path) -> set[str]:
-    """The ids that a notebook's code names; none if it cannot be read."""
+def _cells(path: Path) -> list[str]:
+    """The code of a notebook's cells, those that are run; none if it cannot be read."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         if path.stat().st_size <= LARGEST_NOTEBOOK:
             cells = json.loads(path.read_bytes())["cells"]
-            sources = ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-            return set(sorted({id for source in sources for id in CALL.findall(source)})[:MOST_EXERCISES])
-    return set()
+            sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+            return [source for source in sources if source.strip()][:MOST_CELLS]
+    return []
+
+
+def _exercises_in(cells: list[str]) -> set[str]:
+    """The exercises of the course that a notebook's code names."""
+    named = sorted({id for cell in cells for id in tampering.CALL.findall(cell)})[:MOST_EXERCISES]
+    return set(filter(_exists, named))
 
 
 def _copied(folder: Path, path: Path, work: Path) -> Path:
@@ -256,13 +312,25 @@ def _furnish(home: Path) -> None:
             shutil.copyfile(fonts, home / "matplotlib" / fonts.name)
 
 
+def _texts(value: object) -> list[str]:
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
+
+
 def _lines(path: Path) -> list[dict]:
     """The lines of JSON in a file that a submission wrote; one that is cut off, or is no object, is left out."""
-    found = []
-    for line in _beginning(path).splitlines():
+    return [line for _, line in _placed_lines(path)]
+
+
+def _placed_lines(path: Path) -> list[tuple[int, dict]]:
+    """The same, each with the byte at which it begins."""
+    found, byte = [], 0
+    for text in _beginning(path).splitlines(keepends=True):
         with contextlib.suppress(ValueError, RecursionError):
-            found.append(json.loads(line))
-    return [line for line in found if isinstance(line, dict)]
+            line = json.loads(text)
+            if isinstance(line, dict):
+                found.append((byte, line))
+        byte += len(text)
+    return found
 
 
 def _beginning(path: Path) -> bytes:
@@ -301,6 +369,8 @@ def _note(name: str, report: list[dict], ended: str, limits: Limits) -> str:
         notes.append(f"the kernel died in cell {cells['died'][0]} of {name}")
     elif "done" not in cells:
         notes.append(_not_run(name))
+    if "gave up" in cells:
+        notes.append(f"KeyboardInterrupt raised in {_listed(cells['gave up'])} of {name}")
     if "interrupted" in cells:
         notes.append(f"interrupted after {limits.cell_seconds:g} s: {_listed(cells['interrupted'])} of {name}")
     if "error" in cells:
@@ -336,7 +406,7 @@ def _table(handed_in: dict[str, list[Path]], runs: dict[Path, Run]) -> list[dict
             for id, right in runs[path].solved.items():
                 solved[id] = solved.get(id, False) or right
         marks = {id: str(int(solved[id])) if id in solved else "" for id in columns}
-        notes = "; ".join(runs[path].note for path in paths if runs[path].note)
+        notes = "; ".join(said for path in paths if (said := runs[path].said()))
         note = notes if paths else "no notebook handed in"
         rows.append({"student": student, **marks, "total": str(sum(solved.values())), "note": note})
     return rows

@@ -148,8 +148,8 @@ def grader() -> type:
             place = Path(resources["metadata"]["path"]).resolve()
             limits = Limits(seconds=self.seconds, cell_seconds=self.seconds / 3, memory=self.memory)
             outcome = run(place.parent, place / f"{resources['metadata']['name']}.ipynb", limits)
-            if outcome.note:
-                self.log.warning("%s", outcome.note)
+            if said := outcome.said():
+                self.log.warning("%s", said)
             note_verdicts(nb, outcome)
             return nb, resources
 

@@ -21,6 +21,7 @@ def _image_probes():
     return [
         (torch.randint(0, 256, (5, 1, 8, 8), generator=one, dtype=torch.uint8),),
         (torch.randint(0, 180, (2, 3, 4, 6), generator=one, dtype=torch.uint8),),
+        (torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16),),
     ]
 
 
@@ -44,6 +45,8 @@ AS_FLOATS = Exercise(
         ("images.float() / 255", "(images // 255).float()"),
         "it divides by the brightest pixel of the batch, so the same picture gets other values in other company",
         ("255", "images.max()"),
+        "it stretches each batch from its darkest to its brightest pixel: in other company a picture gets other values",
+        ("images.float() / 255", "(images.float() - images.min()) / (images.max() - images.min())"),
         "it maps to [-1, 1], as some models want; in this course black is 0 and white is 1",
         ("255", "127.5 - 1"),
         "it turns black and white round: 0 is black",
@@ -65,8 +68,14 @@ def _square_probes():
     def randn(*shape):
         return torch.randn(shape, generator=one, dtype=torch.float64)
 
-    return [(randn(6), randn(6)), (3 * randn(4), randn(4) - 2)]
+    return [(randn(6), randn(6)), (3 * randn(4), randn(4) - 2), (randn(3).float(), randn(3).float())]
 
+
+def _far_variances():
+    return [(torch.tensor([1.0, 0.0, 0.5, 2.0]), torch.tensor([25.0, -12.0, 12.0, 8.0]))]
+
+
+_CLAMPED = "log_var is clamped, or an epsilon is added to the variance: equation (0.3) holds for every log_var as it is"
 
 EXPECTED_SQUARE = Exercise(
     id="00.2",
@@ -77,8 +86,10 @@ EXPECTED_SQUARE = Exercise(
         "var = E[z^2] - mu^2, and var = exp(log_var)",
         "square_of_the_mean = mu**2\nvariance = ...    # from log_var\nreturn their sum",
     ),
-    check=compares(_square_probes),
+    check=compares(_square_probes, harder=[(_CLAMPED, _far_variances)]),
     wrong=wrong_answers(
+        _CLAMPED,
+        ("torch.exp(log_var)", "torch.exp(log_var.clamp(-5, 5))"),
         "this is the square of the mean: the value of the function at the mean of z, not the mean of its values; the "
         "spread of z is missing",
         (" + torch.exp(log_var)", ""),
@@ -137,6 +148,8 @@ PEAK_NATS = Exercise(
         64 * (math.log(0.1) - 0.5 * math.log(2 * math.pi)),
         "this is the density of one pixel itself: take its log, and think of 64 of them",
         math.exp(_ONE),
+        "this is the density of all 64 pixels itself: its log is asked for",
+        math.exp(64 * _ONE),
     ),
     kind="value",
 )
@@ -153,8 +166,16 @@ def _weight_probes():
     def weights(count, spread):
         return torch.exp(spread * torch.randn(count, generator=one, dtype=torch.float64))
 
-    return [(weights(50, 1.0),), (weights(7, 0.3) + 2,), (weights(400, 2.0) / 10,)]
+    return [(weights(50, 1.0),), (weights(7, 0.3) + 2,), (weights(400, 2.0) / 10,), (weights(20, 1.0).float(),)]
 
+
+def _tiny_weights():
+    return [(torch.exp(15 * torch.randn(400, generator=torch.Generator().manual_seed(3), dtype=torch.float64)),)]
+
+
+_FLOOR = (
+    "an epsilon or a clamp keeps small numbers from the log: they are positive already, and the gap comes out too small"
+)
 
 JENSEN_GAP = Exercise(
     id="00.4",
@@ -166,8 +187,10 @@ JENSEN_GAP = Exercise(
         "log_of_mean = w.mean() and then its log\nmean_of_logs = the same two calls the other way round\n"
         "return the first minus the second",
     ),
-    check=compares(_weight_probes),
+    check=compares(_weight_probes, harder=[(_FLOOR, _tiny_weights)]),
     wrong=wrong_answers(
+        _FLOOR,
+        ("- torch.log(w)", "- torch.log(w + 1e-8)"),
         "its sign is flipped: the log of the mean is the larger of the two",
         ("torch.log(w.mean()) - torch.log(w).mean()", "torch.log(w).mean() - torch.log(w.mean())"),
         "it takes the mean of the logs on both sides: one of them is the log of the mean, and the order matters",
@@ -184,6 +207,9 @@ JENSEN_GAP = Exercise(
         ("torch.log(w.mean()) - torch.log(w)", "torch.log2(w.mean()) - torch.log2(w)"),
         "it takes the log of each number and no mean: one gap belongs to the whole set",
         ("(w).mean()", "(w)"),
+        "this is half the variance of the logs: that is the gap if the logs are Gaussian, and w may be any positive "
+        "numbers",
+        lambda w: torch.log(w).var(unbiased=False) / 2,
     ),
 )
 
@@ -200,7 +226,13 @@ def _slope_probes():
     def randn(count):
         return torch.randn(count, generator=one, dtype=torch.float64)
 
-    return [(randn(6), randn(6), torch.rand(6, generator=one, dtype=torch.float64)), (2 * randn(5), randn(5), randn(5))]
+    one_step = tuple(torch.tensor(number) for number in (-1.0, 1.0, 0.8))  # as the notebook walks downhill
+    return [
+        (randn(6), randn(6), torch.rand(6, generator=one, dtype=torch.float64)),
+        one_step,
+        ((2 * randn(5)).requires_grad_(), randn(5), randn(5)),
+        (4 * randn(9), 4 * randn(9), randn(9)),
+    ]
 
 
 SLOPE = Exercise(
@@ -213,7 +245,7 @@ SLOPE = Exercise(
         "p = torch.sigmoid(w * z)\nouter = 2 * (p - x)\nmiddle = ...    # the slope of the sigmoid, from p\n"
         "inner = ...     # d (w z) / d w\nreturn outer * middle * inner",
     ),
-    check=compares(_slope_probes),
+    check=compares(_slope_probes, tolerance=1e-7),
     wrong=wrong_answers(
         "the factor 2 of the square is missing",
         ("2 * ", ""),

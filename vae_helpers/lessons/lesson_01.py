@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vae_helpers.exercises.checks import close_to, compares
 from vae_helpers.exercises.definition import Exercise, Misconception, Wrong, wrong_answers
+from vae_helpers.models.autoencoder import Autoencoder
 
 
 def pca(x, D):
@@ -22,11 +23,12 @@ def pca(x, D):
 def _pca_probes() -> list[tuple]:
     draw = torch.Generator().manual_seed(0)
     probes = []
-    for n, p, D in ((40, 6, 2), (30, 5, 3)):
+    for n, p, D, dtype in ((40, 6, 2, torch.float64), (30, 5, 3, torch.float64), (60, 4, 4, torch.float32)):
         scales = torch.arange(p, 0, -1, dtype=torch.float64)
         mixed = torch.randn(n, p, generator=draw, dtype=torch.float64) * scales
         turn = torch.linalg.qr(torch.randn(p, p, generator=draw, dtype=torch.float64))[0]
-        probes.append((mixed @ turn + 3 * torch.rand(p, generator=draw, dtype=torch.float64) + 2, D))
+        x = mixed @ turn + 3 * torch.rand(p, generator=draw, dtype=torch.float64) + 2
+        probes.append((x.to(dtype), D))
     return probes
 
 
@@ -75,6 +77,8 @@ PCA = Exercise(
         ("Vh[:D].T", "Vh[:D].T.flip(1)"),
         "one average grey is taken off all pixels; each pixel has a mean of its own",
         ("x.mean(0)", "x.mean().expand(x.shape[1])"),
+        "the two are exchanged: the mean comes first, then the directions",
+        lambda x, D: pca(x, D)[::-1],
         "each pixel was divided by its standard deviation, which minimises the error of other, rescaled pictures",
         ("x - mean", "(x - mean) / x.std(0)"),
     ),
@@ -100,7 +104,7 @@ RECONSTRUCTION_ERROR = Exercise(
         "(1/N) sum over images n of ( sum over pixels p of (x[n, p] - x_hat[n, p])^2 )",
         "square the difference, flatten all but the first axis, sum over the pixels, then average what is left",
     ),
-    check=compares(_picture_probes, gradients=True),
+    check=compares(_picture_probes, gradients=("x_hat",)),
     wrong=wrong_answers(
         "it is averaged over pixels where the sum is asked for, so it shrinks as pictures grow",
         (".flatten(1).sum(1)", ""),
@@ -144,12 +148,18 @@ COMPONENTS_FOR_90_PERCENT = Exercise(
     ),
     check=close_to(tolerance=1e-6),
     wrong=(
-        Wrong("that is the position in the list, which starts at 0: D counts the components up to and with it", 20),
+        Wrong(
+            "20 components hold 89.6 % of the variance, just short of 90: one more is needed (a position in a list "
+            "counts from 0, and the number of shares below 0.9 leaves out the one that reaches it)",
+            20,
+        ),
         Wrong("that is the share of the singular values; variance is made of their squares", 37),
         Wrong("that is what comes out without centring, where the mean picture counts as variance", 9),
         Wrong("that is 90 % of the number of pixels; count the variance that the components hold", 58),
         Wrong("that is the number of components left out, not of those kept", 43),
         Wrong("that is for 95 % of the variance", 28),
+        Wrong("that squares twice: the singular values of a covariance matrix are variances already", 7),
+        Wrong("that is for pixels divided by their standard deviation; equation (1.7) takes them as they are", 30),
     ),
     kind="value",
 )
@@ -170,8 +180,20 @@ def _plane_probes() -> list[tuple]:
         return torch.randn(shape, generator=draw, dtype=torch.float64)
 
     A, B, C = normal(7, 3), normal(7, 3), normal(9, 2)
-    return [(A, B), (C, C @ normal(2, 2) + 0.1 * normal(9, 2))]
+    return [(A, B), (C, C @ normal(2, 2) + 0.1 * normal(9, 2)), (normal(6, 2).float(), normal(6, 2).float())]
 
+
+def _equal_planes() -> list[tuple]:
+    """Rounding makes some cosines of equal planes larger than 1."""
+    draw = torch.Generator().manual_seed(5)
+    planes = [torch.randn(8, 3, generator=draw, dtype=torch.float64) for _ in range(8)]
+    return [(A, A @ torch.randn(3, 3, generator=draw, dtype=torch.float64)) for A in planes]
+
+
+_ROUNDING = (
+    "it is right until planes are nearly the same: there rounding makes a cosine 1.0000000000000002, whose acos is "
+    "NaN; cap it at 1, and not below"
+)
 
 PRINCIPAL_ANGLES = Exercise(
     id="01.4",
@@ -182,8 +204,10 @@ PRINCIPAL_ANGLES = Exercise(
         "cos(theta_k) = k-th singular value of Q_A^T Q_B, where Q_A and Q_B have orthonormal columns",
         "torch.linalg.qr gives Q; torch.linalg.svdvals the cosines; keep them at most 1; then acos and rad2deg",
     ),
-    check=compares(_plane_probes, tolerance=1e-3),
+    check=compares(_plane_probes, tolerance=1e-3, harder=[(_ROUNDING, _equal_planes)]),
     wrong=wrong_answers(
+        _ROUNDING,
+        (".clamp(max=1)", ""),
         "the columns were not orthonormalised, so the singular values are not cosines",
         ("Q_A.T @ Q_B", "A.T @ B"),
         "the columns were made of length one but not orthogonal to each other",
@@ -211,24 +235,20 @@ def interpolate(model, x_a, x_b, steps):
     return model.decode(z)
 
 
-class _Toy:
-    """A small, curved and imperfect pair of maps between pictures (N, 1, 2, 3) and codes (N, 4)."""
-
-    def __init__(self, seed: int):
-        draw = torch.Generator().manual_seed(seed)
-        self.W, self.V = torch.randn(6, 4, generator=draw), torch.randn(4, 6, generator=draw)
-
-    def encode(self, x: Tensor) -> Tensor:
-        return torch.tanh(x.flatten(1) @ self.W)
-
-    def decode(self, z: Tensor) -> Tensor:
-        return torch.sigmoid(z @ self.V).reshape(-1, 1, 2, 3)
+def _toy(seed: int) -> Autoencoder:
+    """An untrained autoencoder of pictures (N, 1, 2, 3) and codes (N, 4), curved and imperfect."""
+    with torch.random.fork_rng(()):
+        torch.manual_seed(seed)
+        model = Autoencoder((1, 2, 3), 4, hidden=(8,))
+    for weights in model.parameters():  # which the notebook calls where gradients are off
+        weights.requires_grad_(False).mul_(6)
+    return model
 
 
 def _path_probes() -> list[tuple]:
     draw = torch.Generator().manual_seed(3)
     a, b, c, d = torch.rand(4, 1, 1, 2, 3, generator=draw)
-    return [(_Toy(0), a, b, 5), (_Toy(1), c, d, 3)]
+    return [(_toy(0), a, b, 5), (_toy(1), c, d, 3)]
 
 
 def _fade(x_a: Tensor, x_b: Tensor, steps: int) -> Tensor:
@@ -250,8 +270,8 @@ INTERPOLATE = Exercise(
     wrong=wrong_answers(
         "it mixes pixels and never uses the codes: that is a cross-fade",
         lambda model, x_a, x_b, steps: _fade(x_a, x_b, steps),
-        "it mixes the pictures and then encodes the mixture; the codes themselves are to be mixed",
-        lambda model, x_a, x_b, steps: model.decode(model.encode(_fade(x_a, x_b, steps))),
+        "it mixes the pictures and sends the mixture through the model; the codes themselves are to be mixed",
+        lambda model, x_a, x_b, steps: model(_fade(x_a, x_b, steps)),
         "it decodes both ends and mixes the two pictures: the straight line must be drawn before the decoder",
         lambda m, x_a, x_b, steps: _fade(m.decode(m.encode(x_a)), m.decode(m.encode(x_b)), steps),
         "it runs from x_b to x_a: at t = 0 all the weight belongs to x_a",
@@ -262,6 +282,10 @@ INTERPOLATE = Exercise(
         ("model.decode(z)", "z"),
         "it adds a share of x_b's code without taking the same share of x_a's away, so the weights do not sum to one",
         ("(1 - t) * ", ""),
+        "both ends are there once more: between them lie steps - 2 pictures, steps in all",
+        lambda model, x_a, x_b, steps: interpolate(model, x_a, x_b, steps + 2),
+        "the ends are missing: the first picture decodes x_a's own code and the last x_b's",
+        lambda model, x_a, x_b, steps: interpolate(model, x_a, x_b, steps + 2)[1:-1],
     ),
 )
 
@@ -273,7 +297,7 @@ def round_trip(model, z):
 
 def _code_probes() -> list[tuple]:
     draw = torch.Generator().manual_seed(4)
-    return [(_Toy(seed), torch.randn(n, 4, generator=draw)) for seed, n in ((0, 5), (1, 3))]
+    return [(_toy(seed), torch.randn(n, 4, generator=draw)) for seed, n in ((0, 5), (1, 3))]
 
 
 ROUND_TRIP = Exercise(
@@ -301,6 +325,8 @@ ROUND_TRIP = Exercise(
         ("norm(dim=1)", "abs().sum(1)"),
         "it is the difference of two lengths, not the length of the difference",
         (" - z)", ").norm(dim=1) - z"),
+        "it compares every code with every other: each z is asked for its own way back only",
+        lambda m, z: torch.cdist(m.encode(m.decode(z)), z),
         "it is the difference itself; its length is asked for",
         (".norm(dim=1)", ""),
     ),

@@ -11,6 +11,20 @@ from vae_helpers.exercises.checks import close_to, compares
 from vae_helpers.exercises.definition import Exercise, wrong_answers
 
 
+def _randn(seed, dtype=torch.float64):
+    """Draws of N(0, 1) of given shapes, one after the other."""
+    one = torch.Generator().manual_seed(seed)
+    return lambda *shape: torch.randn(shape, generator=one, dtype=torch.float64).to(dtype)
+
+
+def _wide():
+    """log_var (4, 1) far out, where a clamp or an epsilon shows."""
+    return torch.tensor([[12.0], [-12.0], [25.0], [-25.0]], dtype=torch.float64)
+
+
+_CLAMPED = "log_var is clamped, or an epsilon is added: the equation holds for every log_var as it is"
+
+
 def gaussian_log_prob(x, mu, log_var):
     """log N(x; mu, exp(log_var)) in nats, summed over the last dimension: (..., D) -> (...)."""
     each = -0.5 * ((x - mu).square() / log_var.exp() + log_var + math.log(2 * math.pi))  # (..., D), eq. (2.3)
@@ -18,13 +32,16 @@ def gaussian_log_prob(x, mu, log_var):
 
 
 def _gaussian_probes():
-    one = torch.Generator().manual_seed(1)
+    randn, single = _randn(1), _randn(1, torch.float32)
+    return [
+        (randn(5, 3), randn(5, 3), randn(5, 3)),
+        (randn(4, 1, 2), randn(6, 2), randn(2)),
+        (randn(7, 3), randn(2, 7, 3), randn(1).expand(3)),
+        (single(3, 2), single(3, 2), single(3, 2)),
+    ]
 
-    def randn(*shape):
-        return torch.randn(shape, generator=one, dtype=torch.float64)
 
-    return [(randn(5, 3), randn(5, 3), randn(5, 3)), (randn(4, 1, 2), randn(6, 2), randn(2))]
-
+_UNDERFLOW = "it takes the log of a density, which is zero to a computer far from mu: exp and log cancel, on paper"
 
 GAUSSIAN_LOG_PROB = Exercise(
     id="02.1",
@@ -36,8 +53,19 @@ GAUSSIAN_LOG_PROB = Exercise(
         "Equation (2.3): -1/2 [ (x - mu)^2 / exp(log_var) + log_var + log(2 pi) ], summed over the last dimension.",
         "each = -0.5 * (SQUARED DISTANCE / VARIANCE + log_var + math.log(2 * math.pi))\nreturn each.SOMETHING(-1)",
     ),
-    check=compares(_gaussian_probes, gradients=True),
+    check=compares(
+        _gaussian_probes,
+        gradients=("mu", "log_var"),
+        harder=[
+            (_CLAMPED, lambda: [(torch.exp(_wide() / 2), 0 * _wide(), _wide())]),
+            (_UNDERFLOW, lambda: [(10 * _wide(), 0 * _wide(), 0 * _wide())]),
+        ],
+    ),
     wrong=wrong_answers(
+        _CLAMPED,
+        lambda x, mu, log_var: gaussian_log_prob(x, mu, log_var.clamp(-5, 5)),
+        _UNDERFLOW,
+        ("each.sum(-1)", "each.exp().log().sum(-1)"),
         "it averages over the dimensions: independent dimensions multiply their densities, so their logs add up",
         ("sum", "mean"),
         "its sign is flipped: this is the negative log-density, a loss; a log-density falls as x moves away from mu",
@@ -82,8 +110,10 @@ LOG10_DRAWS = Exercise(
         "Equations (2.7) and (2.8): ((1 + c)^D - 1) / K = (relative standard error)^2. Solve for K.",
         "c_of_all = (1 + 3) ** 20 - 1\nmath.log10(c_of_all / SOMETHING)",
     ),
-    check=close_to(tolerance=5e-3),
+    check=close_to(tolerance=4e-4),
     wrong=wrong_answers(
+        "that is rounded too far: two digits after the point are asked for",
+        14,
         "this is the answer for a relative *variance* of 0.1: a standard error of 0.1 is a variance of 0.01",
         math.log10(_C20 / 0.1),
         "the relative variance does not add up over the pixels: the densities multiply, and so do the factors 1 + c",
@@ -109,12 +139,8 @@ def kl_to_standard_normal(mu, log_var):
 
 
 def _kl_probes():
-    one = torch.Generator().manual_seed(2)
-
-    def randn(*shape):
-        return torch.randn(shape, generator=one, dtype=torch.float64)
-
-    return [(randn(6, 4), randn(6, 4)), (2 * randn(3, 1), randn(3, 1) - 2)]
+    randn, single = _randn(2), _randn(2, torch.float32)
+    return [(randn(6, 4), randn(6, 4)), (2 * randn(3, 1), randn(3, 1) - 2), (single(5, 3), single(5, 3))]
 
 
 KL_TO_STANDARD_NORMAL = Exercise(
@@ -126,8 +152,12 @@ KL_TO_STANDARD_NORMAL = Exercise(
         "Equation (2.14): 1/2 sum over d of ( mu_d^2 + exp(log_var_d) - 1 - log_var_d ).",
         "each = mu.square() + VARIANCE - 1 - log_var  # (N, D)\nreturn 0.5 * each.SOMETHING(-1)",
     ),
-    check=compares(_kl_probes, gradients=True),
+    check=compares(_kl_probes, gradients=True, harder=[(_CLAMPED, lambda: [(0 * _wide(), _wide())])]),
     wrong=wrong_answers(
+        _CLAMPED,
+        lambda mu, log_var: kl_to_standard_normal(mu, log_var.clamp(-5, 5)),
+        "it averages over the images too: keep one KL for each, shape (N,)",
+        (".sum(-1)", ".sum(-1).mean()"),
         "it averages over the latents: the KL of independent dimensions is the sum of theirs; a mean weighs the KL "
         "down against a summed likelihood, a beta that nobody chose",
         ("sum", "mean"),
@@ -160,13 +190,12 @@ def linear_gaussian_posterior(x, W, b, sigma):
 
 
 def _posterior_probes():
-    one = torch.Generator().manual_seed(3)
+    randn = _randn(3)
 
-    def randn(*shape):
-        return torch.randn(shape, generator=one, dtype=torch.float64)
+    def probe(n, p, d, sigma, scale=1.0):
+        return randn(n, p), scale * randn(p, d), randn(p), torch.tensor(sigma, dtype=torch.float64)
 
-    first = (randn(5, 4), randn(4, 2), randn(4), torch.tensor(0.7, dtype=torch.float64))
-    return [first, (randn(3, 6), randn(6, 3), randn(6), torch.tensor(1.6, dtype=torch.float64))]
+    return [probe(5, 4, 2, 0.7), probe(3, 6, 3, 1.6), probe(4, 5, 2, 0.05, 0.05)]
 
 
 LINEAR_GAUSSIAN_POSTERIOR = Exercise(
@@ -180,12 +209,14 @@ LINEAR_GAUSSIAN_POSTERIOR = Exercise(
         "mean = torch.linalg.solve(M, W.T @ SOMETHING.T).T  # (N, D)\n"
         "return mean, SOMETHING * torch.linalg.inv(M)",
     ),
-    check=compares(_posterior_probes),
+    check=compares(_posterior_probes, tolerance=1e-7),
     wrong=wrong_answers(
         "the prior is missing: without its unit precision this is least squares, which trusts the pixels alone",
         (" + sigma**2 * torch.eye(W.shape[1], dtype=W.dtype, device=W.device)", ""),
         "it adds sigma where sigma^2, a variance, belongs",
         ("sigma**2 * torch.eye", "sigma * torch.eye"),
+        "it takes sigma for a variance throughout: it is the standard deviation, and sigma^2 stands in both places",
+        ("sigma**2 * torch.eye", "sigma * torch.eye", "sigma**2 * torch.linalg", "sigma * torch.linalg"),
         "it adds I where sigma^2 I belongs: multiply the whole precision I + W^T W / sigma^2 by sigma^2",
         ("sigma**2 * torch.eye", "torch.eye"),
         "it forgets to take b away from x: z explains what is left over after the mean image",
@@ -208,16 +239,30 @@ def elbo_from_draws(x, logits, mu, log_var):
     return log_px.mean(0) - kl  # eq. (2.13)
 
 
+def _elbo_probe(dtype, n, s, p, d, spread=2.0):
+    randn = _randn(4, dtype)
+    return (randn(n, p) > 0).to(dtype), spread * randn(s, n, p), randn(n, d), randn(n, d)
+
+
 def _elbo_probes():
-    one = torch.Generator().manual_seed(4)
+    shapes = ((torch.float64, 5, 3, 7, 2), (torch.float64, 4, 1, 3, 4), (torch.float32, 3, 2, 5, 2))
+    return [_elbo_probe(*shape) for shape in shapes]
 
-    def randn(*shape):
-        return torch.randn(shape, generator=one, dtype=torch.float64)
 
-    def probe(n, s, p, d):
-        return (randn(n, p) > 0).double(), 2 * randn(s, n, p), randn(n, d), randn(n, d)
+def _sure_decoders():
+    """Logits so large that the sigmoid is 0 or 1 to a computer, in both precisions."""
+    return [_elbo_probe(dtype, 4, 2, 6, 2, spread=400.0) for dtype in (torch.float32, torch.float64)]
 
-    return [probe(5, 3, 7, 2), probe(4, 1, 3, 4)]
+
+_UNSTABLE = (
+    "it is right for small logits only: where the decoder is sure, the sigmoid is 0 or 1 to a computer, and its log is "
+    "lost or clamped; F.logsigmoid, binary_cross_entropy_with_logits and Bernoulli(logits=...) take the logits"
+)
+
+
+def _bernoulli_of(p_of):
+    """The ELBO with a wrong log-probability of the pixels: p_of(x, logits) -> (S, N, P)."""
+    return lambda x, logits, mu, log_var: p_of(x, logits).sum(-1).mean(0) - kl_to_standard_normal(mu, log_var)
 
 
 ELBO_FROM_DRAWS = Exercise(
@@ -231,8 +276,27 @@ ELBO_FROM_DRAWS = Exercise(
         "log_px = (x * F.logsigmoid(logits) + (1 - x) * F.logsigmoid(SOMETHING)).sum(-1)  # (S, N)\n"
         "return log_px.SOMETHING(0) - kl_to_standard_normal(mu, log_var)",
     ),
-    check=compares(_elbo_probes, gradients=True),
+    check=compares(
+        _elbo_probes,
+        gradients=("logits", "mu", "log_var"),
+        harder=[
+            (_UNSTABLE, _sure_decoders),
+            (_CLAMPED, lambda: [(*_elbo_probe(torch.float64, 4, 2, 5, 1)[:3], _wide())]),
+        ],
+    ),
     wrong=wrong_answers(
+        _UNSTABLE,
+        _bernoulli_of(lambda x, logits: x * logits.sigmoid().log() + (1 - x) * (1 - logits.sigmoid()).log()),
+        _CLAMPED,
+        lambda x, logits, mu, log_var: elbo_from_draws(x, logits, mu, log_var.clamp(-5, 5)),
+        "it takes the logits for probabilities: a logit may be any real number, and sigmoid(logit) is the probability",
+        _bernoulli_of(lambda x, logits: x * logits.log() + (1 - x) * (1 - logits).log()),
+        "it hands logits to binary_cross_entropy, which takes probabilities: ..._with_logits takes logits",
+        _bernoulli_of(lambda x, p: -F.binary_cross_entropy(p, x.expand_as(p), reduction="none")),
+        "it hands logits to Bernoulli as probabilities, its first argument: write Bernoulli(logits=logits)",
+        _bernoulli_of(lambda x, logits: torch.distributions.Bernoulli(logits).log_prob(x)),
+        "it squashes twice: the logits went through a sigmoid, and then into a function that takes logits",
+        _bernoulli_of(lambda x, logits: torch.distributions.Bernoulli(logits=logits.sigmoid()).log_prob(x)),
         "it averages over the pixels: the log-probability of an image is the sum over its pixels; a mean makes the KL "
         "weigh as much as all pixels together, a beta that nobody chose",
         ('none").sum', 'none").mean'),
@@ -264,12 +328,22 @@ def log_mean_exp(log_w):
 
 
 def _weights_probes():
-    one = torch.Generator().manual_seed(5)
+    randn = _randn(5)
+    return [(2 * randn(5, 4),), (randn(3, 2, 4),), (randn(1, 3),), (randn(6, 1),), (randn(4, 2).float(),)]
 
-    def randn(*shape):
-        return torch.randn(shape, generator=one, dtype=torch.float64)
 
-    return [(2 * randn(5, 4),), (3 * randn(10, 3) - 900,), (randn(4, 2, 3) + 900,)]
+def _weights_of_images():
+    return [(3 * _randn(6)(10, 3) - 900,), (_randn(7)(4, 2, 3) + 900,)]
+
+
+def _spread_weights():
+    """The largest log-weight now comes first, now last, and each image's lie far from the others'."""
+    column = torch.tensor([0.0, 900.0, 901.0, -900.0, 30.0], dtype=torch.float64)
+    return [(torch.stack([column.roll(k) - 2000 * k for k in range(5)], 1),)]
+
+
+_OVERFLOW = "exp leaves the range of numbers here: at log-weights near -900 it gives 0, near 900 infinity; keep to logs"
+_SHIFT = "it shifts the log-weights, but not by the largest of each column, so that exp still gives infinity, or zeros"
 
 
 LOG_MEAN_EXP = Exercise(
@@ -281,14 +355,16 @@ LOG_MEAN_EXP = Exercise(
         "Equation (2.24): log (1/K) sum_k exp(log w_k) = logsumexp(log w) - log K.",
         "torch.logsumexp(log_w, 0) - SOMETHING",
     ),
-    check=compares(_weights_probes, gradients=True),
+    check=compares(_weights_probes, harder=[(_OVERFLOW, _weights_of_images), (_SHIFT, _spread_weights)]),
     wrong=wrong_answers(
+        _SHIFT,
+        lambda log_w: log_w.mean(0) + (log_w - log_w.mean(0)).exp().mean(0).log(),
         "this is the mean of the logs, which is the ELBO again: the bound gets tighter only when the log is taken of "
         "the mean",
         lambda log_w: log_w.mean(0),
         "this is the log of the sum: divide by K inside the log, or the bound grows by log K and is none",
         (" - math.log(len(log_w))", ""),
-        "exp leaves the range of numbers here: at log-weights near -900 it gives 0, near 900 infinity; keep to logs",
+        _OVERFLOW,
         lambda log_w: log_w.exp().mean(0).log(),
         "it divides the log by K: a division inside the log is a subtraction of log K outside",
         ("- math.log(len(log_w))", "/ len(log_w)"),

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from vae_helpers.exercises.checks import close_to, compares
 from vae_helpers.exercises.definition import Exercise, Misconception, Wrong, wrong_answers
+from vae_helpers.lessons import draws
 
 
 def _randn(seed: int, *shape: int) -> torch.Tensor:
@@ -21,6 +22,23 @@ def score_surrogate(f_z, log_q):
     return (f_z.detach() * log_q).mean()  # eq. (3.7)
 
 
+def _as_gradients(answer: Callable) -> Callable:
+    """The answer with its gradients for its value, which means nothing."""
+
+    def described(f_z: torch.Tensor, log_q: torch.Tensor) -> dict:
+        leaves = [f_z.detach().requires_grad_(), log_q.detach().requires_grad_()]
+        surrogate = answer(*leaves)
+        if not isinstance(surrogate, torch.Tensor) or not surrogate.is_floating_point():
+            raise Misconception(f"it is of type {type(surrogate).__name__} where a scalar tensor is asked for")
+        found: tuple = (None, None)
+        if surrogate.requires_grad:
+            found = torch.autograd.grad(surrogate.sum(), leaves, allow_unused=True)
+        slopes = [torch.zeros_like(f_z) if slope is None else slope for slope in found]
+        return {"by f": slopes[0], "by log q": slopes[1], "surrogate": torch.zeros_like(surrogate.detach())}
+
+    return described
+
+
 SCORE_SURROGATE = Exercise(
     id="03.1",
     title="A loss whose gradient is the score-function estimate",
@@ -30,9 +48,11 @@ SCORE_SURROGATE = Exercise(
         "The mean over draws of f(z_k) times the gradient of log q(z_k), with f(z_k) held fixed.",
         "A tensor is held fixed by .detach(); multiply draw by draw, then average.",
     ),
-    check=compares(lambda: [(_randn(1, 6) + 1, _randn(2, 6) - 2), (3 * _randn(3, 4), _randn(4, 4))], gradients=True),
+    check=compares(
+        lambda: [(_randn(1, 6) + 1, _randn(2, 6) - 2), (3 * _randn(3, 4), _randn(4, 4))], canonical=_as_gradients
+    ),
     wrong=wrong_answers(
-        "its value is right, but it also sends a gradient through f: in this estimator f(z) is a number that weighs "
+        "it also sends a gradient through f: in this estimator f(z) is a number that weighs "
         "the score, so take it out of the graph",
         (".detach()", ""),
         "its sign is flipped: the gradient of this goes downhill; whoever wants that may negate it afterwards",
@@ -45,6 +65,8 @@ SCORE_SURROGATE = Exercise(
         ("log_q)", "log_q.detach())"),
         "f does not occur in it: the score alone has an expectation of zero",
         lambda f_z, log_q: log_q.mean() + 0 * f_z.detach().mean(),
+        "it gives one number for each draw: a loss is one number, their mean",
+        (".mean()", ""),
         "it multiplies two averages: the average of a product is asked for, draw by draw",
         ("(f_z.detach() * log_q).mean()", "f_z.detach().mean() * log_q.mean()"),
     ),
@@ -57,67 +79,6 @@ def reparameterize(mu, log_var):
     return mu + torch.exp(0.5 * log_var) * eps  # eq. (3.9)
 
 
-_SHAPE = "it does not return one number for each entry of mu, in a tensor of the same shape"
-_NO_NOISE = "it returns the mean itself: without noise there is nothing to average over"
-_FROZEN = "it gives the same draw at every call: the noise has to be fresh each time"
-_SHARED_ROWS = "all images share one draw of the noise: eps needs the whole shape of mu"
-_SHARED_COLUMNS = "all latent dimensions of an image share one number of noise: eps needs the whole shape of mu"
-_NO_GRAPH = "the draw has left the graph: no gradient reaches mu or log_var, as with a plain .sample()"
-_UNIFORM = "the noise is uniform on [0, 1]: standard normal noise is asked for"
-_VARIANCE = "it scales the noise by the variance: exp(log_var) is that, and its root is asked for"
-_LOG = "it scales the noise by log_var itself: a log is not a scale, and may be negative"
-_UNIT = "it does not scale the noise: every draw has a standard deviation of one"
-_MEAN = "the mean of the draws is not mu: shift after scaling, not before"
-_SPREAD = "the standard deviation of the draws is not the root of exp(log_var)"
-_NO_GRADIENT_LOG_VAR = "no gradient reaches log_var: the encoder could never learn how uncertain it is"
-_NO_GRADIENT_MU = "no gradient reaches mu"
-_GRADIENT = "the draws are right, but their gradients are not those of mu + sigma eps"
-
-
-def _check_reparameterize(answer: Callable, exercise: Exercise) -> None:
-    n = 20_000
-    mu = torch.tensor([-1.0, 0.5, 2.0]).repeat(n, 1).requires_grad_()
-    log_var = torch.tensor([-2.0, 0.3, 1.4]).repeat(n, 1).requires_grad_()
-    torch.manual_seed(0)
-    z, again = answer(mu, log_var), answer(mu, log_var)
-    if not isinstance(z, torch.Tensor) or z.shape != mu.shape or not z.is_floating_point():
-        raise Misconception(_SHAPE)
-    x, right = z.detach(), torch.exp(0.5 * log_var.detach())[0]
-    if not torch.isfinite(x).all():
-        raise Misconception("some of the draws are NaN or infinite")
-    if torch.allclose(x, mu.detach(), atol=1e-6):
-        raise Misconception(_NO_NOISE)
-    if torch.equal(x, again.detach()):
-        raise Misconception(_FROZEN)
-    spread, mean = x.std(0), x.mean(0)
-    if (spread < 1e-4).all():
-        raise Misconception(_SHARED_ROWS)
-    if torch.corrcoef(x.T).fill_diagonal_(0).abs().max() > 0.5:
-        raise Misconception(_SHARED_COLUMNS)
-    if not z.requires_grad:
-        raise Misconception(_NO_GRAPH)
-
-    def close(a: torch.Tensor, b: torch.Tensor) -> bool:
-        return torch.allclose(a, b, rtol=0.05, atol=0.0)
-
-    known = {_UNIFORM: right / math.sqrt(12), _VARIANCE: right.square(), _LOG: log_var.detach()[0].abs()}
-    for message, wrong in (known | {_UNIT: torch.ones(3)}).items():
-        if close(spread, wrong):
-            raise Misconception(message)
-    if not close(spread, right):
-        raise Misconception(_SPREAD)
-    if ((mean - mu.detach()[0]).abs() > 6 * right / math.sqrt(n)).any():
-        raise Misconception(_MEAN)
-    by_mu, by_log_var = torch.autograd.grad(z.sum(), (mu, log_var), allow_unused=True)
-    if by_log_var is None:
-        raise Misconception(_NO_GRADIENT_LOG_VAR)
-    if by_mu is None:
-        raise Misconception(_NO_GRADIENT_MU)
-    half = 0.5 * (x - mu.detach())
-    if not (torch.allclose(by_mu, torch.ones_like(mu)) and torch.allclose(by_log_var, half, atol=1e-4)):
-        raise Misconception(_GRADIENT)
-
-
 REPARAMETERIZE = Exercise(
     id="03.2",
     title="A draw that gradients can pass through",
@@ -127,19 +88,26 @@ REPARAMETERIZE = Exercise(
         "z = mu + sigma * eps with eps ~ N(0, I), and sigma is the root of exp(log_var).",
         "torch.randn_like(mu) gives eps; the root of an exponential is the exponential of half its argument.",
     ),
-    check=_check_reparameterize,
+    check=draws.check,
     wrong=(
-        Wrong(_VARIANCE, change=("0.5 * log_var", "log_var")),
-        Wrong(_NO_GRAPH, lambda mu, log_var: torch.distributions.Normal(mu, torch.exp(0.5 * log_var)).sample()),
-        Wrong(_LOG, change=("torch.exp(0.5 * log_var)", "log_var")),
-        Wrong(_UNIT, change=("torch.exp(0.5 * log_var) * eps", "eps + 0 * log_var")),
-        Wrong(_UNIFORM, change=("randn_like", "rand_like")),
-        Wrong(_SHARED_ROWS, change=("randn_like(mu)", "randn(mu.shape[-1])")),
-        Wrong(_SHARED_COLUMNS, change=("randn_like(mu)", "randn(len(mu), 1)")),
-        Wrong(_FROZEN, change=("randn_like(mu)", "randn(mu.shape, generator=torch.Generator().manual_seed(0))")),
-        Wrong(_NO_NOISE, lambda mu, log_var: mu),
-        Wrong(_MEAN, change=("mu + torch.exp(0.5 * log_var) * eps", "torch.exp(0.5 * log_var) * (mu + eps)")),
-        Wrong(_NO_GRADIENT_LOG_VAR, change=("* log_var)", "* log_var.detach())")),
+        Wrong(draws.VARIANCE, change=("0.5 * log_var", "log_var")),
+        Wrong(draws.NO_GRAPH, lambda mu, log_var: torch.distributions.Normal(mu, torch.exp(0.5 * log_var)).sample()),
+        Wrong(draws.LOG, change=("torch.exp(0.5 * log_var)", "log_var")),
+        Wrong(draws.UNIT, change=("torch.exp(0.5 * log_var) * eps", "eps + 0 * log_var")),
+        Wrong(draws.UNIFORM, change=("randn_like", "rand_like")),
+        Wrong(draws.SHARED_ROWS, change=("randn_like(mu)", "randn(mu.shape[-1])")),
+        Wrong(draws.SHARED_COLUMNS, change=("randn_like(mu)", "randn(len(mu), 1)")),
+        Wrong(draws.FROZEN, change=("randn_like(mu)", "randn(mu.shape, generator=torch.Generator().manual_seed(0))")),
+        Wrong(draws.NO_NOISE, lambda mu, log_var: mu),
+        Wrong(draws.MEAN, change=("mu + torch.exp(0.5 * log_var) * eps", "torch.exp(0.5 * log_var) * (mu + eps)")),
+        Wrong(draws.NO_GRADIENT_LOG_VAR, change=("* log_var)", "* log_var.detach())")),
+        Wrong(
+            draws.NUMPY,
+            change=("randn_like(mu)", "randn(mu.shape, dtype=torch.float64)"),
+        ),
+        Wrong(draws.NOT_NORMAL, change=("torch.randn_like(mu)", "(torch.rand_like(mu) - 0.5) * 12**0.5")),
+        Wrong(draws.NOT_INDEPENDENT, change=("eps  #", "(eps - eps.mean(0)) / eps.std(0)  #")),
+        Wrong(draws.CLAMPED, change=("* log_var)", "* log_var.clamp(-5, 5))")),
     ),
 )
 
@@ -153,8 +121,22 @@ def pathwise_gradient(df, mu, log_var, eps):
 
 def _pathwise_probes():
     mu, log_var, eps = _randn(1, 5), _randn(2, 5), _randn(3, 5)
-    return [(torch.cos, mu, log_var, eps), (lambda z: 3 * z.square(), mu + 1, log_var - 1, eps.flip(0))]
+    return [
+        (torch.cos, mu, log_var, eps),
+        (lambda z: 3 * z.square(), mu + 1, log_var - 1, eps.flip(0)),
+        (lambda z: 2 * z, mu[0], log_var[0], eps),  # as the notebook calls it: many draws of one Gaussian
+    ]
 
+
+def _far_variances():
+    return [(torch.sin, torch.zeros(4), torch.tensor([-25.0, -12.0, 8.0, 12.0]), torch.tensor([0.5, -1.0, 2.0, 1.0]))]
+
+
+def _summed(df, mu, log_var, eps):
+    return tuple(slope.sum_to_size(mu.shape) for slope in pathwise_gradient(df, mu, log_var, eps))
+
+
+_CLAMPED_SIGMA = "log_var is clamped, or an epsilon is added to sigma: the chain rule holds for every log_var as it is"
 
 PATHWISE_GRADIENT = Exercise(
     id="03.3",
@@ -165,8 +147,12 @@ PATHWISE_GRADIENT = Exercise(
         "dz/dmu = 1, and dz/dlog_var = dsigma/dlog_var * eps with sigma = exp(log_var / 2).",
         "Compute sigma, then z, then the slope df(z); return the slope and the slope times dz/dlog_var.",
     ),
-    check=compares(_pathwise_probes),
+    check=compares(_pathwise_probes, harder=[(_CLAMPED_SIGMA, _far_variances)]),
     wrong=wrong_answers(
+        _CLAMPED_SIGMA,
+        lambda df, mu, log_var, eps: pathwise_gradient(df, mu, log_var.clamp(-5, 5), eps),
+        "it adds up the slopes of draws that share mu and log_var, as autograd does: each draw has its own, as eps has",
+        _summed,
         "the one half is missing: sigma is exp(log_var / 2), and its derivative keeps that factor",
         ("slope * 0.5", "slope"),
         "it takes the slope of f at the mean: the draw is where f was evaluated, and a different place each time",
@@ -239,6 +225,11 @@ OPTIMAL_BASELINE = Exercise(
     wrong=wrong_answers(
         "that is the mean of f: a good and popular baseline, but not the best; draws with a large score matter more",
         lambda f_z, score: f_z.mean() + 0 * score.sum(),
+        "it is a covariance over a variance: both subtract the mean of the score, which is zero already in the "
+        "expectation, and (3.17) does not",
+        lambda f_z, score: torch.cov(torch.stack([f_z * score, score]))[0, 1] / score.var(),
+        "it weighs f with the size of the score: the variance asks for its square",
+        lambda f_z, score: (f_z * score.abs()).mean() / score.abs().mean(),
         "it is not divided by the mean of the squared score, so it is no average of f",
         (" / score.square().mean()", ""),
         "it weighs f with the score, which may be negative: the variance asks for its square",
@@ -260,6 +251,15 @@ def relaxed_one_hot(logits, gumbel, temperature):
     return F.softmax((logits + gumbel) / temperature, dim=-1)  # eq. (3.21)
 
 
+def _relaxed_probes():
+    shapes, temperatures = ((4, 4), (5, 5), (6,), (2, 3, 4)), (0.5, 2.0, 0.05, 1.0)
+    return [(_randn(1, *shape), _randn(2, *shape), tau) for shape, tau in zip(shapes, temperatures, strict=True)]
+
+
+def _straight_through(y):
+    return F.one_hot(y.argmax(-1), y.shape[-1]) + y - y.detach()
+
+
 RELAXED_ONE_HOT = Exercise(
     id="03.6",
     title="The Gumbel-softmax draw",
@@ -269,8 +269,18 @@ RELAXED_ONE_HOT = Exercise(
         "Weight k is exp((logits_k + gumbel_k) / temperature), divided by the sum of these over k.",
         "F.softmax does the exponentials and the sum; give it the noisy logits over the temperature, last axis.",
     ),
-    check=compares(lambda: [(_randn(1, 4, 4), _randn(2, 4, 4), 0.5), (_randn(3, 5, 5), _randn(4, 5, 5), 2.0)]),
+    check=compares(_relaxed_probes, gradients=("logits",)),
     wrong=wrong_answers(
+        "it divides only the noise by the temperature: the sum of logits and noise is divided, so mind the brackets",
+        ("(logits + gumbel) / temperature", "logits + gumbel / temperature"),
+        "it draws noise of its own: the noise comes in as gumbel, and the same noise has to give the same draw",
+        lambda logits, gumbel, temperature: F.gumbel_softmax(logits, temperature),
+        "its values are one-hot, with the gradient of the soft weights (straight-through): (3.21) is the soft weights",
+        lambda logits, gumbel, temperature: _straight_through(relaxed_one_hot(logits, gumbel, temperature)),
+        "its values are right, but they have left the graph: no gradient reaches the logits",
+        ("dim=-1)", "dim=-1).detach()"),
+        "these are the logs of the weights",
+        ("F.softmax", "F.log_softmax"),
         "it divides only the logits by the temperature: the noise has to shrink and grow with them",
         ("(logits + gumbel) / temperature", "logits / temperature + gumbel"),
         "it multiplies by the temperature: a low temperature should make the draw hard, not soft",

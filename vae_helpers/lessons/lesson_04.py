@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch.distributions import Normal
 
 from vae_helpers.exercises.checks import compares
 from vae_helpers.exercises.definition import Exercise, wrong_answers
 
 
 def _randn(seed: int, *shape: int) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))  # float32, as in the notebook
 
 
 def conv_cost(c_in, c_out, kernel, size, stride, padding):
@@ -97,6 +98,16 @@ def gaussian_nll(x, mean, sigma):
     return each.flatten(1).sum(1)
 
 
+def _far_probes():
+    """As in the notebook's figure: sigma a five-hundredth of white, and errors up to white."""
+    return [(_randn(5, 2, 3, 4, 4).sigmoid(), _randn(6, 2, 3, 4, 4).sigmoid(), 0.002)]
+
+
+UNDERFLOW = (
+    "it is right only near the mean: many sigmas away the density is too small for float32 and becomes 0, with "
+    "infinite nats, or an epsilon or a clamp takes over; write the log out, as in the equation, and never the density"
+)
+
 GAUSSIAN_NLL = Exercise(
     id="04.2",
     title="The Gaussian likelihood of an image",
@@ -110,10 +121,11 @@ GAUSSIAN_NLL = Exercise(
     ),
     check=compares(
         lambda: [
-            (_randn(1, 3, 2, 4, 5), _randn(2, 3, 2, 4, 5), 0.3),
+            (0.2 * _randn(1, 3, 2, 4, 5), 0.2 * _randn(2, 3, 2, 4, 5), 0.3),
             (_randn(3, 4, 1, 3, 3), _randn(4, 4, 1, 3, 3), 1.7),
         ],
-        gradients=True,
+        gradients=("mean",),
+        harder=[(UNDERFLOW, _far_probes)],
     ),
     wrong=wrong_answers(
         "it averages over the pixels: independent pixels multiply their densities, so their logs add up; a mean "
@@ -161,6 +173,8 @@ GAUSSIAN_NLL = Exercise(
         lambda x, mean, sigma: 0.5 * (x - mean).square().flatten(1).sum(1),
         "torch.log wants a tensor, and sigma comes as a plain number: take the log with math, or make a tensor of it",
         ("torch.as_tensor(sigma)", "sigma"),
+        UNDERFLOW,
+        lambda x, mean, sigma: -Normal(mean, sigma).log_prob(x).exp().log().flatten(1).sum(1),
     ),
 )
 
@@ -173,9 +187,30 @@ def best_sigma(x, x_hat):
 def _sigma_probes():
     """Images with errors of different sizes, and a mean error that is not zero."""
     x, y = _randn(1, 4, 2, 3, 3), _randn(3, 3, 1, 2, 5)
-    scale = torch.tensor([0.1, 0.5, 1.0, 3.0], dtype=torch.float64).reshape(4, 1, 1, 1)
+    scale = torch.tensor([0.1, 0.5, 1.0, 3.0]).reshape(4, 1, 1, 1)
     return [(x, x + scale * (_randn(2, 4, 2, 3, 3) + 0.4)), (y, 0.3 * y + 0.2 * _randn(4, 3, 1, 2, 5) - 0.5)]
 
+
+def _exact_probes():
+    """Errors of a ten-millionth of white."""
+    return [(1e-7 * _randn(5, 2, 3, 4, 4), torch.zeros(2, 3, 4, 4))]
+
+
+def _in_units(function: Callable) -> Callable:
+    """The same function, but where all errors are tiny its result is a multiple of the largest."""
+
+    @functools.wraps(function)
+    def call(x: torch.Tensor, x_hat: torch.Tensor) -> Any:
+        sigma, largest = function(x, x_hat), (x - x_hat).abs().max()
+        return sigma / largest if largest < 1e-5 else sigma
+
+    return call
+
+
+NO_FLOOR = (
+    "something small is added, or keeps the result from becoming small: a model whose means are exact has sigma 0, and "
+    "one that is nearly exact a sigma as small as its errors; equation (4.6) needs no epsilon and no clamp"
+)
 
 BEST_SIGMA = Exercise(
     id="04.3",
@@ -187,7 +222,7 @@ BEST_SIGMA = Exercise(
         "Equation (4.6): sigma^2 is the mean of (x - x_hat)^2 over all images, channels and pixels.",
         "variance = (x - x_hat).square().SOMETHING()\nreturn variance.SOMETHING()",
     ),
-    check=compares(_sigma_probes),
+    check=compares(_sigma_probes, canonical=_in_units, harder=[(NO_FLOOR, _exact_probes)]),
     wrong=wrong_answers(
         "that is the variance: sigma has the unit of a pixel, so its square root is still to be taken",
         (".sqrt()", ""),
@@ -216,6 +251,8 @@ BEST_SIGMA = Exercise(
         lambda x, x_hat: x.std() + 0 * x_hat.sum(),
         "that is one over the answer: a large error asks for a large sigma, for a small precision",
         ("sqrt", "rsqrt"),
+        NO_FLOOR,
+        (".mean()", ".mean().add(1e-8)"),
     ),
 )
 
@@ -232,7 +269,7 @@ def _unit_probes():
     def codes(seed, n, std, mean):
         raw = _randn(seed, n, len(std))
         raw = (raw - raw.mean(0)) / raw.std(0, correction=0)
-        return raw * torch.tensor(std, dtype=torch.float64) + torch.tensor(mean, dtype=torch.float64)
+        return raw * torch.tensor(std) + torch.tensor(mean)
 
     first = codes(1, 40, (1.0, 0.5, 0.12, 0.05, 0.03, 0.02, 0.001, 0.001), (0, 0.5, 0, 1, 0, 0, 2, 0.3))
     second = codes(2, 12, (2.0, 0.6, 0.6, 0.05, 0.3), (0, 0, 0, 1.5, 0.2))
@@ -273,7 +310,7 @@ ACTIVE_UNITS = Exercise(
         "it counts the units that are not active: those above the threshold are asked for",
         (">", "<"),
         "it gives the fraction of the units that are active: their number is asked for",
-        ("int((variances > threshold).sum())", "(variances > threshold).double().mean()"),
+        ("int((variances > threshold).sum())", "(variances > threshold).float().mean()"),
         "it says of each unit whether it is active: count how many are",
         ("int((variances > threshold).sum())", "variances > threshold"),
         "it returns the sum of the variances: each of them has to be compared with the threshold, then counted",
@@ -296,8 +333,10 @@ def aggregate_moments(mu, log_var):
 
 
 def _moment_probes():
-    mixing = torch.tensor([[1.0, 0.8, 0.0], [0.0, 1.0, -0.5], [0.0, 0.0, 1.0]], dtype=torch.float64)
-    return [(_randn(1, 7, 3) @ mixing + 0.7, _randn(2, 7, 3) - 1), (2 * _randn(3, 5, 2) - 1, _randn(4, 5, 2))]
+    """In the second, log-variances reach far: from -8.6 to 6.3."""
+    mixing = torch.tensor([[1.0, 0.8, 0.0], [0.0, 1.0, -0.5], [0.0, 0.0, 1.0]])
+    far = torch.tensor([[-8.6, 0.4], [-7.0, 6.3], [-6.5, 1.0], [-8.0, -5.5], [-7.7, 2.0]])
+    return [(_randn(1, 7, 3) @ mixing + 0.7, _randn(2, 7, 3) - 1), (0.1 * _randn(3, 5, 2) - 1, far)]
 
 
 AGGREGATE_MOMENTS = Exercise(
@@ -350,6 +389,8 @@ AGGREGATE_MOMENTS = Exercise(
         "the variances are added to every entry of the matrix: noise that is independent in each dimension belongs on "
         "the diagonal",
         ("torch.diag(log_var.exp().mean(0))", "log_var.exp().mean(0)"),
+        "log_var is clamped: a dimension that the posterior knows well has a log-variance far below",
+        ("log_var.exp()", "log_var.clamp(-5, 5).exp()"),
         "this is the covariance of the average of N draws, one from each image: a draw from a mixture comes from one "
         "image, chosen at random",
         ("of_means + ", "1 / len(mu) * "),
@@ -363,11 +404,11 @@ def free_bits(kl, floor):
 
 
 def _bits_probes():
-    """In two, some dimensions lie above the floor and others below; in the last, even their sum lies below it."""
-    first = _randn(1, 6, 4).square() * torch.tensor([2.0, 0.3, 1.0, 0.05], dtype=torch.float64)
-    second = _randn(2, 4, 3).square() * torch.tensor([0.1, 3.0, 1.0], dtype=torch.float64)
+    """In two, some dimensions lie above the floor and others below; even their sum below it; all near it."""
+    first = _randn(1, 6, 4).square() * torch.tensor([2.0, 0.3, 1.0, 0.05])
+    second = _randn(2, 4, 3).square() * torch.tensor([0.1, 3.0, 1.0])
     collapsed = 0.05 * _randn(3, 5, 2).square()
-    return [(first, 0.5), (second, 1.2), (collapsed, 0.3)]
+    return [(first, 0.5), (second, 1.2), (collapsed, 0.3), (0.31 + 0.01 * _randn(4, 6, 3), 0.31)]
 
 
 FREE_BITS = Exercise(

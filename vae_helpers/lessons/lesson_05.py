@@ -8,14 +8,15 @@ import torch
 
 from vae_helpers.exercises.checks import compares
 from vae_helpers.exercises.definition import Exercise, wrong_answers
+from vae_helpers.patches import window
 
 
 def _rand(seed: int, *shape: int) -> torch.Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))  # float32, as in the notebook
 
 
 def _randn(seed: int, *shape: int) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def expected_errors(x, sigma, photons, share):
@@ -76,6 +77,10 @@ EXPECTED_ERRORS = Exercise(
         ),
         "it sums over the pixels: the error per pixel is asked for, a mean",
         ("sigma**2", "sigma**2 * x.numel()", "photons).mean()", "photons).sum()", "2).mean()", "2).sum()"),
+        "it gives an error for every single pixel: average over all of them, so that each kind of noise has one number",
+        ("photons).mean().item()", "photons)", "2).mean().item()", "2)"),
+        "it gives decibels: the squared error itself is asked for, before any logarithm",
+        lambda *given: tuple(-10 * math.log10(error) for error in expected_errors(*given)),
     ),
 )
 
@@ -91,9 +96,9 @@ def posterior_mean(y, sigma, weights, means, deviations):
 
 def _mixture_probes():
     def of(*numbers):
-        return torch.tensor(numbers, dtype=torch.float64)
+        return torch.tensor(numbers)
 
-    y = torch.linspace(-1.2, 2.1, 23, dtype=torch.float64)
+    y = torch.linspace(-1.2, 2.1, 23)
     return [
         (y, 0.3, of(0.3, 0.7), of(-0.2, 0.9), of(0.1, 0.25)),
         (y, 0.8, of(0.2, 0.5, 0.3), of(-1.0, 0.4, 1.5), of(0.3, 0.05, 0.6)),
@@ -160,12 +165,14 @@ def estimate_sigma(y):
 
 
 def _sigma_probes():
-    ramp = torch.linspace(0, 1, 25, dtype=torch.float64)
+    """Odd numbers of differences. The last picture's channels are mirrored: their medians are those of all together."""
+    ramp = torch.linspace(0, 1, 25)
     smooth = (ramp[:, None] * ramp)[None, None].expand(3, 1, 25, 25)
     noisy = smooth + torch.tensor([0.02, 0.1, 0.4]).reshape(3, 1, 1, 1) * _randn(5, 3, 1, 25, 25)
-    edge = torch.zeros(1, 3, 15, 17, dtype=torch.float64)
-    edge[..., 7:, :] = 1
-    return [(noisy,), (edge + 0.05 * _randn(6, 1, 3, 15, 17),)]
+    edge = torch.zeros(15, 17)
+    edge[7:] = 1
+    one = edge + 0.05 * _randn(6, 15, 17)
+    return [(noisy,), (torch.stack([one, one.flip(0), one.flip(1)])[None],)]
 
 
 ESTIMATE_SIGMA = Exercise(
@@ -234,9 +241,9 @@ CODE_ENERGY = Exercise(
     check=compares(
         lambda: [
             (_randn(1, 3, 1, 4, 5), _randn(2, 3, 1, 4, 5), _randn(3, 3, 6), 0.5, 0.2),
-            (_randn(4, 2, 3, 3, 3), _randn(5, 2, 3, 3, 3), _randn(6, 2, 4), 0.1, 0.3),
+            (_randn(4, 2, 3, 3, 3), _randn(5, 2, 3, 3, 3), _randn(6, 2, 4), 0.1, 0.05),
         ],
-        gradients=True,
+        gradients=("decoded", "z"),
     ),
     wrong=wrong_answers(
         "the picture's error is averaged over its pixels and the code's is summed: the prior is then weighted "
@@ -267,6 +274,9 @@ CODE_ENERGY = Exercise(
         ("fit_to_y + z", "fit_to_y - z"),
         "its sign is flipped: minus the logarithm is asked for, which is smallest at the best code",
         ("fit_to_y + z", "-fit_to_y - z"),
+        "it takes the log of a density: for a whole picture that density is too small for float32, and its log is "
+        "minus infinity; the logs of both Gaussians are quadratic, so add those",
+        ("return fit_to_y + z.square().sum(1) / 2", "return -torch.log(torch.exp(-fit_to_y - z.square().sum(1) / 2))"),
         "the prior is divided by the noise too: the width of p(z) is 1, whatever the noise",
         ("sum(1) / 2", "sum(1) / (2 * variance)"),
         "it sums over the pictures too: keep one number for each, shape (N,)",
@@ -288,13 +298,33 @@ def overlap_add(blocks, places, weights, height, width):
 
 
 def _overlap_probes():
-    places = [(top, left) for top in (0, 2, 4) for left in (0, 2, 4, 6)]
-    line = torch.sin(math.pi * (torch.arange(4, dtype=torch.float64) + 0.5) / 4) ** 2
-    uneven = [(0, 0), (0, 1), (1, 0), (1, 1)]
+    """Steps of half a block's side, of a quarter of it, and blocks in no order, with any weights and values."""
+    half = [(top, left) for top in (0, 2, 4) for left in (0, 2, 4, 6)]
+    quarter = [(top, left) for top in (0, 2, 4) for left in (0, 2)]
+    uneven = [(3, 3), (0, 0), (1, 2), (0, 4), (3, 0), (0, 3), (2, 1), (3, 4)]
     return [
-        (_rand(1, 12, 4, 4), places, torch.outer(line, line), 8, 10),
-        (_rand(2, 4, 3, 3), uneven, 0.2 + _rand(3, 3, 3), 4, 4),
+        (_rand(1, 12, 4, 4), half, window(4), 8, 10),
+        (_randn(4, 6, 8, 8), quarter, 0.2 + _rand(6, 8, 8), 12, 10),
+        (_randn(2, 8, 3, 3), uneven, 0.2 + _rand(3, 3, 3), 6, 7),
     ]
+
+
+def _touching_probes():
+    """Dark blocks that do not overlap: at their corners nothing but a weight of less than a three-thousandth."""
+    return [(0.1 * (1 + _rand(5, 2, 12, 12)), [(0, 0), (0, 12)], window(12), 12, 24)]
+
+
+def _on_a_grid(blocks, places, weights, height, width):
+    """Where blocks would lie that are shifted by half their side."""
+    size, step = len(weights), len(weights) // 2
+    grid = [(t, u) for t in range(0, height - size + 1, step) for u in range(0, width - size + 1, step)]
+    return overlap_add(blocks[: len(grid)], grid[: len(blocks)], weights, height, width)
+
+
+FADED = (
+    "something small is added to the sum of the weights, or it is clamped: where only the border of a block reaches, "
+    "the weights are as small as that, and the picture fades; the sum of the weights is never 0, so just divide"
+)
 
 
 OVERLAP_ADD = Exercise(
@@ -310,7 +340,7 @@ OVERLAP_ADD = Exercise(
         "    total[top : top + size, left : left + size] += SOMETHING\n"
         "    share[top : top + size, left : left + size] += SOMETHING\nreturn SOMETHING",
     ),
-    check=compares(_overlap_probes),
+    check=compares(_overlap_probes, harder=[(FADED, _touching_probes)]),
     wrong=wrong_answers(
         "it does not divide by the weights: near the border, or where they do not sum to one, the picture is darker",
         (" / share", ""),
@@ -332,6 +362,11 @@ OVERLAP_ADD = Exercise(
         ("/ share", "/ weights.sum()"),
         "top and left are mixed up: the first number of a place counts rows",
         ("(top, left) in", "(left, top) in", "height, width", "width, height"),
+        "it works out where the blocks lie, as if each were shifted by half its side: their places are given, and the "
+        "steps between them may be others",
+        _on_a_grid,
+        FADED,
+        ("/ share", "/ (share + 1e-6)"),
     ),
 )
 
@@ -353,7 +388,8 @@ def _two_bumps(y):
 
 
 def _tweedie_probes():
-    y = torch.linspace(-1.3, 1.7, 11, dtype=torch.float64)
+    """Values of all kinds, some so far out that their density is zero in float32."""
+    y = torch.cat([torch.linspace(-1.3, 1.7, 11), torch.tensor([-9.0, 11.0])])
     return [(y, 0.3, _normal_density(0.4, 0.7)), (y, 0.4, _two_bumps)]
 
 
@@ -389,6 +425,12 @@ TWEEDIE = Exercise(
         ("sigma**2 * score", "score / sigma**2"),
         "it takes the slope of the mean of the log-densities: every value then gets only 1/N of its own",
         ("sum()", "mean()"),
+        "it goes over the density itself, which far out is zero in float32, and zero divided by zero is NaN: "
+        "log_density has a slope of its own",
+        ("log_density(y).sum()", "log_density(y).exp().sum()", "* score", "* score / log_density(y).exp().detach()"),
+        "it takes the difference of two values: that is near the slope, with the error of the step and of float32; "
+        "autograd has the slope itself",
+        lambda y, sigma, log_density: y + sigma**2 * (log_density(y + 0.01) - log_density(y - 0.01)) / 0.02,
         "that is y: the density of the noisy values has not been used",
         lambda y, sigma, log_density: y + 0,
     ),
@@ -411,9 +453,7 @@ CLEAN_ERROR = Exercise(
         "error per pixel.",
         "return loss / SOMETHING - SOMETHING",
     ),
-    check=compares(
-        lambda: [(50.0, 4096, 0.1), (30.0, 256, 0.3), (torch.tensor([12.0, 20.0], dtype=torch.float64), 100, 0.2)]
-    ),
+    check=compares(lambda: [(50.0, 4096, 0.1), (30.0, 256, 0.3), (12.0, 100, 0.2), (20.0, 100, 0.2)]),
     wrong=wrong_answers(
         "it does not take the targets' own noise away: no network can predict that, and it stays in the loss",
         (" - sigma**2", ""),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +15,7 @@ from vae_helpers.exercises.definition import Exercise, wrong_answers
 
 
 def _rand(seed: int, *shape: int) -> torch.Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))  # float32, as in the notebook
 
 
 def over(front, back):
@@ -94,6 +97,27 @@ def _halve_probes():
     return [(first,), (second,)]
 
 
+def _faint_probes():
+    """Alphas of about a two-thousandth: the soft edge of a layer that was halved before."""
+    return [(torch.cat([_rand(3, 2, 3, 4, 6), 5e-4 * (0.8 + 0.4 * _rand(4, 2, 1, 4, 6))], 1),)]
+
+
+def _as_seen(function: Callable) -> Callable:
+    """The same function, but a layer that is faint everywhere comes back as it is seen, premultiplied."""
+
+    @functools.wraps(function)
+    def call(rgba: torch.Tensor) -> Any:
+        small = function(rgba)
+        return small[:, :3] * small[:, 3:] if rgba[:, 3:].max() < 1e-3 else small
+
+    return call
+
+
+FAINT = (
+    "where a block is nearly clear, its colours come out too dark, or black: divide by the new alpha itself, however "
+    "small, and replace it only where it is 0, or by less than 0.00001"
+)
+
 HALVE = Exercise(
     id="06.2",
     title="A layer at half its size",
@@ -106,7 +130,7 @@ HALVE = Exercise(
         "small = F.avg_pool2d(premultiplied, SOMETHING)\n"
         "return torch.cat([small[:, :3] / small[:, 3:].clamp(min=SOMETHING), SOMETHING], dim=1)",
     ),
-    check=compares(_halve_probes),
+    check=compares(_halve_probes, canonical=_as_seen, harder=[(FAINT, _faint_probes)]),
     wrong=wrong_answers(
         "it averages straight colours: a clear pixel's colour, which nobody was meant to see, counts as much as any",
         lambda rgba: F.avg_pool2d(rgba, 2),
@@ -130,6 +154,8 @@ HALVE = Exercise(
         ("rgba[:, :3] * alpha", "rgba[:, :3] * alpha**2"),
         "it gives colours without alpha: the last channel belongs to the layer",
         ("torch.cat([colours, small[:, 3:]], dim=1)", "colours"),
+        FAINT,
+        ("1e-8)", "1e-3)"),
     ),
 )
 
@@ -222,7 +248,7 @@ TENTS = Exercise(
         "distance = (place[:, None] - torch.arange(knots)).SOMETHING()  # (N, K)\n"
         "return (1 - distance).clamp(SOMETHING)",
     ),
-    check=compares(lambda: [(torch.cat([torch.tensor([0.0, 0.5, 1.0]).double(), _rand(1, 9)]), 6), (_rand(2, 7), 3)]),
+    check=compares(lambda: [(torch.cat([torch.tensor([0.0, 0.5, 1.0]), _rand(1, 9)]), 6), (_rand(2, 7), 3)]),
     wrong=wrong_answers(
         "nothing stops a tent at zero: beyond its neighbours' knots it must not count, nor become negative",
         (".clamp(min=0)", ""),
@@ -258,12 +284,22 @@ def chosen_log_likelihood(x, mean, mask, sigma):
 
 
 def _chosen_probes():
-    """Masks of 0 and 1, and one with weights between."""
-    hard = (_rand(3, 3, 1, 3, 4) < 0.5).double()
+    """Masks of 0 and 1, as the notebook's: what is True or positive is chosen."""
     return [
-        (_rand(1, 3, 2, 3, 4), _rand(2, 3, 2, 3, 4), hard, 0.3),
-        (_rand(4, 2, 3, 2, 2), _rand(5, 2, 3, 2, 2), 0.1 + 0.8 * _rand(6, 2, 1, 2, 2), 1.6),
+        (_rand(1, 3, 2, 3, 4), _rand(2, 3, 2, 3, 4), (_rand(3, 3, 1, 3, 4) < 0.5).float(), 0.3),
+        (_rand(4, 2, 3, 2, 5), _rand(5, 2, 3, 2, 5), (_rand(6, 2, 1, 2, 5) < 0.6).float(), 1.6),
     ]
+
+
+def _far_probes():
+    """Up to fifty sigmas from the mean."""
+    return [(_rand(7, 2, 3, 4, 4), _rand(8, 2, 3, 4, 4), (_rand(9, 2, 1, 4, 4) < 0.5).float(), 0.02)]
+
+
+UNDERFLOW = (
+    "it is right only near the mean: many sigmas away the density is too small for float32 and becomes 0, with a log "
+    "of minus infinity, or an epsilon or a clamp takes over; write the log out and never the density"
+)
 
 
 CHOSEN_LOG_LIKELIHOOD = Exercise(
@@ -277,10 +313,10 @@ CHOSEN_LOG_LIKELIHOOD = Exercise(
         "each = -0.5 * ((x - mean) / SOMETHING) ** 2 - SOMETHING - 0.5 * math.log(2 * math.pi)  # (N, C, H, W)\n"
         "return (mask * SOMETHING).flatten(1).SOMETHING(1)",
     ),
-    check=compares(_chosen_probes, gradients=True),
+    check=compares(_chosen_probes, gradients=("mean",), harder=[(UNDERFLOW, _far_probes)]),
     wrong=wrong_answers(
         "the pictures are masked, not the log-densities: a pixel left out becomes black in both and counts as a "
-        "perfect fit",
+        "perfect fit, with the normaliser of a pixel",
         lambda x, mean, mask, sigma: chosen_log_likelihood(mask * x, mask * mean, torch.ones_like(mask), sigma),
         "only the picture is masked: the decoder is asked to paint black what was left out",
         lambda x, mean, mask, sigma: chosen_log_likelihood(mask * x, mean, torch.ones_like(mask), sigma),
@@ -304,12 +340,12 @@ CHOSEN_LOG_LIKELIHOOD = Exercise(
         (" - math.log(sigma) - 0.5 * math.log(2 * math.pi)", ""),
         "the constant log(2 pi) / 2 is missing",
         (" - 0.5 * math.log(2 * math.pi)", ""),
-        "the normaliser is counted for all pixels: those left out have none either",
-        ("-0.5 * (", "-0.5 * mask * (", "mask * each", "each"),
         "it sums over the images too: keep one number for each, shape (N,)",
         ("flatten(1).sum(1)", "sum()"),
         "it keeps the channels apart: sum over them as well",
         ("flatten(1).sum(1)", "sum((2, 3))"),
+        UNDERFLOW,
+        ("mask * each", "mask * each.exp().log()"),
     ),
 )
 
