@@ -97,6 +97,14 @@ def test_another_dtype_is_not_right_and_the_message_says_what_would_stop():
     assert "has the type torch.float32 where torch.int64 is asked for" in message(check, lambda x: count(x) * 1.0)
 
 
+def test_a_small_tolerance_holds_double_precision_to_it_and_single_precision_to_what_it_can():
+    check = compares(double, lambda: [*three_probes(), (torch.rand(9, dtype=torch.float64),)], (), tolerance=1e-12)
+    check(lambda x: x / 0.5)
+    check(lambda x: 2 * x + (5e-6 if x.dtype == torch.float32 else 0))
+    message(check, lambda x: (2 * x.float()).to(x))
+    message(check, lambda x: 2 * x + 1e-4)
+
+
 def test_a_misconception_is_named_before_a_dtype_and_wrong_values_before_both():
     check = compares(double, three_probes, (Wrong("it is four times x", lambda x: 4 * x),))
     assert message(check, lambda x: 4 * x.double()) == "it is four times x"

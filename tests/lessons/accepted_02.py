@@ -106,7 +106,7 @@ def log_mean_inside(log_w):
 
 
 ACCEPTED = {
-    "02.1": [gaussian_by_distribution, gaussian_by_standardising, gaussian_with_x_as_numbers, gaussian_by_matrix],
+    "02.1": [gaussian_by_distribution, gaussian_by_matrix, gaussian_by_standardising, gaussian_with_x_as_numbers],
     "02.2": [14.04, 2 + 20 * math.log10(4), torch.tensor(14.0412), np.log10((4.0**20 - 1) * 100)],
     "02.3": [kl_by_distribution, kl_by_expm1, kl_by_loop],
     "02.4": [posterior_by_inverse, posterior_by_conditioning, posterior_by_cholesky],

@@ -16,8 +16,10 @@ from vae_helpers.exercises import effects
 from vae_helpers.exercises.definition import Exercise, Misconception
 from vae_helpers.exercises.guarding import describe
 from vae_helpers.exercises.outcomes import (
+    SINGLE,
     Leaf,
     Outcome,
+    allowed,
     as_numbers,
     both_slopes,
     kind,
@@ -55,7 +57,8 @@ def compares(
         probes: returns a fresh list of tuples of arguments, the same ones each time it is called (seed it;
             the global generator is seeded for it). Choose probes at which the wrong answers differ from the
             reference and from each other, in the dtypes and shapes that the notebook uses.
-        tolerance: |given - right| <= tolerance * (1 + |right|).
+        tolerance: |given - right| <= tolerance * (1 + |right|); in float32 at least 1e-5 is allowed. A small one
+            shows an answer that computes in float32 where a claim below wants double precision.
         gradients: also compare gradients with respect to these arguments of the reference (True: to every floating
             tensor), so that an answer that leaves the graph (.item(), .detach(), torch.no_grad) is not right. Name
             those that the notebook differentiates: an answer may do with the others what it likes.
@@ -163,7 +166,7 @@ def _effects_differ(given: Outcome, right: Outcome, at: str, tolerance: float) -
 
 def _gradients_differ(given: Outcome, right: Outcome, at: str, tolerance: float) -> str | None:
     for (name, mine), (_, other) in zip(given.gradients, right.gradients, strict=True):
-        if not near(*both_slopes(mine, other), tolerance):
+        if not near(*both_slopes(mine, other), allowed(other, tolerance)):
             if mine is None:
                 return f"its values are right, but no gradient reaches `{name}`"
             return f"its values are right, but its gradient with respect to `{name}` is not"
@@ -210,6 +213,7 @@ def _part_differs(mine: Leaf, other: Leaf, tolerance: float) -> str | None:
             return f"has the shape {shape(mine)} where one number is asked for: take it out with .item()"
         return f"has the shape {shape(mine)} where {shape(other)} is asked for"
     x, y = as_numbers(mine), as_numbers(other)
+    tolerance = allowed(other, tolerance)
     if near(x, y, tolerance):
         return None
     if x.is_complex() and not y.is_complex():
@@ -256,7 +260,7 @@ def _pattern(calls: _Calls, tolerance: float) -> str | None:
         return None
     if any(getattr(x, "device", None) != getattr(y, "device", None) for x, y in pairs):
         return None
-    pairs = [(as_numbers(x), as_numbers(y)) for x, y in pairs]
+    pairs, tolerance = [(as_numbers(x), as_numbers(y)) for x, y in pairs], max(tolerance, SINGLE)
     if any(x.shape != y.shape or x.is_complex() or y.is_complex() for x, y in pairs):
         return None
     x, y = (torch.cat([pair[side].flatten() for pair in pairs]) for side in (0, 1))
