@@ -39,17 +39,19 @@ def vae(x: Tensor | None = None, x_hat: Tensor | None = None, noise_outside: boo
     _network(ax, 2.1, 3.7, middle, 1.05, 0.55, "encoder")
     _box(ax, (4.75, middle + 0.5), r"$\mu$")
     _box(ax, (4.75, middle - 0.5), r"$\log\,\sigma^2$")
+    frame = FancyBboxPatch((4.1, middle - 0.88), 1.3, 1.76, boxstyle="round,pad=0.08", fc="none", ec="0.6", lw=1)
+    ax.add_patch(frame)  # both together are q
     ax.text(4.75, middle + 1.15, r"$q(z\mid x)$", ha="center", va="bottom")
     _draw(ax, (6.6, middle), noise_outside)
     _network(ax, 7.6, 9.2, middle, 0.55, 1.05, "decoder")
     _picture(ax, x_hat, (10.5, middle), r"mean $\hat x$ of $p(x\mid z)$")
-    for start, end in ((1.65, 2.05), (3.75, 4.1), (9.25, 9.7)):
+    for start, end in ((1.65, 2.05), (3.72, 4.0), (9.25, 9.7)):
         _arrow(ax, (start, middle), (end, middle))
     for height in (0.5, -0.5):
         _arrow(ax, (5.4, middle + height), (6.15, middle + 0.3 * height))
     _arrow(ax, (7.05, middle), (7.55, middle))
     _term(ax, 4.75, r"$\mathrm{KL}(q(z\mid x)\,\|\,p(z))$" + "\nwhat the code costs")
-    _arrow(ax, (4.75, middle - 0.85), (4.75, 1.2), TERM)
+    _arrow(ax, (4.75, middle - 1.0), (4.75, 1.2), TERM)
     _term(ax, 10.5, r"$\log p(x\mid z)$" + "\nhow well it explains $x$")
     _arrow(ax, (10.5, middle - 0.8), (10.5, 1.2), TERM)
     ax.plot([0.9, 0.9, 10.5], [middle - 0.8, 0.1, 0.1], color=TERM, ls=":", lw=1.4)
@@ -110,7 +112,7 @@ def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], colou
 def _gradient(ax: Axes, middle: float) -> None:
     """The way of the gradient of log p(x | z), back to the encoder."""
     way = {"arrowstyle": "-|>", "mutation_scale": 12, "shrinkA": 0, "shrinkB": 0, "ls": "--", "lw": 1.4}
-    steps = [((9.7, -0.2), (9.3, -0.2)), ((7.55, -0.2), (7.05, -0.2)), ((4.1, -0.2), (3.75, -0.2))]
+    steps = [((9.7, -0.2), (9.3, -0.2)), ((7.55, -0.2), (7.05, -0.2)), ((4.0, -0.2), (3.75, -0.2))]
     steps += [((6.2, 0.35), (5.45, 0.65)), ((6.2, -0.35), (5.45, -0.65))]
     for (start, above_start), (end, above_end) in steps:
         ends = (start, middle + above_start), (end, middle + above_end)
