@@ -181,13 +181,14 @@ def rebuilt():
 
 def test_the_shipped_vae_rebuilds_portraits_it_never_saw(rebuilt):
     _, x, x_hat = rebuilt
-    assert psnr(x, x_hat).mean() > 33
+    assert psnr(x, x_hat).mean() > 35
 
 
 def test_what_it_rebuilds_still_shows_the_factors(rebuilt):
     factors, _, x_hat = rebuilt
     scores = factor_r2(x_hat, factors)
-    assert all(score > 0.85 for name, score in scores.items() if name != "brows"), scores
+    hardest = {name: scores.pop(name) for name in ("brows", "fringe")}
+    assert min(scores.values()) > 0.92 and min(hardest.values()) > 0.7, (scores, hardest)
 
 
 def test_its_sigma_is_how_far_its_means_are_off(rebuilt):

@@ -35,8 +35,8 @@ def main() -> None:
     """Train, write, read back, and print how good it is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     shipped = Path(pretrained.__file__).parent / pretrained.PORTRAIT_VAE
-    parser.add_argument("--steps", type=int, default=22_000)
-    parser.add_argument("--portraits", type=int, default=40_000)
+    parser.add_argument("--steps", type=int, default=14_000)
+    parser.add_argument("--portraits", type=int, default=20_000)
     parser.add_argument("--to", type=Path, default=shipped)
     parser.add_argument("--checkpoint", type=Path, help="where the state of training is kept")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")

@@ -51,7 +51,7 @@ def factor_reader(device: torch.device | str = "cpu") -> FactorReader:
 def portrait_vae(device: torch.device | str = "cpu") -> VAE:
     """A `conv_vae` of flat drawn portraits, 64 x 64, with a code of 48 numbers.
 
-    Trained by `tools/train_portrait_vae.py` on the training portraits of `load("faces", size=64, n=40_000)`.
+    Trained by `tools/train_portrait_vae.py` on the training portraits of `load("faces", size=64, n=20_000)`.
 
     Args:
         device: where it is put.
