@@ -9,7 +9,7 @@ import torch
 from vae_helpers import load, to_float
 from vae_helpers.distributions import BernoulliLikelihood, GaussianLikelihood
 from vae_helpers.images import dequantise
-from vae_helpers.models import Autoencoder, LinearGaussianVAE, ProbabilisticPCA, conv_vae, mlp_vae
+from vae_helpers.models import Autoencoder, LinearGaussianVAE, ProbabilisticPCA, conv_vae, mlp_vae, ppca
 from vae_helpers.models.layers import mlp
 from vae_helpers.training import fit
 
@@ -66,6 +66,53 @@ def test_ppca_by_bayes_rule():
     likelihood = torch.distributions.Normal(z @ model.W.T + model.b, model.sigma).log_prob(x).sum(-1)
     prior = torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(-1)
     assert torch.allclose(likelihood + prior - model.posterior(x).log_prob(z), model.evidence(x))
+
+
+def test_ppca_of_pictures_needs_no_covariance_matrix(monkeypatch):
+    """The randomised decomposition gives the exact one's variances, and leaves torch's random state alone."""
+    generator = torch.Generator().manual_seed(3)
+    spread = 1.0 / torch.arange(1, 61).double()  # a spectrum that falls as that of pictures does
+    x = torch.randn(500, 60, generator=generator).double() * spread
+    exact, state = ProbabilisticPCA.maximum_likelihood(x, 8), torch.get_rng_state()
+    monkeypatch.setattr(ppca, "LARGEST_COVARIANCE", 59)
+    found = ProbabilisticPCA.maximum_likelihood(x, 8)
+    assert (torch.get_rng_state() == state).all()
+    torch.testing.assert_close(found.sigma, exact.sigma, rtol=1e-3, atol=0)
+    torch.testing.assert_close(found.marginal.covariance_matrix, exact.marginal.covariance_matrix, atol=1e-3, rtol=0)
+    with pytest.raises(ValueError, match="latent_dim"):
+        ProbabilisticPCA.maximum_likelihood(x[:5], 8)
+
+
+@pytest.mark.parametrize("noise_sigma", [0.3, 1.7])
+def test_ppca_restores_by_the_conditional_of_the_joint_gaussian(noise_sigma):
+    """E[x | y] = b + C[:, k] (C[k, k] + s^2 I)^-1 (y_k - b_k) with C the covariance of x: no code in sight."""
+    x = correlated_data()
+    model = ProbabilisticPCA.maximum_likelihood(x, 2)
+    C = model.marginal.covariance_matrix
+    y = x[:6] + noise_sigma * torch.randn(6, x.shape[1], generator=torch.Generator().manual_seed(1)).double()
+    known = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 0, 1, 1, 0, 1], [0, 0, 1, 0, 0, 0]] * 2).bool()[:, : x.shape[1]]
+    spoiled = torch.where(known, y, 1e6)  # what was not seen has no influence
+    restored = model.restore(spoiled, noise_sigma, known)
+    for row, k, answer in zip(y, known, restored, strict=True):
+        seen = C[k][:, k] + noise_sigma**2 * torch.eye(int(k.sum())).double()
+        torch.testing.assert_close(answer, model.b + C[:, k] @ torch.linalg.solve(seen, (row - model.b)[k]))
+    torch.testing.assert_close(model.restore(y, noise_sigma), model.restore(y, noise_sigma, torch.ones_like(known)))
+
+
+def test_ppca_keeps_what_is_known_without_noise():
+    x = correlated_data()[:4]
+    model, known = ProbabilisticPCA.maximum_likelihood(correlated_data(), 2), torch.arange(x.shape[1]) % 2 == 0
+    torch.testing.assert_close(model.restore(x, 0.0, known)[:, known], x[:, known])
+    assert not torch.allclose(model.restore(x, 0.0, known)[:, ~known], x[:, ~known])
+
+
+@pytest.mark.parametrize("bad", [torch.ones(6), torch.ones(3, 6).bool(), [True] * 6])
+def test_ppca_says_which_mask_it_needs(bad):
+    model = ProbabilisticPCA.maximum_likelihood(correlated_data(), 2)
+    with pytest.raises(ValueError, match="known must be a bool tensor"):
+        model.restore(correlated_data()[:4], 0.1, bad)
+    with pytest.raises(ValueError, match="columns"):
+        model.restore(torch.ones(2, 4).double(), 0.1)
 
 
 def test_ppca_says_what_is_wrong():

@@ -15,6 +15,8 @@ from vae_helpers import checking
 from vae_helpers.distributions import diagonal_gaussian, kl_to_standard_normal
 from vae_helpers.models.protocol import LatentVariableModel
 
+LARGEST_COVARIANCE = 2048  # rows of data that have more columns: no (P, P) matrix is made of them
+
 
 class ProbabilisticPCA:
     """The model with given W (P, D), b (P,) and sigma > 0.
@@ -40,21 +42,23 @@ class ProbabilisticPCA:
     def maximum_likelihood(cls, x: Tensor, latent_dim: int) -> ProbabilisticPCA:
         """The parameters that maximise the evidence of the rows of x (Tipping & Bishop 1999, equations 7 and 8).
 
+        With more than 2,048 columns, as pictures have, the D leading directions come from `torch.svd_lowrank`: the
+        variances of the last few are then a little too small, those of the others right to many digits.
+
         Args:
             x: data (N, P), N > P is not needed, but the P - D smallest variances must not all be zero.
-            latent_dim: D, 1 <= D < P.
+            latent_dim: D, 1 <= D < P, and D < N where P is above 2,048.
         Raises:
             ValueError: D out of range, or no variance left for sigma: the density would be degenerate.
         """
         n, p = _exact(x, "x", "(N, P)", P=2).shape
-        latent_dim = checking.integer(latent_dim, "latent_dim", 1, p - 1)
+        large = p > LARGEST_COVARIANCE
+        latent_dim = checking.integer(latent_dim, "latent_dim", 1, min(n, p) - 1 if large else p - 1)
         b = x.mean(0)
-        variances, directions = torch.linalg.eigh((x - b).T @ (x - b) / n)  # ascending
-        variances, directions = variances.flip(0), directions.flip(1)
-        noise = variances[latent_dim:].mean()  # eq. 8
+        variances, directions, noise = (_leading if large else _from_covariance)(x - b, latent_dim)  # eq. 8
         if not noise > 1e-12 * variances[0]:
             raise ValueError("x has no variance outside the subspace: sigma would be 0 and the evidence infinite.")
-        W = directions[:, :latent_dim] * (variances[:latent_dim] - noise).clamp_min(0).sqrt()  # eq. 7, with R = I
+        W = directions * (variances - noise).clamp_min(0).sqrt()  # eq. 7, with R = I
         return cls(W, b, noise.sqrt())
 
     @property
@@ -73,6 +77,45 @@ class ProbabilisticPCA:
         )
         mean = torch.linalg.solve(M, self.W.T @ (x - self.b).T).T  # (N, D)
         return MultivariateNormal(mean, precision_matrix=M / self.sigma.square())
+
+    def restore(self, y: Tensor, noise_sigma: float = 0.0, known: Tensor | None = None) -> Tensor:
+        """E[x | y], the best answer in squared error to rows that are noisy, or known in part.
+
+        With y = x + noise_sigma eps on the known entries, z has the posterior of the model whose sigma^2 is
+        sigma^2 + noise_sigma^2; x is then W E[z | y] + b and, where y is known, the share
+        sigma^2 / (sigma^2 + noise_sigma^2) of what y differs from that.
+
+        Args:
+            y: (N, P); what stands at unknown entries has no influence.
+            noise_sigma: standard deviation of the noise, >= 0; 0 returns the known entries as they are.
+            known: bool, (P,) or (N, P), True where y was seen, by default everywhere. Rows with equal masks share work.
+        Returns:
+            (N, P).
+        """
+        _exact(y, "y", "(N, P)")
+        if y.shape[1] != len(self.b):
+            raise ValueError(f"y has {y.shape[1]} columns, the model {len(self.b)}: give one for each.")
+        noise_sigma = checking.number(noise_sigma, "noise_sigma", 0, 1e6)
+        if known is None:
+            return self._restore_alike(y, noise_sigma, torch.ones_like(self.b, dtype=torch.bool))
+        if not isinstance(known, Tensor) or known.dtype != torch.bool or known.shape not in (self.b.shape, y.shape):
+            raise ValueError(
+                f"known must be a bool tensor of shape ({y.shape[1]},) or {tuple(y.shape)}, "
+                f"not {checking.kind_of(known) if isinstance(known, Tensor) else checking.shown(known)}."
+            )
+        masks, which = known.expand_as(y).unique(dim=0, return_inverse=True)
+        restored = torch.empty_like(y)
+        for k, mask in enumerate(masks):
+            restored[which == k] = self._restore_alike(y[which == k], noise_sigma, mask)
+        return restored
+
+    def _restore_alike(self, y: Tensor, noise_sigma: float, known: Tensor) -> Tensor:
+        """`restore` for rows with one mask (P,)."""
+        seen = ProbabilisticPCA(self.W[known], self.b[known], (self.sigma.square() + noise_sigma**2).sqrt())
+        decoded = seen.posterior(y[:, known]).mean @ self.W.T + self.b  # (N, P)
+        share = self.sigma.square() / seen.sigma.square()
+        decoded[:, known] += share * (y - decoded)[:, known]
+        return decoded
 
 
 class LinearGaussianVAE(LatentVariableModel):
@@ -120,6 +163,24 @@ class LinearGaussianVAE(LatentVariableModel):
     def as_ppca(self) -> ProbabilisticPCA:
         """The generative half, with its exact evidence and posterior."""
         return ProbabilisticPCA(self.decoder.weight.detach(), self.decoder.bias.detach(), self.log_sigma.detach().exp())
+
+
+def _from_covariance(centred: Tensor, latent_dim: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The D largest variances of the rows (N, P), their directions (P, D), and the mean of the other variances."""
+    variances, directions = torch.linalg.eigh(centred.T @ centred / len(centred))  # ascending
+    kept = variances[-latent_dim:].flip(0), directions[:, -latent_dim:].flip(1)
+    return *kept, variances[:-latent_dim].mean()
+
+
+def _leading(centred: Tensor, latent_dim: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The same without a (P, P) matrix, by a randomised decomposition (the same each time)."""
+    n, p = centred.shape
+    with torch.random.fork_rng(devices=[centred.device] if centred.is_cuda else []):
+        torch.manual_seed(0)
+        _, values, directions = torch.svd_lowrank(centred, q=min(latent_dim + 20, n, p), niter=2)
+    variances = values[:latent_dim].square() / n
+    rest = centred.square().sum() / n - variances.sum()
+    return variances, directions[:, :latent_dim], rest / (p - latent_dim)
 
 
 def _exact(x: Tensor, name: str, form: str, **least: int) -> Tensor:
