@@ -9,10 +9,9 @@ from torch.distributions import Normal
 
 from vae_helpers.distributions import kl_to_standard_normal
 from vae_helpers.exercises.changes import changed
-from vae_helpers.lessons.lesson_04 import autoencoder_loss, split_kl
 from vae_helpers.lessons.lesson_04 import aggregate_moments as right_moments
+from vae_helpers.lessons.lesson_04 import autoencoder_loss, conv_cost, split_kl
 from vae_helpers.lessons.lesson_04 import best_sigma as right_sigma
-from vae_helpers.lessons.lesson_04 import conv_cost
 from vae_helpers.lessons.lesson_04 import free_bits as right_bits
 from vae_helpers.lessons.lesson_04 import gaussian_nll as right_nll
 

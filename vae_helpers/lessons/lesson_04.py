@@ -499,8 +499,8 @@ def _apart_probes():
 
 
 ONE_CROWD = (
-    "it is right only in a few dimensions: in many, densities are too large or too small for a float, and an epsilon or "
-    "a clamp takes over; never leave the logs, logsumexp takes the log of the sum"
+    "it is right only in a few dimensions: in many, densities are too large or too small for a float, and an epsilon "
+    "or a clamp takes over; never leave the logs, logsumexp takes the log of the sum"
 )
 
 SPLIT_KL = Exercise(
@@ -589,9 +589,7 @@ AUTOENCODER_LOSS = Exercise(
         "the KL is still in it: then only the noise is missing, and a code of no width costs without end",
         lambda model, x: autoencoder_loss(model, x) + kl_to_standard_normal(model.encode(x)),
         "this is minus the ELBO, the VAE's own loss: the opponent has neither noise nor KL",
-        lambda model, x: (
-            kl_to_standard_normal(q := model.encode(x)) - model.decode(q.rsample()).log_prob(x)
-        ),
+        lambda model, x: kl_to_standard_normal(q := model.encode(x)) - model.decode(q.rsample()).log_prob(x),
         "its sign is flipped: fit makes a loss small, and this would make the likelihood small",
         ("-model", "model"),
         "this is the summed squared error: another likelihood, with a sigma that nobody chose, is a third difference",
