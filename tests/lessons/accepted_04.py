@@ -138,6 +138,61 @@ def bits_by_stacking(kl, floor):
     return torch.stack([kl.mean(0), torch.full((kl.shape[1],), floor)]).amax(0).sum()
 
 
+def split_by_broadcasting(mu, log_var, eps):
+    sigma = torch.exp(log_var / 2)
+    z = mu + sigma * eps
+    table = -0.5 * (((z[:, None] - mu) / sigma) ** 2 + log_var + math.log(2 * math.pi)).sum(-1)
+    log_q = torch.logsumexp(table, dim=1) - math.log(len(mu))
+    log_p = -0.5 * (z**2 + math.log(2 * math.pi)).sum(-1)
+    return torch.diag(table) - log_q, log_q - log_p
+
+
+def split_by_mixture(mu, log_var, eps):
+    each = Independent(Normal(mu, (0.5 * log_var).exp()), 1)
+    crowd = MixtureSameFamily(Categorical(torch.ones(len(mu))), each)
+    z = mu + each.stddev * eps
+    log_p = Independent(Normal(torch.zeros_like(mu), 1.0), 1).log_prob(z)
+    return each.log_prob(z) - crowd.log_prob(z), crowd.log_prob(z) - log_p
+
+
+def split_by_loop(mu, log_var, eps):
+    told, mismatch = [], []
+    for n in range(len(mu)):
+        z = mu[n] + (log_var[n] / 2).exp() * eps[n]
+        under = Normal(mu, (log_var / 2).exp()).log_prob(z).sum(1)
+        log_q = under.logsumexp(0) - math.log(len(mu))
+        told.append(under[n] - log_q)
+        mismatch.append(log_q - Normal(0.0, 1.0).log_prob(z).sum())
+    return torch.stack(told), torch.stack(mismatch)
+
+
+def split_by_two_kls(mu, log_var, eps):
+    z = mu + (log_var / 2).exp() * eps
+    cost = 0.5 * (z.square() - eps.square() - log_var).sum(1)
+    pairs = torch.stack([Normal(mu, (log_var / 2).exp()).log_prob(one).sum(1) for one in z])
+    told = pairs.diag() - torch.log_softmax(pairs, 1).diag()  # log of the sum
+    told = pairs.diag() - (told - math.log(len(mu)))
+    return [told, cost - told]
+
+
+def loss_in_steps(model, x):
+    q = model.encode(x)
+    p = model.decode(q.base_dist.loc)
+    return p.log_prob(x).neg()
+
+
+def loss_by_hand(model, x):
+    x_hat = model.decode(model.encode(x).mean).mean
+    sigma = model.likelihood.sigma
+    each = 0.5 * ((x - x_hat) / sigma).square() + sigma.log() + 0.5 * math.log(2 * math.pi)
+    return each.flatten(1).sum(1)
+
+
+def loss_by_normal(model, x):
+    x_hat = model.decode(model.encode(x).mean).mean
+    return -Normal(x_hat, model.likelihood.sigma).log_prob(x).sum((1, 2, 3))
+
+
 ACCEPTED = {
     "04.1": [conv_measured, conv_by_walking, conv_by_math_floor],
     "04.2": [
@@ -152,4 +207,6 @@ ACCEPTED = {
     "04.4": [units_as_a_tensor, units_by_loop, units_by_numpy],
     "04.5": [moments_by_cov, moments_by_einsum, moments_by_loop, moments_by_mixture, moments_in_numpy],
     "04.6": [bits_by_relu, bits_by_maximum, bits_by_where, bits_by_loop, bits_by_stacking],
+    "04.7": [split_by_broadcasting, split_by_mixture, split_by_loop, split_by_two_kls],
+    "04.8": [loss_in_steps, loss_by_hand, loss_by_normal],
 }

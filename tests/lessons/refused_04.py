@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch.distributions import Normal
 
+from vae_helpers.distributions import kl_to_standard_normal
 from vae_helpers.exercises.changes import changed
 from vae_helpers.lessons.lesson_04 import aggregate_moments as right_moments
+from vae_helpers.lessons.lesson_04 import autoencoder_loss, conv_cost, split_kl
 from vae_helpers.lessons.lesson_04 import best_sigma as right_sigma
-from vae_helpers.lessons.lesson_04 import conv_cost
 from vae_helpers.lessons.lesson_04 import free_bits as right_bits
 from vae_helpers.lessons.lesson_04 import gaussian_nll as right_nll
 
@@ -49,6 +50,38 @@ CONV_COST = (
     ("return size_out, parameters, multiplications", "return (size_out, size_out), parameters, multiplications"),
     ("return size_out, parameters, multiplications", "return size_out, multiplications, parameters"),
 )
+
+SPLIT_KL = (
+    (" - math.log(len(z))", ""),
+    ("- math.log(len(z))", "+ math.log(len(z))"),
+    ("- math.log(len(z))", "- math.log(len(z) - 1)"),
+    ("- math.log(len(z))", "- math.log(mu.shape[1])"),
+    ("pairs.logsumexp(1)", "pairs.exp().mean(1).log()"),
+    ("pairs.logsumexp(1)", "pairs.logsumexp(0)"),
+    ("pairs.logsumexp(1)", "pairs.amax(1)"),
+    ("pairs.logsumexp(1) - math.log(len(z))", "pairs.mean(1)"),
+    ("pairs.diagonal()", "pairs[0]"),
+    ("pairs.diagonal()", "pairs[:, 0]"),
+    ("0.5 * log_var", "log_var"),
+    ("0.5 * log_var", "2 * log_var"),
+    (".sum(2)", ".mean(2)"),
+    (".sum(-1)", ".mean(-1)"),
+    (" * eps", ""),
+    (" + width * eps", ""),
+    ("log_q - log_p", "log_p"),
+    ("log_q - log_p", "pairs.diagonal() - log_p"),
+    ("z.square()", "(z - mu.mean(0)).square()"),
+    ("pairs.diagonal() - log_q", "log_q - pairs.diagonal()"),
+)
+
+
+def naive_split(mu, log_var, eps):
+    """Right, but densities are formed on the way."""
+    z = mu + (0.5 * log_var).exp() * eps
+    density = torch.stack([Normal(mu, (0.5 * log_var).exp()).log_prob(one).sum(1).exp() for one in z])
+    log_q = (density.mean(1) + 1e-30).log()
+    log_p = Normal(torch.zeros_like(z), torch.ones_like(z)).log_prob(z).sum(1)
+    return density.diagonal().log() - log_q, log_q - log_p
 
 
 REFUSED = {
@@ -223,5 +256,37 @@ REFUSED = {
         lambda kl, floor: torch.where(kl.mean(0) < floor, kl.mean(0), floor).sum(),
         lambda kl, floor: kl.detach().clamp_(min=floor).mean(0).sum() + 0 * kl.sum(),
         lambda kl, floor: kl.mean(0).div(math.log(2)).clamp(min=floor).sum(),
+    ],
+    "04.7": [
+        *(changed(split_kl, change) for change in SPLIT_KL),
+        lambda mu, log_var, eps: split_kl(mu, log_var, torch.randn_like(eps)),
+        lambda mu, log_var, eps: split_kl(mu, log_var.clamp(-1, 1), eps),
+        lambda mu, log_var, eps: split_kl(mu.half(), log_var.half(), eps.half()),
+        lambda mu, log_var, eps: torch.stack(split_kl(mu, log_var, eps)),
+        lambda mu, log_var, eps: split_kl(mu, log_var, eps)[0],
+        lambda mu, log_var, eps: tuple(part.sum() for part in split_kl(mu, log_var, eps)),
+        lambda mu, log_var, eps: tuple(part / math.log(2) for part in split_kl(mu, log_var, eps)),
+        lambda mu, log_var, eps: (split_kl(mu, log_var, eps)[0].clamp(max=math.log(len(mu) - 1)), mu[:, 0]),
+        lambda mu, log_var, eps: (torch.full((len(mu),), math.log(len(mu))), split_kl(mu, log_var, eps)[1]),
+        naive_split,
+    ],
+    "04.8": [
+        lambda model, x: -model.decode(model.encode(x).sample()).log_prob(x),
+        lambda model, x: -model.decode(model.encode(x).rsample()).log_prob(x),
+        lambda model, x: -model.decode(model.encode(x).mean.detach()).log_prob(x),
+        lambda model, x: autoencoder_loss(model, x).detach(),
+        lambda model, x: autoencoder_loss(model, x).mean(),
+        lambda model, x: autoencoder_loss(model, x).sum(),
+        lambda model, x: -autoencoder_loss(model, x),
+        lambda model, x: {"loss": autoencoder_loss(model, x)},
+        lambda model, x: autoencoder_loss(model, x) + kl_to_standard_normal(model.encode(x)),
+        lambda model, x: autoencoder_loss(model, x) + 0.01 * model.encode(x).mean.square().sum(1),
+        lambda model, x: F.mse_loss(model.reconstruct(x), x),
+        lambda model, x: (model.decode(model.encode(x).mean).mean - x).square().sum((1, 2, 3)) / 2,
+        lambda model, x: (model.decode(model.encode(x).mean).mean - x).abs().sum((1, 2, 3)),
+        lambda model, x: -model.decode(model.encode(x).mean).log_prob(model.decode(model.encode(x).mean).mean),
+        lambda model, x: -Normal(model.decode(model.encode(x).mean).mean, 0.4).log_prob(x.detach()).sum((1, 2, 3)),
+        lambda model, x: -model.decode(torch.zeros_like(model.encode(x).mean)).log_prob(x),
+        lambda model, x: autoencoder_loss(model, x)[:, None],
     ],
 }

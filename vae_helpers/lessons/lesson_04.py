@@ -9,10 +9,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 from torch.distributions import Normal
 
+from vae_helpers.distributions import GaussianLikelihood, kl_to_standard_normal
 from vae_helpers.exercises.checks import compares
 from vae_helpers.exercises.definition import Exercise, wrong_answers
+from vae_helpers.models.vae import VAE
 
 
 def _randn(seed: int, *shape: int) -> torch.Tensor:
@@ -260,7 +263,7 @@ BEST_SIGMA = Exercise(
 def active_units(mu, threshold=0.01):
     """How many latents have a variance of the posterior means mu (N, D), over the N images, above the threshold."""
     variances = mu.var(0, correction=0)  # (D,), over the images
-    return int((variances > threshold).sum())  # eq. (4.11)
+    return int((variances > threshold).sum())  # eq. (4.9)
 
 
 def _unit_probes():
@@ -294,7 +297,7 @@ ACTIVE_UNITS = Exercise(
     reference=active_units,
     hints=(
         "A dimension that is in use tells images apart. What do its posterior means do from image to image?",
-        "Equation (4.11): the number of dimensions d with Var_n[mu_nd] > threshold, the variance over the images.",
+        "Equation (4.9): the number of dimensions d with Var_n[mu_nd] > threshold, the variance over the images.",
         "variances = mu.var(SOMETHING)  # (D,)\nreturn (variances > SOMETHING).SOMETHING()",
     ),
     check=compares(_unit_probes, canonical=_numbers),
@@ -400,7 +403,7 @@ AGGREGATE_MOMENTS = Exercise(
 
 def free_bits(kl, floor):
     """The KL term with free bits: kl (N, D) in nats of each image and dimension, a number floor -> shape ()."""
-    return kl.mean(0).clamp(min=floor).sum()  # eq. (4.16)
+    return kl.mean(0).clamp(min=floor).sum()  # eq. (4.15)
 
 
 def _bits_probes():
@@ -417,7 +420,7 @@ FREE_BITS = Exercise(
     reference=free_bits,
     hints=(
         "Three operations: over images, over dimensions, and the comparison. Their order is the whole exercise.",
-        "Equation (4.16): sum over d of max( mean over the images of kl_nd, floor ).",
+        "Equation (4.15): sum over d of max( mean over the images of kl_nd, floor ).",
         "each = kl.SOMETHING(0)  # (D,)\nreturn each.clamp(SOMETHING=floor).SOMETHING()",
     ),
     check=compares(_bits_probes, gradients=True),
@@ -466,4 +469,151 @@ FREE_BITS = Exercise(
     ),
 )
 
-EXERCISES = (CONV_COST, GAUSSIAN_NLL, BEST_SIGMA, ACTIVE_UNITS, AGGREGATE_MOMENTS, FREE_BITS)
+
+def split_kl(mu, log_var, eps):
+    """One draw z_n = mu_n + exp(log_var_n / 2) eps_n for each portrait, all three (N, D) -> (N,), (N,) in nats.
+
+    First log q(z_n | x_n) - log q(z_n), what the code tells; then log q(z_n) - log p(z_n), the mismatch.
+    """
+    width = (0.5 * log_var).exp()
+    z = mu + width * eps  # (N, D)
+    log_p = -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)  # (N,), the prior's
+    far = torch.stack([((one - mu) / width).square() for one in z])  # (N, N, D): draw n from the middle of cloud k
+    pairs = -0.5 * (far + log_var + math.log(2 * math.pi)).sum(2)  # (N, N): log q(z_n | x_k)
+    log_q = pairs.logsumexp(1) - math.log(len(z))  # (N,), the log of a mean
+    return pairs.diagonal() - log_q, log_q - log_p  # eq. (4.13) and (4.14)
+
+
+def _split_probes():
+    """Clouds that overlap, of different widths."""
+    return [
+        (_randn(1, 6, 3), 0.5 * _randn(2, 6, 3) - 0.5, _randn(3, 6, 3)),
+        (0.6 * _randn(4, 9, 2) + 1, _randn(5, 9, 2) - 1, _randn(6, 9, 2)),
+    ]
+
+
+def _apart_probes():
+    """As in the notebook: many dimensions, in which densities are too large or too small for float32."""
+    mu, log_var, eps = 2 * _randn(7, 40, 32), 0.5 * _randn(8, 40, 32), _randn(9, 40, 32)
+    return [(mu, log_var - 10, eps), (9 * mu, log_var + 5, eps)]
+
+
+ONE_CROWD = (
+    "it is right only in a few dimensions: in many, densities are too large or too small for a float, and an epsilon "
+    "or a clamp takes over; never leave the logs, logsumexp takes the log of the sum"
+)
+
+SPLIT_KL = Exercise(
+    id="04.7",
+    title="What a code tells, and what is mismatch",
+    reference=split_kl,
+    hints=(
+        "You need the log-density of every draw under every portrait's cloud: a table of N rows and N columns. What "
+        "stands on its diagonal? What is the density of a draw under the whole crowd?",
+        "Equation (4.13), at one draw z_n of each q(z | x_n): log q(z_n | x_n) - log q(z_n), and log q(z_n) - "
+        "log p(z_n), with q(z) = (1/N) sum_k q(z | x_k).",
+        "pairs = ...  # (N, N): log q(z_n | x_k), summed over the D latents; (N, 1, D) and (1, N, D) broadcast\n"
+        "log_q = pairs.logsumexp(SOMETHING) - math.log(SOMETHING)\n"
+        "return pairs.diagonal() - SOMETHING, log_q - SOMETHING",
+    ),
+    check=compares(_split_probes, tolerance=1e-4, harder=[(ONE_CROWD, _apart_probes)]),
+    wrong=wrong_answers(
+        "log N is missing: q(z) is the mean of N densities, not their sum, and each has the weight 1/N",
+        (" - math.log(len(z))", ""),
+        "log N has the wrong sign: to divide by N is to subtract its log",
+        ("- math.log(len(z))", "+ math.log(len(z))"),
+        "it is the mean of the logs: q(z) is a mean of densities, so first exp and mean, then the log",
+        ("pairs.logsumexp(1) - math.log(len(z))", "pairs.mean(1)"),
+        "it takes the nearest cloud for the whole crowd: the other clouds count too, however little",
+        ("pairs.logsumexp(1) - math.log(len(z))", "pairs.amax(1) - math.log(len(z))"),
+        "the table is summed along the wrong axis: one draw under all clouds is wanted, not all draws under one cloud",
+        ("logsumexp(1)", "logsumexp(0)"),
+        "it reads log_var as the log of a standard deviation: sigma is exp(log_var / 2)",
+        ("0.5 * log_var", "log_var"),
+        "it averages over the latents: independent latents multiply their densities, so their logs add up",
+        (".sum(2)", ".mean(2)", ".sum(-1)", ".mean(-1)"),
+        "the draw is left out: at mu itself the density is highest, and the KL asks for its mean over draws",
+        (" * eps", " * 0"),
+        "the noise is not scaled: a draw of q(z | x_n) is mu_n + sigma_n eps_n",
+        ("width * eps", "eps"),
+        "the two come in the wrong order: first what the code tells, then the mismatch",
+        lambda mu, log_var, eps: split_kl(mu, log_var, eps)[::-1],
+        "the signs are flipped: both are a KL on average, so neither is negative on average",
+        lambda mu, log_var, eps: tuple(-part for part in split_kl(mu, log_var, eps)),
+        "the second is the whole cost, log q(z_n | x_n) - log p(z_n): the mismatch is what is left of it when the "
+        "first is taken away",
+        ("log_q - log_p", "pairs.diagonal() - log_p"),
+        "these are means over the portraits: give one number for each of them, shape (N,)",
+        lambda mu, log_var, eps: tuple(part.mean() for part in split_kl(mu, log_var, eps)),
+        "the prior has the wrong normaliser: the log of N(0, 1) holds -log(2 pi) / 2 for each latent, as the others do",
+        lambda mu, log_var, eps: (
+            (parts := split_kl(mu, log_var, eps))[0],
+            parts[1] - 0.5 * mu.shape[1] * math.log(2 * math.pi),
+        ),
+    ),
+)
+
+
+def autoencoder_loss(model, x):
+    """-log p(x | z) at the mean code: no noise, no KL. A VAE, pictures (N, C, H, W) -> (N,) nats."""
+    return -model.decode(model.encode(x).mean).log_prob(x)
+
+
+def _tiny(seed: int) -> VAE:
+    """An untrained VAE of pictures (N, 1, 2, 3) and codes (N, 2), whose q(z | x) is wide enough to notice."""
+    with torch.random.fork_rng(()):
+        torch.manual_seed(seed)
+        encoder = nn.Sequential(nn.Flatten(), nn.Linear(6, 4))
+        decoder = nn.Sequential(nn.Linear(2, 6), nn.Unflatten(1, (1, 2, 3)))
+    return VAE(encoder, decoder, GaussianLikelihood(0.4, learn_sigma=True), 2)
+
+
+def _loss_probes():
+    return [(_tiny(seed), _randn(seed + 20, n, 1, 2, 3).sigmoid()) for seed, n in ((0, 5), (1, 3))]
+
+
+AUTOENCODER_LOSS = Exercise(
+    id="04.8",
+    title="The fair opponent",
+    reference=autoencoder_loss,
+    hints=(
+        "Write down minus the ELBO. Which two things does an autoencoder not have? Take away these, and nothing else.",
+        "-log p(x | z) at z = mu(x): the likelihood with its learned sigma stays, the draw and the KL go.",
+        "q = model.encode(x)\np = model.decode(SOMETHING of q)\nreturn SOMETHING log_prob(x)",
+    ),
+    check=compares(_loss_probes, gradients=("x",)),
+    wrong=wrong_answers(
+        "a code is drawn: the noise on the codes is one of the two things that make the VAE, so the opponent must not "
+        "have it",
+        ("model.encode(x).mean", "model.encode(x).rsample()"),
+        "the KL is still in it: then only the noise is missing, and a code of no width costs without end",
+        lambda model, x: autoencoder_loss(model, x) + kl_to_standard_normal(model.encode(x)),
+        "this is minus the ELBO, the VAE's own loss: the opponent has neither noise nor KL",
+        lambda model, x: kl_to_standard_normal(q := model.encode(x)) - model.decode(q.rsample()).log_prob(x),
+        "its sign is flipped: fit makes a loss small, and this would make the likelihood small",
+        ("-model", "model"),
+        "this is the summed squared error: another likelihood, with a sigma that nobody chose, is a third difference",
+        lambda model, x: (model.decode(model.encode(x).mean).mean - x).square().flatten(1).sum(1),
+        "this is the mean squared error: another likelihood, with a sigma that nobody chose, is a third difference",
+        lambda model, x: (model.decode(model.encode(x).mean).mean - x).square().flatten(1).mean(1),
+        "it averages over the images: give one number for each, shape (N,)",
+        ("log_prob(x)", "log_prob(x).mean()"),
+        "it averages over the pixels: the VAE sums over them, and the opponent is to differ in two things only",
+        ("log_prob(x)", "log_prob(x) / x[0].numel()"),
+        "the code is cut off from the graph: the encoder would learn nothing",
+        (".mean)", ".mean.detach())"),
+        "it decodes the widths of the clouds: the code of an autoencoder is where the cloud's middle was",
+        ("model.encode(x).mean", "model.encode(x).stddev"),
+    ),
+)
+
+EXERCISES = (
+    CONV_COST,
+    GAUSSIAN_NLL,
+    BEST_SIGMA,
+    ACTIVE_UNITS,
+    AGGREGATE_MOMENTS,
+    SPLIT_KL,
+    AUTOENCODER_LOSS,
+    FREE_BITS,
+)
