@@ -99,6 +99,15 @@ def test_ppca_restores_by_the_conditional_of_the_joint_gaussian(noise_sigma):
     torch.testing.assert_close(model.restore(y, noise_sigma), model.restore(y, noise_sigma, torch.ones_like(known)))
 
 
+def test_ppca_with_orthogonal_columns_in_float32_has_a_posterior():
+    """Rounding makes W^T W unlike its transpose where entries nearly vanish, and torch.distributions refuses that."""
+    W = torch.linalg.qr(torch.randn(300, 10, generator=torch.Generator().manual_seed(0)))[0] * torch.linspace(
+        0.1, 3, 10
+    )
+    model = ProbabilisticPCA(W, torch.zeros(300), 0.1)
+    torch.testing.assert_close(model.posterior(W.T).mean, W.T @ W @ torch.linalg.inv(W.T @ W + 0.01 * torch.eye(10)))
+
+
 def test_ppca_keeps_what_is_known_without_noise():
     x = correlated_data()[:4]
     model, known = ProbabilisticPCA.maximum_likelihood(correlated_data(), 2), torch.arange(x.shape[1]) % 2 == 0

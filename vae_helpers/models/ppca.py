@@ -72,11 +72,17 @@ class ProbabilisticPCA:
 
     def posterior(self, x: Tensor) -> MultivariateNormal:
         """p(z | x) = N(M^-1 W^T (x - b), sigma^2 M^-1) with M = W^T W + sigma^2 I (Tipping & Bishop, section 3.2)."""
-        M = self.W.T @ self.W + self.sigma.square() * torch.eye(
-            self.W.shape[1], dtype=self.W.dtype, device=self.W.device
-        )
-        mean = torch.linalg.solve(M, self.W.T @ (x - self.b).T).T  # (N, D)
-        return MultivariateNormal(mean, precision_matrix=M / self.sigma.square())
+        M = self._spread()
+        return MultivariateNormal(self._posterior_mean(x), precision_matrix=M / self.sigma.square())
+
+    def _spread(self) -> Tensor:
+        """M = W^T W + sigma^2 I, (D, D), symmetric to the last digit, as a precision has to be."""
+        square = self.W.T @ self.W
+        return (square + square.T) / 2 + self.sigma.square() * torch.eye(len(square)).to(square)
+
+    def _posterior_mean(self, x: Tensor) -> Tensor:
+        """M^-1 W^T (x - b): (N, P) -> (N, D)."""
+        return torch.linalg.solve(self._spread(), self.W.T @ (x - self.b).T).T
 
     def restore(self, y: Tensor, noise_sigma: float = 0.0, known: Tensor | None = None) -> Tensor:
         """E[x | y], the best answer in squared error to rows that are noisy, or known in part.
@@ -112,7 +118,7 @@ class ProbabilisticPCA:
     def _restore_alike(self, y: Tensor, noise_sigma: float, known: Tensor) -> Tensor:
         """`restore` for rows with one mask (P,)."""
         seen = ProbabilisticPCA(self.W[known], self.b[known], (self.sigma.square() + noise_sigma**2).sqrt())
-        decoded = seen.posterior(y[:, known]).mean @ self.W.T + self.b  # (N, P)
+        decoded = seen._posterior_mean(y[:, known]) @ self.W.T + self.b  # (N, P)
         share = self.sigma.square() / seen.sigma.square()
         decoded[:, known] += share * (y - decoded)[:, known]
         return decoded
