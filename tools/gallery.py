@@ -32,11 +32,8 @@ from vae_helpers import (
     VAE,
     BernoulliLikelihood,
     Dataset,
-    ResidualDenoiser,
-    aggregate_posterior,
     bits_per_dim,
     conv_vae,
-    denoising_error,
     evaluate,
     fit,
     load,
@@ -54,6 +51,7 @@ from vae_helpers.blending import poisson_blend
 from vae_helpers.data.photos import photographs
 from vae_helpers.images import grid
 from vae_helpers.inference import infer_code
+from vae_helpers.models import ProbabilisticPCA
 from vae_helpers.rendering import faces
 from vae_helpers.rendering.alignment import align
 
@@ -77,29 +75,30 @@ PORTRAIT_NOISE, PHOTOGRAPH_NOISE = 0.4, 25 / 255  # standard deviation, as a sha
 class Scale:
     """How large everything is made."""
 
-    side: int = 32  # pixels of a portrait
-    portraits: int = 10_000  # to train on
-    steps: int = 5000
-    denoiser_steps: int = 3000
+    portraits: int = 10_000  # whose codes, and whose mean and directions, are used
+    directions: int = 1_000  # of a Gaussian of portraits
+    celeba_steps: int = 5000
     fashion_steps: int = 6000
     tested: int = 10_000  # test pictures, at most, for the ELBO
-    measured: int = 500  # test pictures, or pairs of them, for what is compared with a truth
-    bound: tuple[int, int] = (500, 100)  # portraits, and draws K for each, for log p(x)
+    measured: int = 200  # test pictures, or pairs of them, for what is compared with a truth
+    bound: tuple[int, int] = (200, 100)  # portraits, and draws K for each, for log p(x)
     fashion_bound: tuple[int, int] = (2_000, 500)
-    inference_steps: int = 30
-    shown: int = 8  # pictures in a row
+    search_steps: int = 150
+    mixture: int = 30  # Gaussians of a mended prior
+    shown: int = 6  # portraits in a row
 
 
 QUICK = Scale(
     portraits=200,
-    steps=2,
-    denoiser_steps=2,
+    directions=10,
+    celeba_steps=2,
     fashion_steps=2,
     tested=10,
     measured=10,
     bound=(10, 2),
     fashion_bound=(10, 2),
-    inference_steps=1,
+    search_steps=1,
+    mixture=2,
     shown=4,
 )
 
@@ -114,30 +113,32 @@ class Studio:
     @cached_property
     def portraits(self) -> Dataset:
         """The drawn portraits."""
-        return load("faces", size=self.scale.side, n=self.scale.portraits).to(machine().device)
+        return load("faces", size=pretrained.PORTRAIT_SIZE, n=self.scale.portraits).to(machine().device)
 
     @cached_property
     def portrait_vae(self) -> VAE:
-        """A VAE of the portraits with a code of 32 numbers."""
-        return self._colour_vae("portrait_vae", self.portraits)
+        """The VAE of portraits that the package carries."""
+        return pretrained.portrait_vae(machine().device)
+
+    @cached_property
+    def portrait_gaussian(self) -> ProbabilisticPCA:
+        """The simplest model of the same portraits: their mean, and how they vary about it."""
+        return ProbabilisticPCA.maximum_likelihood(
+            to_float(self.portraits.train.images).flatten(1), self.scale.directions
+        )
 
     @cached_property
     def celeba(self) -> Dataset:
         """The middle squares of the pictures in a folder."""
-        return load("folder", self.celeba_folder, size=self.scale.side).to(machine().device)
+        return load("folder", self.celeba_folder, size=32).to(machine().device)
 
     @cached_property
     def celeba_vae(self) -> VAE:
-        """The same VAE as that of the portraits, for CelebA."""
-        return self._colour_vae("celeba_vae", self.celeba)
-
-    @cached_property
-    def denoiser(self) -> ResidualDenoiser:
-        """A network that takes noise out of portraits, of any strength up to half of white."""
+        """A VAE of CelebA with a code of 32 numbers."""
         seed_everything(0)
-        objective = partial(denoising_error, sigma=(0.0, 0.5))
-        train = partial(fit, objective=objective, steps=self.scale.denoiser_steps, batch_size=32, learning_rate=2e-3)
-        return self._trained("denoiser", ResidualDenoiser(channels=3), self.portraits, train)
+        model = conv_vae(self.celeba.image_shape, latent_dim=32)
+        settings = {"batch_size": 32, "learning_rate": 4e-3, "betas": (0.9, 0.98), "weights": warm_up(400)}
+        return self._trained("celeba_vae", model, self.celeba, partial(fit, steps=self.scale.celeba_steps, **settings))
 
     @cached_property
     def fashion(self) -> Dataset:
@@ -152,12 +153,6 @@ class Studio:
         steps = self.scale.fashion_steps
         train = partial(fit, steps=steps, learning_rate=2e-3, betas=(0.9, 0.99), weights=warm_up(steps // 10))
         return self._trained("fashion_vae", model, self.fashion, train)
-
-    def _colour_vae(self, name: str, data: Dataset) -> VAE:
-        seed_everything(0)
-        model = conv_vae(data.image_shape, latent_dim=32)
-        settings = {"batch_size": 32, "learning_rate": 4e-3, "betas": (0.9, 0.98), "weights": warm_up(400)}
-        return self._trained(name, model, data, partial(fit, steps=self.scale.steps, **settings))
 
     def _trained(self, name: str, model: torch.nn.Module, data: Dataset, train: Callable) -> torch.nn.Module:
         begun = time.process_time()
@@ -196,17 +191,23 @@ def drawn_from_prior(model: VAE, n: int, seed: int = 0) -> Tensor:
     return decode(model, z.to(model.device))
 
 
-def drawn_from_codes(model: VAE, images: Tensor, n: int, seed: int = 0) -> Tensor:
-    """The same at draws from the Gaussian with mean and covariance of the codes of images: a mended prior."""
-    mean, covariance = aggregate_posterior(model, images, batch_size=100)
-    root = torch.linalg.cholesky(covariance)
-    z = torch.randn(n, model.latent_dim, generator=torch.Generator().manual_seed(seed), dtype=root.dtype)
-    return decode(model, (mean + z @ root.T).float().to(model.device))
+@torch.no_grad()
+def drawn_from_codes(model: VAE, images: Tensor, n: int, parts: int, seed: int = 0) -> Tensor:
+    """The same at draws from a mixture of Gaussians fitted to the codes of images: a mended prior."""
+    from sklearn.mixture import GaussianMixture
+
+    q = [model.encode(to_float(part)) for part in images.split(100)]
+    generator = torch.Generator().manual_seed(seed)
+    mu, sd = (torch.cat(x).cpu() for x in ([p.mean for p in q], [p.variance.sqrt() for p in q]))
+    z = mu + sd * torch.randn(mu.shape, generator=generator)
+    mixture = GaussianMixture(parts, reg_covar=1e-4, random_state=seed).fit(z.double().numpy())
+    drawn = torch.from_numpy(mixture.sample(1000)[0]).float()  # ordered by the Gaussian that they are from
+    return decode(model, drawn[torch.randperm(1000, generator=generator)[:n]].to(model.device))
 
 
-def painted(factors: Tensor, side: int) -> Tensor:
-    """The portraits with these factors, in [0, 1]: (N, 14) -> (N, 3, side, side)."""
-    return to_float(faces.render(factors.cpu(), side)).to(machine().device)
+def painted(factors: Tensor) -> Tensor:
+    """The portraits with these factors, in [0, 1]: (N, 14) -> (N, 3, 64, 64)."""
+    return to_float(faces.render(factors.cpu(), pretrained.PORTRAIT_SIZE)).to(machine().device)
 
 
 def bounds(model: VAE, images: Tensor, how_many: tuple[int, int], precision: torch.dtype) -> tuple[str, float]:
@@ -231,7 +232,7 @@ class Board:
     measured: str
     names: Sequence[str] = ()  # of the rows, to the left
     columns: Sequence[str] = ()  # above
-    enlarged: int = 4
+    enlarged: int = 3
 
 
 # --- the pictures ---
@@ -242,12 +243,12 @@ def overview(studio: Studio) -> Board:
     clean, noisy, estimates = noisy_portraits(studio)
     trial = hair_trial(studio)
     made = composites(studio, trial)
-    n = studio.scale.shown
-    rows = [clean, noisy.clamp(0, 1), estimates["network"], trial.givers, made["by VAE"]]
-    rows = [row[:n] for row in rows] + [drawn_from_codes(studio.portrait_vae, studio.portraits.train.images, n)]
+    n, codes_of = studio.scale.shown, studio.portraits.train.images
+    rows = [clean, noisy.clamp(0, 1), estimates["by VAE"], trial.givers, made["by VAE"]]
+    rows = [row[:n] for row in rows] + [drawn_from_codes(studio.portrait_vae, codes_of, n, studio.scale.mixture)]
     names = ("portrait", "noise added", "noise removed", "another", "with that hair", "invented")
     removed = f"noise removed: PSNR {decibels(clean, noisy)} with the noise cut to [0, 1]"
-    removed += f", {decibels(clean, estimates['network'])} without it"
+    removed += f", {decibels(clean, estimates['by VAE'])} without it"
     return Board(rows, f"{removed}; hair: {decibels(trial.truth, made['by VAE'])}", names)
 
 
@@ -258,10 +259,11 @@ def portraits(studio: Studio) -> Board:
 
 def invented(studio: Studio, model: VAE, data: Dataset) -> Board:
     """The decoder's means at draws from the prior, and below from the prior mended."""
-    n, test = studio.scale.shown + 2, data.test.images[: studio.scale.tested]
+    n, test = studio.scale.shown, data.test.images[: studio.scale.tested]
     words, elbo = bounds(model, test, studio.scale.bound, torch.float32)
     bits = bits_per_dim(-elbo, test[0].numel(), levels=data.levels)
-    rows = [drawn_from_prior(model, n), *drawn_from_codes(model, data.train.images, 3 * n).chunk(3)]
+    mended = drawn_from_codes(model, data.train.images, 3 * n, studio.scale.mixture)
+    rows = [drawn_from_prior(model, n), *mended.chunk(3)]
     return Board(rows, f"{words}; the ELBO is {bits:.2f} bits/dim", ("prior", *3 * ["mended"]))
 
 
@@ -271,7 +273,7 @@ def walk(studio: Studio) -> Board:
     factors = studio.portraits.test.factors
     first, last = (to_float(studio.portraits.test.images[part]) for part in (slice(n), slice(n, 2 * n)))
     codes = encode(model, first), encode(model, last)
-    halfway = painted((factors[:n] + factors[n : 2 * n]) / 2, studio.scale.side)
+    halfway = painted((factors[:n] + factors[n : 2 * n]) / 2)
     places = torch.linspace(0, 1, studio.scale.shown + 1, device=first.device)[:, None]
     rows, names = [], []
     for k in range(3):
@@ -295,7 +297,7 @@ def arithmetic(studio: Studio) -> Board:
         wanted = faces.with_factors(factors, **values)
         change = decode(model, attributes.edit(codes, factors, wanted)) - decode(model, codes)
         edited.append((own + change).clamp(0, 1))
-        truths.append(painted(wanted, studio.scale.side))
+        truths.append(painted(wanted))
     rows = [torch.stack([own[k], *(x[k] for x in these)]) for k in range(3) for these in (edited, truths)]
     scores = [
         mean_and_error(torch.stack([psnr(*pair) for pair in zip(truths, given, strict=True)]).mean(0))
@@ -303,7 +305,7 @@ def arithmetic(studio: Studio) -> Board:
     ]  # the edits of a portrait are not independent: first their mean, then the spread over portraits
     measured = f"PSNR against the truth, {n} test portraits, {len(edits)} edits of each: "
     measured += f"edited {scores[0]} dB, not edited {scores[1]} dB"
-    return Board(rows, measured, ("by code", "truth") * 3, ("portrait", *edits))
+    return Board(rows, measured, ("by code", "truth") * 3, ("portrait", *edits), enlarged=2)
 
 
 def reversed_factor(factors: Tensor, name: str) -> Tensor:
@@ -327,12 +329,12 @@ class Trial:
 
 def hair_trial(studio: Studio) -> Trial:
     """Test portraits, each with the next one's hair to get."""
-    n, side = studio.scale.measured, studio.scale.side
+    n, side = studio.scale.measured, pretrained.PORTRAIT_SIZE
     own, other = studio.portraits.test.factors[:n], studio.portraits.test.factors[n : 2 * n]
     wanted = faces.with_factors(own, **{name: other[:, faces.index(name)] for name in HAIR})
     posed = faces.with_factors(other, **{name: own[:, faces.index(name)] for name in ("tilt", "face_width")})
     hair, givers_hair = (faces.masks(x.cpu(), side)["hair"].to(own.device) for x in (own, other))
-    takers, givers, truth = (painted(x, side) for x in (own, other, wanted))
+    takers, givers, truth = (painted(x) for x in (own, other, wanted))
     turned, turned_hair = (align(x, other, posed) for x in (givers, givers_hair))
     return Trial(takers, givers, truth, turned, hair, turned_hair.clamp(0, 1), givers_hair)
 
@@ -346,7 +348,7 @@ def composites(studio: Studio, trial: Trial) -> dict[str, Tensor]:
     best = (t.turned_hair * t.turned + (1 - t.turned_hair) * cleared).clamp(0, 1)
     rest = ((t.hair < 0.1) & (t.turned_hair < 0.1)).float()
     chosen = (t.turned_hair > 0.5).float()
-    model, steps = studio.portrait_vae, studio.scale.inference_steps
+    model, steps = studio.portrait_vae, studio.scale.search_steps
     q = infer_code(model, [t.takers, t.turned], [rest, chosen], start=best, steps=steps)
     inferred = rest * t.takers + (1 - rest) * decode(model, q.mean)
     return {"pasted": pasted, "best pasting": best, "by VAE": inferred}
@@ -363,11 +365,16 @@ def hair(studio: Studio) -> Board:
 
 
 def noisy_portraits(studio: Studio) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    """Test portraits, the same with strong noise, and what two methods make of that."""
+    """Test portraits, the same with strong noise, and what a filter and two priors make of that."""
     clean = to_float(studio.portraits.test.images[: min(100, studio.scale.measured)])
     noisy = noise.gaussian(clean, PORTRAIT_NOISE, seed=0)
-    by_network = in_parts(lambda y: studio.denoiser(y, PORTRAIT_NOISE).clamp(0, 1), noisy)
-    return clean, noisy, {"non-local means": non_local_means(noisy, PORTRAIT_NOISE, 0.5), "network": by_network}
+    restored = studio.portrait_gaussian.restore(noisy.flatten(1), PORTRAIT_NOISE).reshape(noisy.shape).clamp(0, 1)
+    variance = studio.portrait_vae.likelihood.sigma.item() ** 2  # of a pixel given its code
+    trust = torch.full_like(noisy[:, :1], variance / (variance + PORTRAIT_NOISE**2))
+    steps = studio.scale.search_steps
+    q = infer_code(studio.portrait_vae, [noisy], [trust], start=restored, steps=steps)
+    estimates = {"non-local means": non_local_means(noisy, PORTRAIT_NOISE, 0.5), "Gaussian": restored}
+    return clean, noisy, estimates | {"by VAE": decode(studio.portrait_vae, q.mean)}
 
 
 def non_local_means(y: Tensor, sigma: float, strength: float) -> Tensor:
@@ -440,12 +447,12 @@ class Picture:
 
 
 PICTURES = {
-    "overview": Picture(overview, ("portrait_vae", "denoiser")),
-    "portraits": Picture(portraits, ("portrait_vae",)),
-    "walk": Picture(walk, ("portrait_vae",)),
-    "arithmetic": Picture(arithmetic, ("portrait_vae",)),
-    "hair": Picture(hair, ("portrait_vae",)),
-    "denoising": Picture(denoising, ("denoiser",)),
+    "overview": Picture(overview),
+    "portraits": Picture(portraits),
+    "walk": Picture(walk),
+    "arithmetic": Picture(arithmetic),
+    "hair": Picture(hair),
+    "denoising": Picture(denoising),
     "photograph": Picture(photograph),
     "fashion": Picture(fashion, ("fashion_vae",), "fashion"),
     "fashion_reconstructions": Picture(fashion_reconstructions, ("fashion_vae",), "fashion"),
