@@ -187,6 +187,45 @@ def clean_as_a_tensor(loss, pixels, sigma):
     return torch.as_tensor(loss) / pixels - torch.tensor(sigma) ** 2
 
 
+def code_by_autograd_grad(energy, start, steps, learning_rate):
+    z = start.clone().detach().requires_grad_(True)
+    adam = torch.optim.Adam(params=[z], lr=learning_rate)
+    for _ in range(steps):
+        (z.grad,) = torch.autograd.grad(energy(z).sum(), z)
+        adam.step()
+    return z.detach()
+
+
+def code_by_a_parameter(energy, start, steps, learning_rate):
+    z = torch.nn.Parameter(start.detach().clone())
+    adam, left = torch.optim.Adam([z], learning_rate), steps
+    while left:
+        adam.zero_grad(set_to_none=False)
+        energy(z).mean().backward()  # Adam does not care by how much the gradient is scaled
+        adam.step()
+        left -= 1
+    return z.data
+
+
+def code_by_func(energy, start, steps, learning_rate):
+    z, downhill = start.detach().clone(), torch.func.grad(lambda z: energy(z).sum())
+    adam = torch.optim.Adam([{"params": [z], "lr": learning_rate}])
+    for _ in range(steps):
+        z.grad = downhill(z)
+        adam.step()
+    return z
+
+
+def code_by_our_own_adam(energy, start, steps, learning_rate):
+    z, mean, square = start.detach().clone(), torch.zeros_like(start), torch.zeros_like(start)
+    for t in range(1, steps + 1):
+        at = z.clone().requires_grad_()
+        (g,) = torch.autograd.grad(energy(at).sum(), at)
+        mean, square = 0.9 * mean + 0.1 * g, 0.999 * square + 0.001 * g * g
+        z = z - learning_rate * (mean / (1 - 0.9**t)) / ((square / (1 - 0.999**t)).sqrt() + 1e-8)
+    return z
+
+
 ACCEPTED = {
     "05.1": [errors_as_tensors, errors_by_numpy, errors_by_algebra],
     "05.2": [mean_by_distributions, mean_by_tweedie, mean_by_loop],
@@ -202,4 +241,5 @@ ACCEPTED = {
     "05.5": [overlap_by_fold, overlap_by_padding, overlap_by_index, overlap_with_a_harmless_epsilon],
     "05.6": [tweedie_by_backward, tweedie_by_func, tweedie_by_differences, tweedie_by_vjp],
     "05.7": [clean_by_sum, clean_by_parts, clean_as_a_float, clean_as_a_tensor],
+    "05.8": [code_by_autograd_grad, code_by_a_parameter, code_by_func, code_by_our_own_adam],
 }

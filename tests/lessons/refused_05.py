@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from vae_helpers.exercises.changes import changed
-from vae_helpers.lessons.lesson_05 import code_energy, expected_errors, overlap_add, posterior_mean
+from vae_helpers.lessons.lesson_05 import best_code, code_energy, expected_errors, overlap_add, posterior_mean
 from vae_helpers.lessons.lesson_05 import tweedie as right_tweedie
 
 
@@ -178,6 +178,48 @@ OVERLAP_ADD = (
 )
 
 
+BEST_CODE = (
+    ("        optimiser.zero_grad()\n", ""),
+    ("energy(z).sum()", "(-energy(z)).sum()"),
+    ("optim.Adam([z], lr=learning_rate)", "optim.Adam([z], lr=learning_rate, maximize=True)"),
+    ("optim.Adam", "optim.SGD"),
+    ("optim.Adam", "optim.RMSprop"),
+    ("optim.Adam", "optim.AdamW"),
+    ("optim.Adam([z], lr=learning_rate)", "optim.Adam([z], lr=learning_rate, betas=(0.9, 0.9))"),
+    ("optim.Adam([z], lr=learning_rate)", "optim.Adam([z], lr=learning_rate, weight_decay=0.1)"),
+    (", lr=learning_rate", ""),
+    ("lr=learning_rate", "lr=0.05"),
+    ("range(steps)", "range(steps - 1)"),
+    ("range(steps)", "range(steps + 1)"),
+    ("range(steps)", "range(1)"),
+    ("range(steps)", "range(100)"),
+    ("energy(z).sum()", "energy(z)[0]"),
+    ("energy(z).sum()", "energy(z).max()"),
+    ("energy(z).sum()", "energy(z).min()"),
+    ("energy(z).sum()", "energy(z).square().sum()"),
+    ("energy(z).sum()", "(energy(z) + z.square().sum(1) / 2).sum()"),
+    ("energy(z).sum()", "energy(z).exp().sum()"),
+    ("energy(z).sum().backward()", "energy(z).backward()"),
+    ("energy(z).sum().backward()", "energy(z.detach()).sum().backward()"),
+    ("energy(z).sum().backward()", "energy(start).sum().backward()"),
+    ("start.detach().clone()", "start"),
+    ("start.detach().clone()", "start.detach()"),
+    ("start.detach().clone()", "torch.zeros_like(start)"),
+    ("start.detach().clone()", "torch.randn_like(start)"),
+    ("start.detach().clone()", "start.detach().mean(0).repeat(len(start), 1)"),
+    (".requires_grad_()", ""),
+    ("return z.detach()", "return z"),
+    ("return z.detach()", "return start"),
+    ("return z.detach()", "return energy(z).detach()"),
+    ("return z.detach()", "return z.detach().mean(0)"),
+    ("return z.detach()", "return z.detach()[energy(z).argmin()]"),
+    ("return z.detach()", "return z.detach().double()"),
+    ("return z.detach()", "return z.detach().clamp(-1, 1)"),
+    ("return z.detach()", "return z.detach().numpy()"),
+    ("return z.detach()", "return z.detach(), energy(z)"),
+)
+
+
 REFUSED = {
     "05.1": [
         *(changed(expected_errors, change) for change in EXPECTED_ERRORS),
@@ -232,6 +274,9 @@ REFUSED = {
     ],
     "05.4": [
         *(changed(code_energy, change) for change in CODE_ENERGY),
+    ],
+    "05.8": [
+        *(changed(best_code, change) for change in BEST_CODE),
     ],
     "05.5": [
         *(changed(overlap_add, change) for change in OVERLAP_ADD),

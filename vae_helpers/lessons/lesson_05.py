@@ -91,7 +91,7 @@ def posterior_mean(y, sigma, weights, means, deviations):
     distance = y[:, None] - means  # (N, K)
     share = (weights.log() - 0.5 * variance.log() - 0.5 * distance**2 / variance).softmax(1)  # (N, K), p(k | y)
     each = means + deviations**2 / variance * distance  # (N, K), E[x | y, k]
-    return (share * each).sum(1)  # eq. (5.7)
+    return (share * each).sum(1)  # eq. (5.6)
 
 
 def _mixture_probes():
@@ -112,7 +112,7 @@ POSTERIOR_MEAN = Exercise(
     hints=(
         "Two questions in turn. Which component is x from, given y? And if it is from component k, what is the "
         "best guess of x? Then average the guesses.",
-        "Equation (5.7): p(k | y) is proportional to w_k N(y; m_k, s_k^2 + sigma^2), and E[x | y, k] = m_k + "
+        "Equation (5.6): p(k | y) is proportional to w_k N(y; m_k, s_k^2 + sigma^2), and E[x | y, k] = m_k + "
         "s_k^2 / (s_k^2 + sigma^2) (y - m_k).",
         "variance = deviations**2 + SOMETHING  # (K,)\n"
         "share = (weights.log() - 0.5 * variance.log() - SOMETHING).softmax(1)  # (N, K)\n"
@@ -161,7 +161,7 @@ def estimate_sigma(y):
     """The deviation of white noise in each picture, from the noisy pictures alone: (N, C, H, W) -> (N,)."""
     rows = y[..., 2:, :] - 2 * y[..., 1:-1, :] + y[..., :-2, :]  # second difference down the columns
     both = rows[..., 2:] - 2 * rows[..., 1:-1] + rows[..., :-2]  # and along the rows: (N, C, H - 2, W - 2)
-    return both.abs().flatten(1).median(1).values / (6 * 0.6745)  # eq. (5.9)
+    return both.abs().flatten(1).median(1).values / (6 * 0.6745)  # eq. (5.12)
 
 
 def _sigma_probes():
@@ -182,7 +182,7 @@ ESTIMATE_SIGMA = Exercise(
     hints=(
         "Take away what is smooth, and look at what is left. Then ask for its typical size in a way that does not "
         "care about a few very large values.",
-        "Equation (5.9): the median of |second difference along both axes|, divided by 6 (its amplification of "
+        "Equation (5.12): the median of |second difference along both axes|, divided by 6 (its amplification of "
         "the noise) and by 0.6745 (the median of |eps|).",
         "rows = y[..., 2:, :] - 2 * y[..., 1:-1, :] + y[..., :-2, :]\nboth = SOMETHING  # the same along the last "
         "axis\nreturn both.abs().flatten(1).SOMETHING(1).values / SOMETHING",
@@ -224,7 +224,7 @@ def code_energy(y, decoded, z, sigma, sigma_model):
     """-log p(z) p(y | z) without its constants, for each picture: y, decoded (N, C, H, W), z (N, D) -> (N,), nats."""
     variance = sigma**2 + sigma_model**2  # what noise and decoder leave unexplained in a pixel
     fit_to_y = (y - decoded).square().flatten(1).sum(1) / (2 * variance)
-    return fit_to_y + z.square().sum(1) / 2  # eq. (5.11)
+    return fit_to_y + z.square().sum(1) / 2  # eq. (5.9)
 
 
 CODE_ENERGY = Exercise(
@@ -234,7 +234,7 @@ CODE_ENERGY = Exercise(
     hints=(
         "Two Gaussians multiply, so two quadratic terms add up: how far the decoded picture is from y, and how far "
         "the code is from zero. Each is measured in units of its own variance.",
-        "Equation (5.11): ||y - decoded||^2 / (2 (sigma^2 + sigma_model^2)) + ||z||^2 / 2, for each picture.",
+        "Equation (5.9): ||y - decoded||^2 / (2 (sigma^2 + sigma_model^2)) + ||z||^2 / 2, for each picture.",
         "variance = SOMETHING + SOMETHING\nfit_to_y = (y - decoded).square().flatten(1).SOMETHING(1) / (2 * "
         "variance)\nreturn fit_to_y + SOMETHING",
     ),
@@ -287,6 +287,78 @@ CODE_ENERGY = Exercise(
 )
 
 
+def best_code(energy, start, steps, learning_rate):
+    """Codes (N, D) of low energy: so many steps of Adam downhill from start (N, D), on a function (N, D) -> (N,)."""
+    z = start.detach().clone().requires_grad_()
+    optimiser = torch.optim.Adam([z], lr=learning_rate)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        energy(z).sum().backward()  # each code's gradient is that of its own energy
+        optimiser.step()
+    return z.detach()
+
+
+def _valleys():
+    """Two landscapes whose floor is not reached in the steps given: bowls, and bowls with ripples."""
+
+    def bowl(z):
+        floor = 2 * torch.cos(torch.arange(len(z)) + 1.0)[:, None]  # of each code another
+        return (torch.linspace(0.5, 3, z.shape[1]) * (z - floor)).square().sum(1)
+
+    def ripples(z):
+        return 3 + (0.3 * z.square() + torch.cos(2 * z)).sum(1)
+
+    return [(bowl, _randn(7, 3, 4), 12, 0.1), (ripples, 1 + 0.3 * _randn(8, 2, 5), 25, 0.03)]
+
+
+BEST_CODE = Exercise(
+    id="05.8",
+    title="Search for the best code",
+    reference=best_code,
+    hints=(
+        "It is the training loop of notebook 01, but what moves is not the weights of a network. Which tensor is it, "
+        "and which of its copies may move?",
+        "z starts as a copy of `start` that requires a gradient, and is all that Adam is given. In each step: clear "
+        "the old gradient, compute the energies, sum them, go backward, step. At the end, detach z.",
+        "z = start.detach().clone().SOMETHING()\noptimiser = torch.optim.Adam([SOMETHING], lr=learning_rate)\n"
+        "for _ in range(steps):\n    optimiser.SOMETHING()\n    energy(z).SOMETHING().backward()\n"
+        "    optimiser.step()\nreturn z.SOMETHING()",
+    ),
+    check=compares(_valleys, tolerance=1e-4),
+    wrong=wrong_answers(
+        "old gradients are not cleared: backward() adds to what is there, and the code flies past the floor",
+        ("        optimiser.zero_grad()\n", ""),
+        "it climbs: the best code has the *smallest* energy",
+        ("energy(z).sum()", "(-energy(z)).sum()"),
+        "it takes plain gradient steps: Adam is asked for, which sets the length of a step by itself",
+        ("optim.Adam", "optim.SGD"),
+        "a new Adam is made in each step: it then forgets the gradients before, and every step has the same length",
+        (
+            "        optimiser.zero_grad()\n",
+            "        z.grad, optimiser = None, torch.optim.Adam([z], lr=learning_rate)\n",
+        ),
+        "it takes one step too few: `steps` are asked for",
+        ("range(steps)", "range(steps - 1)"),
+        "only one step is made: the loop is missing",
+        ("range(steps)", "range(1)"),
+        "only the first code moves: sum the energies, and each code gets the gradient of its own",
+        ("energy(z).sum()", "energy(z)[0]"),
+        "only the worst code moves in each step: sum the energies, and each code gets the gradient of its own",
+        ("energy(z).sum()", "energy(z).max()"),
+        "all codes start at the same place, the mean of the starts: each picture has a start of its own",
+        ("start.detach().clone()", "start.detach().mean(0).repeat(len(start), 1)"),
+        "the search begins at zero: it is to begin at `start`",
+        ("start.detach().clone()", "torch.zeros_like(start)"),
+        "the learning rate is not used: Adam's own of 0.001 would need fifty times the steps",
+        (", lr=learning_rate", ""),
+        "it returns the energies: the codes are asked for",
+        ("return z.detach()", "return energy(z).detach()"),
+        "these are the starts: what moved is z, a copy of them",
+        ("return z.detach()", "return start.detach().clone()"),
+    ),
+)
+
+
 def overlap_add(blocks, places, weights, height, width):
     """Blocks (L, S, S) at places [(top, left), ...], averaged with weights (S, S) -> a picture (height, width)."""
     size = len(weights)
@@ -294,7 +366,7 @@ def overlap_add(blocks, places, weights, height, width):
     for block, (top, left) in zip(blocks, places, strict=True):
         total[top : top + size, left : left + size] += weights * block
         share[top : top + size, left : left + size] += weights
-    return total / share  # eq. (5.14)
+    return total / share  # eq. (5.13)
 
 
 def _overlap_probes():
@@ -334,7 +406,7 @@ OVERLAP_ADD = Exercise(
     hints=(
         "Keep two pictures: the sum of the weighted blocks, and the sum of the weights. What do they have to do "
         "with a mean?",
-        "Equation (5.14): the sum over the blocks that cover a pixel of weight times value, divided by the sum of "
+        "Equation (5.13): the sum over the blocks that cover a pixel of weight times value, divided by the sum of "
         "their weights.",
         "for block, (top, left) in zip(blocks, places):\n"
         "    total[top : top + size, left : left + size] += SOMETHING\n"
@@ -375,7 +447,7 @@ def tweedie(y, sigma, log_density):
     """E[x | y] from the log-density of noisy values alone, a function (N,) -> (N,): y (N,) -> (N,)."""
     y = y.detach().clone().requires_grad_()
     (score,) = torch.autograd.grad(log_density(y).sum(), y)  # (N,), d log p(y) / dy
-    return y.detach() + sigma**2 * score  # eq. (5.15)
+    return y.detach() + sigma**2 * score  # eq. (5.14)
 
 
 def _normal_density(mean, deviation):
@@ -399,7 +471,7 @@ TWEEDIE = Exercise(
     reference=tweedie,
     hints=(
         "torch can take the slope of log_density at y. In which direction does it point, and how far does one go?",
-        "Equation (5.15): E[x | y] = y + sigma^2 times the derivative of log p(y) with respect to y.",
+        "Equation (5.14): E[x | y] = y + sigma^2 times the derivative of log p(y) with respect to y.",
         "y = y.detach().clone().requires_grad_()\n"
         "(score,) = torch.autograd.grad(SOMETHING.sum(), y)\nreturn y.detach() + SOMETHING * score",
     ),
@@ -439,7 +511,7 @@ TWEEDIE = Exercise(
 
 def clean_error(loss, pixels, sigma):
     """Expected squared error per pixel against the clean picture, from a loss summed over `pixels` noisy targets."""
-    return loss / pixels - sigma**2  # eq. (5.16)
+    return loss / pixels - sigma**2  # eq. (5.15)
 
 
 CLEAN_ERROR = Exercise(
@@ -449,7 +521,7 @@ CLEAN_ERROR = Exercise(
     hints=(
         "A noisy target is off by its own noise, whatever the network says. How much does that add to a squared "
         "error, and what is left without it?",
-        "Equation (5.16): E ||f(y) - x'||^2 = E ||f(y) - x||^2 + (number of pixels) sigma^2. Solve it for the "
+        "Equation (5.15): E ||f(y) - x'||^2 = E ||f(y) - x||^2 + (number of pixels) sigma^2. Solve it for the "
         "error per pixel.",
         "return loss / SOMETHING - SOMETHING",
     ),
@@ -476,4 +548,13 @@ CLEAN_ERROR = Exercise(
     ),
 )
 
-EXERCISES = (EXPECTED_ERRORS, POSTERIOR_MEAN, ESTIMATE_SIGMA, CODE_ENERGY, OVERLAP_ADD, TWEEDIE, CLEAN_ERROR)
+EXERCISES = (  # as they stand in the notebook
+    EXPECTED_ERRORS,
+    POSTERIOR_MEAN,
+    CODE_ENERGY,
+    BEST_CODE,
+    ESTIMATE_SIGMA,
+    OVERLAP_ADD,
+    TWEEDIE,
+    CLEAN_ERROR,
+)
