@@ -402,8 +402,8 @@ def best_code(decode, sources, masks, start, sigma, steps=150, learning_rate=0.1
     for step in range(steps):
         adam.param_groups[0]["lr"] = learning_rate * (1 - step / steps)  # smaller and smaller steps
         mean = decode(z)
-        fit = sum(chosen_log_likelihood(x, mean, m, sigma).sum() for x, m in zip(sources, masks, strict=True))
-        loss = 0.5 * z.square().sum() - fit  # minus eq. (6.8), of all codes together: they do not meet
+        misses = sum((m * (x - mean).square()).sum() for x, m in zip(sources, masks, strict=True))
+        loss = 0.5 * z.square().sum() + misses / (2 * sigma**2)  # minus eq. (6.8), but for a constant; all codes at once
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -443,19 +443,19 @@ BEST_CODE = Exercise(
     check=compares(_code_probes, tolerance=0.02),
     wrong=wrong_answers(
         "the prior is missing: without |z|^2 / 2 it is the likeliest code for the pixels alone, however rare",
-        ("0.5 * z.square().sum() - fit", "-fit"),
+        ("0.5 * z.square().sum() + misses", "misses"),
         "the prior has the wrong sign: codes are pushed away from where codes are",
-        ("0.5 * z.square().sum() - fit", "-0.5 * z.square().sum() - fit"),
+        ("0.5 * z.square().sum() + misses", "-0.5 * z.square().sum() + misses"),
         "it goes downhill in F: an optimiser minimises, so give it minus F",
-        ("0.5 * z.square().sum() - fit", "fit - 0.5 * z.square().sum()"),
+        ("0.5 * z.square().sum() + misses", "-0.5 * z.square().sum() - misses"),
         "the masks are forgotten: every pixel of every source counts",
-        ("mean, m, sigma", "mean, torch.ones_like(m), sigma"),
+        ("(m * (x - mean)", "(torch.ones_like(m) * (x - mean)"),
         "only the first source is looked at: the parts of the others say nothing",
         ("zip(sources, masks, strict=True)", "list(zip(sources, masks, strict=True))[:1]"),
         "the last source replaces the ones before it: add them up",
         ("zip(sources, masks, strict=True)", "list(zip(sources, masks, strict=True))[-1:]"),
         "the fit is a mean over the sources: each is evidence of its own, so add them up",
-        ("- fit", "- fit / len(sources)"),
+        ("(2 * sigma**2)", "(2 * sigma**2 * len(sources))"),
         "the prior lacks its one half",
         ("0.5 * z.square()", "z.square()"),
         "it is the start as it came: z has to be what the optimiser changes, and the loss computed from it anew in each "
