@@ -175,6 +175,86 @@ def direction_by_least_squares(codes, has):
     return torch.linalg.lstsq(torch.stack([torch.ones(len(has)), has.float()], 1), codes).solution[1]
 
 
+def code_by_sgd_with_momentum(decode, sources, masks, start, sigma, steps=150, learning_rate=0.1):
+    z = start.detach().clone().requires_grad_(True)
+    rule = torch.optim.SGD([z], lr=0.02, momentum=0.9)
+    for _ in range(400):
+        x_hat = decode(z)
+        energy = z.pow(2).sum() / 2
+        for x, m in zip(sources, masks, strict=True):
+            energy = energy - (m * Normal(x_hat, sigma).log_prob(x)).sum()
+        rule.zero_grad()
+        energy.backward()
+        rule.step()
+    return z.detach()
+
+
+def code_by_lbfgs(decode, sources, masks, start, sigma, steps=150, learning_rate=0.1):
+    z = start.clone().requires_grad_()
+    rule = torch.optim.LBFGS([z], max_iter=steps)
+
+    def closure():
+        rule.zero_grad()
+        misses = sum((m * (x - decode(z)) ** 2).sum() for x, m in zip(sources, masks, strict=True))
+        loss = misses / (2 * sigma**2) + 0.5 * (z * z).sum()  # the constants do not move the code
+        loss.backward()
+        return loss
+
+    rule.step(closure)
+    return z.detach()
+
+
+def code_by_adam_at_one_rate(decode, sources, masks, start, sigma, steps=150, learning_rate=0.1):
+    z = torch.nn.Parameter(start.clone())
+    adam = torch.optim.Adam([z], lr=learning_rate, betas=(0.9, 0.98))
+    for _ in range(2 * steps):
+        mean = decode(z)
+        fit = 0
+        for x, m in zip(sources, masks, strict=True):
+            fit = fit - 0.5 * (m * ((x - mean) / sigma) ** 2).flatten(1).sum(1)
+        z.grad = torch.autograd.grad((0.5 * z.square().sum(1) - fit).sum(), z)[0]
+        adam.step()
+    return z.detach()
+
+
+def code_by_plain_ascent(decode, sources, masks, start, sigma, steps=150, learning_rate=0.1):
+    z = start
+    for _ in range(600):
+        z = z.detach().requires_grad_()
+        mean = decode(z)
+        f = -0.5 * z.square().sum() - sum(
+            (m * (x - mean).square()).sum() / (2 * sigma**2) for x, m in zip(sources, masks, strict=True)
+        )
+        z = z + 0.03 * torch.autograd.grad(f, z)[0]
+    return z.detach()
+
+
+def fill_by_covariance(y, known, W, b, sigma):
+    """The textbook's conditional mean of the clean picture, with the covariance of all pixels."""
+    C = W @ W.T
+    noisy = C[known][:, known] + sigma**2 * torch.eye(int(known.sum()))
+    return b + C[:, known] @ torch.linalg.solve(noisy, (y - b)[known])
+
+
+def fill_by_a_weighted_ridge(y, known, W, b, sigma):
+    m = known.to(W)
+    A = W.T @ (m[:, None] * W) / sigma**2 + torch.eye(W.shape[1])
+    return b + W @ torch.linalg.inv(A) @ (W.T @ (m * (y - b))) / sigma**2
+
+
+def fill_by_least_squares(y, known, W, b, sigma):
+    rows = torch.cat([W[known], sigma * torch.eye(W.shape[1])])
+    right = torch.cat([y[known] - b[known], torch.zeros(W.shape[1])])
+    return b + W @ torch.linalg.lstsq(rows, right[:, None]).solution[:, 0]
+
+
+def fill_by_cholesky(y, known, W, b, sigma):
+    A = W[known]
+    L = torch.linalg.cholesky(A.mT @ A + torch.diag(torch.full((W.shape[1],), float(sigma) ** 2)))
+    z = torch.cholesky_solve((A.mT @ (y[known] - b[known]))[:, None], L)
+    return (W @ z)[:, 0] + b
+
+
 ACCEPTED = {
     "06.1": [over_in_parts, over_by_unbinding, over_by_lerp],
     "06.2": [
@@ -207,4 +287,6 @@ ACCEPTED = {
         direction_in_float,
         direction_by_least_squares,
     ],
+    "06.7": [code_by_sgd_with_momentum, code_by_lbfgs, code_by_adam_at_one_rate, code_by_plain_ascent],
+    "06.8": [fill_by_covariance, fill_by_a_weighted_ridge, fill_by_least_squares, fill_by_cholesky],
 }

@@ -7,7 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from vae_helpers.lessons.lesson_06 import attribute_direction as right_direction
+from vae_helpers.lessons.lesson_06 import best_code as right_code
 from vae_helpers.lessons.lesson_06 import chosen_log_likelihood as right_nats
+from vae_helpers.lessons.lesson_06 import gaussian_fill as right_fill
 from vae_helpers.lessons.lesson_06 import laplacian as right_laplacian
 from vae_helpers.lessons.lesson_06 import over as right_over
 from vae_helpers.lessons.lesson_06 import tents as right_tents
@@ -46,6 +48,41 @@ def around(x, mode):
 
 def nats(x, mean, sigma):
     return -0.5 * ((x - mean) / sigma) ** 2 - math.log(sigma) - 0.5 * math.log(2 * math.pi)
+
+
+def searched(loss, after=lambda z, decode: z.detach(), steps=150):
+    """A search for the code with another loss(z, mean, sources, masks, sigma) or another result."""
+
+    def answer(decode, sources, masks, start, sigma, steps=steps, learning_rate=0.1):
+        z = start.clone().requires_grad_()
+        adam = torch.optim.Adam([z], lr=learning_rate)
+        for step in range(steps):
+            adam.param_groups[0]["lr"] = learning_rate * (1 - step / steps)
+            adam.zero_grad()
+            loss(z, decode(z), sources, masks, sigma).backward()
+            adam.step()
+        return after(z, decode)
+
+    return answer
+
+
+def misses(mean, sources, masks):
+    return sum((m * (x - mean).square()).sum() for x, m in zip(sources, masks, strict=True))
+
+
+def code_loss(z, mean, sources, masks, sigma):
+    return misses(mean, sources, masks) / (2 * sigma**2) + 0.5 * z.square().sum()
+
+
+def filled(rows=lambda W, known: W[known], ridge=lambda s: s**2, y_of=lambda y, b, k: (y - b)[k], out=lambda W, z, b: W @ z + b):
+    """gaussian_fill with one of its steps replaced."""
+
+    def answer(y, known, W, b, sigma):
+        seen = rows(W, known)
+        z = torch.linalg.solve(seen.T @ seen + ridge(sigma) * torch.eye(W.shape[1]), seen.T @ y_of(y, b, known))
+        return out(W, z, b)
+
+    return answer
 
 
 REFUSED = {
@@ -292,5 +329,68 @@ REFUSED = {
         lambda codes, has: codes[has].sum(0) / (has.sum() - 1) - codes[~has].sum(0) / ((~has).sum() - 1),
         lambda codes, has: (2 * has.float() - 1) @ codes / len(codes),
         lambda codes, has: (codes[has][:3] - codes[~has][:3]).mean(0),
+    ],
+    "06.7": [
+        searched(lambda z, mean, x, m, s: misses(mean, x, m) / (2 * s**2)),
+        searched(lambda z, mean, x, m, s: misses(mean, x, m) / (2 * s**2) - 0.5 * z.square().sum()),
+        searched(lambda z, mean, x, m, s: misses(mean, x, m) / (2 * s**2) + z.square().sum()),
+        searched(lambda z, mean, x, m, s: misses(mean, x, m) / s**2 + 0.5 * z.square().sum()),
+        searched(lambda z, mean, x, m, s: misses(mean, x, m) / (2 * s) + 0.5 * z.square().sum()),
+        searched(lambda z, mean, x, m, s: misses(mean, x, m) + 0.5 * z.square().sum()),
+        searched(lambda z, mean, x, m, s: misses(mean, x, m) / len(x) + 0.5 * z.square().mean()),
+        searched(lambda z, mean, x, m, s: -code_loss(z, mean, x, m, s)),
+        searched(lambda z, mean, x, m, s: code_loss(z, mean, x[:1], m[:1], s)),
+        searched(lambda z, mean, x, m, s: code_loss(z, mean, x[-1:], m[-1:], s)),
+        searched(lambda z, mean, x, m, s: code_loss(z, mean, x, [torch.ones_like(k) for k in m], s)),
+        searched(lambda z, mean, x, m, s: code_loss(z, mean, x, [1 - k for k in m], s)),
+        searched(lambda z, mean, x, m, s: code_loss(z, mean, [sum(x) / len(x)], [sum(m)], s)),
+        searched(lambda z, mean, x, m, s: code_loss(z, sum(m) * mean, [sum(m) * x[0]], [torch.ones_like(m[0])], s)),
+        searched(lambda z, mean, x, m, s: misses(mean, x, m) / (2 * s**2) + 0.5 * z.norm()),
+        searched(lambda z, mean, x, m, s: misses(mean, x, m) / (2 * s**2) + z.abs().sum()),
+        searched(lambda z, mean, x, m, s: code_loss(z, mean.detach(), x, m, s)),
+        searched(code_loss, after=lambda z, decode: decode(z).detach()),
+        searched(code_loss, after=lambda z, decode: z.detach().numpy()),
+        searched(code_loss, after=lambda z, decode: z),
+        searched(code_loss, after=lambda z, decode: z.detach().mean(0)),
+        searched(code_loss, after=lambda z, decode: z.detach().double()),
+        searched(code_loss, after=lambda z, decode: (z.detach(), decode(z).detach())),
+        lambda decode, sources, masks, start, sigma, steps=150, learning_rate=0.1: right_code(
+            decode, sources, masks, start, sigma, 1
+        ),
+        lambda decode, sources, masks, start, sigma, steps=150, learning_rate=0.1: start,
+        lambda decode, sources, masks, start, sigma, steps=150, learning_rate=0.1: torch.zeros_like(start),
+        lambda decode, sources, masks, start, sigma, steps=150, learning_rate=0.1: start.copy_(
+            right_code(decode, sources, masks, start, sigma)
+        ),
+    ],
+    "06.8": [
+        filled(rows=lambda W, known: W, y_of=lambda y, b, k: y - b),
+        filled(rows=lambda W, known: W, y_of=lambda y, b, k: torch.where(k, y - b, 0)),
+        filled(rows=lambda W, known: W[~known], y_of=lambda y, b, k: (y - b)[~k]),
+        filled(ridge=lambda s: 0.0),
+        filled(ridge=lambda s: s),
+        filled(ridge=lambda s: 1 / s**2),
+        filled(ridge=lambda s: 1.0),
+        filled(ridge=lambda s: 2 * s**2),
+        filled(y_of=lambda y, b, k: y[k]),
+        filled(y_of=lambda y, b, k: b[k]),
+        filled(y_of=lambda y, b, k: (b - y)[k]),
+        filled(y_of=lambda y, b, k: y[k] - b.mean()),
+        filled(out=lambda W, z, b: W @ z),
+        filled(out=lambda W, z, b: W @ z - b),
+        filled(out=lambda W, z, b: z),
+        filled(out=lambda W, z, b: b),
+        filled(out=lambda W, z, b: W @ z + b.mean()),
+        filled(out=lambda W, z, b: (W @ z + b).numpy()),
+        filled(out=lambda W, z, b: (W @ z + b).double()),
+        filled(out=lambda W, z, b: (W @ z + b)[None]),
+        filled(out=lambda W, z, b: (W @ z + b).clamp(0, 1)),
+        lambda y, known, W, b, sigma: torch.where(known, y, right_fill(y, known, W, b, sigma)),
+        lambda y, known, W, b, sigma: torch.where(known, y, b),
+        lambda y, known, W, b, sigma: torch.where(known, y, y[known].mean()),
+        lambda y, known, W, b, sigma: right_fill(y, known, W, b, sigma)[known],
+        lambda y, known, W, b, sigma: right_fill(y, known, W, b, sigma)[~known],
+        lambda y, known, W, b, sigma: y.copy_(right_fill(y, known, W, b, sigma)),
+        lambda y, known, W, b, sigma: W @ (torch.linalg.pinv(W) @ (y - b)) + b,
     ],
 }

@@ -195,7 +195,7 @@ LAPLACIAN = Exercise(
     hints=(
         "Each pair of neighbours has one difference, and it occurs twice: in the sum of the one pixel with a plus, "
         "in that of the other with a minus.",
-        "Equation (6.7), its right-hand side for v_pq = x_p - x_q: (number of neighbours) x_p - sum of neighbours.",
+        "Equation (6.5), its right-hand side for v_pq = x_p - x_q: (number of neighbours) x_p - sum of neighbours.",
         "down = x.diff(dim=2)  # row i + 1 minus row i\n"
         "result[:, :, 1:] += down\nresult[:, :, :-1] SOMETHING= down\n# and the same along dim=3",
     ),
@@ -234,7 +234,7 @@ LAPLACIAN = Exercise(
 def tents(u, knots):
     """Tents on equally spaced knots: u (N,) in [0, 1], how many knots K -> (N, K)."""
     place = u * (knots - 1)  # 0 ... K - 1
-    return (1 - (place[:, None] - torch.arange(knots, device=u.device)).abs()).clamp(min=0)  # eq. (6.10)
+    return (1 - (place[:, None] - torch.arange(knots, device=u.device)).abs()).clamp(min=0)  # eq. (6.13)
 
 
 TENTS = Exercise(
@@ -243,7 +243,7 @@ TENTS = Exercise(
     reference=tents,
     hints=(
         "Stretch u so that the knots lie at 0, 1, 2, ... Then a tent depends on the distance from its knot alone.",
-        "Equation (6.10): t_k(u) = max(0, 1 - |u (K - 1) - k|), k = 0 ... K - 1.",
+        "Equation (6.13): t_k(u) = max(0, 1 - |u (K - 1) - k|), k = 0 ... K - 1.",
         "place = u * SOMETHING\n"
         "distance = (place[:, None] - torch.arange(knots)).SOMETHING()  # (N, K)\n"
         "return (1 - distance).clamp(SOMETHING)",
@@ -280,7 +280,7 @@ TENTS = Exercise(
 def chosen_log_likelihood(x, mean, mask, sigma):
     """log N(x_i; mean_i, sigma^2) summed over the chosen pixels: x, mean (N, C, H, W), mask (N, 1, H, W) -> (N,)."""
     each = -0.5 * ((x - mean) / sigma) ** 2 - math.log(sigma) - 0.5 * math.log(2 * math.pi)  # (N, C, H, W)
-    return (mask * each).flatten(1).sum(1)  # eq. (6.13)
+    return (mask * each).flatten(1).sum(1)  # eq. (6.7)
 
 
 def _chosen_probes():
@@ -308,7 +308,7 @@ CHOSEN_LOG_LIKELIHOOD = Exercise(
     reference=chosen_log_likelihood,
     hints=(
         "What does a pixel that was never seen add to a sum of log-densities? Not the log-density of a good fit.",
-        "Equation (6.13): sum over pixels and channels of m_i [ -(x_i - mean_i)^2 / (2 sigma^2) - log sigma - "
+        "Equation (6.7): sum over pixels and channels of m_i [ -(x_i - mean_i)^2 / (2 sigma^2) - log sigma - "
         "log(2 pi) / 2 ].",
         "each = -0.5 * ((x - mean) / SOMETHING) ** 2 - SOMETHING - 0.5 * math.log(2 * math.pi)  # (N, C, H, W)\n"
         "return (mask * SOMETHING).flatten(1).SOMETHING(1)",
@@ -394,4 +394,153 @@ ATTRIBUTE_DIRECTION = Exercise(
     ),
 )
 
-EXERCISES = (OVER, HALVE, LAPLACIAN, TENTS, CHOSEN_LOG_LIKELIHOOD, ATTRIBUTE_DIRECTION)
+
+def best_code(decode, sources, masks, start, sigma, steps=150, learning_rate=0.1):
+    """The code that maximises F, eq. (6.8), found by Adam from start (N, D): (N, D)."""
+    z = start.clone().requires_grad_()
+    adam = torch.optim.Adam([z], lr=learning_rate)
+    for step in range(steps):
+        adam.param_groups[0]["lr"] = learning_rate * (1 - step / steps)  # smaller and smaller steps
+        mean = decode(z)
+        misses = sum((m * (x - mean).square()).sum() for x, m in zip(sources, masks, strict=True))
+        loss = 0.5 * z.square().sum() + misses / (2 * sigma**2)  # minus eq. (6.8), but for a constant; all codes at once
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    return z.detach()
+
+
+def _affine_decoder(seed, latents, *shape):
+    """A decoder whose best code is known exactly: pictures that are affine in the code."""
+    weights = torch.randn(latents, math.prod(shape), generator=torch.Generator().manual_seed(seed))
+    weights = 4 * torch.linalg.qr(weights.T).Q.T.reshape(latents, *shape)  # even slopes: a search comes to rest soon
+    return lambda z: 0.3 + torch.tensordot(z, weights, dims=1)
+
+
+def _code_probes():
+    """Three sources; each pixel is chosen in one of them or in none."""
+    latents, generator = 2, torch.Generator().manual_seed(2)
+    sources = [_rand(20 + k, 3, 2, 4, 5) + 0.5 * k for k in range(3)]
+    which = (4 * _rand(2, 3, 1, 4, 5)).long()
+    masks = [(which == k).float() for k in range(3)]
+    start = 0.6 * torch.randn(3, latents, generator=generator)
+    return [(_affine_decoder(2, latents, 2, 4, 5), sources, masks, start, 1.6, 80)]
+
+
+BEST_CODE = Exercise(
+    id="06.7",
+    title="The search for a code",
+    reference=best_code,
+    hints=(
+        "The codes are the parameters of an optimiser, as weights are in training; the decoder stays as it is. What is "
+        "the loss?",
+        "Minimise minus F(z) of equation (6.8): |z|^2 / 2 minus the sum over sources of chosen_log_likelihood(x, "
+        "decode(z), m, sigma), added up over the codes.",
+        "z = start.clone().requires_grad_()\nadam = torch.optim.Adam([SOMETHING], lr=learning_rate)\n"
+        "for step in range(steps):\n    loss = 0.5 * z.square().sum() - sum(SOMETHING for x, m in zip(sources, masks))\n"
+        "    adam.zero_grad()\n    loss.SOMETHING()\n    adam.step()\nreturn z.detach()",
+    ),
+    check=compares(_code_probes, tolerance=0.02),
+    wrong=wrong_answers(
+        "the prior is missing: without |z|^2 / 2 it is the likeliest code for the pixels alone, however rare",
+        ("0.5 * z.square().sum() + misses", "misses"),
+        "the prior has the wrong sign: codes are pushed away from where codes are",
+        ("0.5 * z.square().sum() + misses", "-0.5 * z.square().sum() + misses"),
+        "it goes downhill in F: an optimiser minimises, so give it minus F",
+        ("0.5 * z.square().sum() + misses", "-0.5 * z.square().sum() - misses"),
+        "the masks are forgotten: every pixel of every source counts",
+        ("(m * (x - mean)", "(torch.ones_like(m) * (x - mean)"),
+        "only the first source is looked at: the parts of the others say nothing",
+        ("zip(sources, masks, strict=True)", "list(zip(sources, masks, strict=True))[:1]"),
+        "the last source replaces the ones before it: add them up",
+        ("zip(sources, masks, strict=True)", "list(zip(sources, masks, strict=True))[-1:]"),
+        "the fit is a mean over the sources: each is evidence of its own, so add them up",
+        ("(2 * sigma**2)", "(2 * sigma**2 * len(sources))"),
+        "the prior lacks its one half",
+        ("0.5 * z.square()", "z.square()"),
+        "it is the start as it came: z has to be what the optimiser changes, and the loss computed from it anew in each "
+        "step",
+        ("adam.step()", ""),
+        "gradients of all steps are added up: forget the last one before each step, by zero_grad",
+        ("adam.zero_grad()", ""),
+        "it takes a single step",
+        ("range(steps)", "range(1)"),
+        "it begins at zero, which is far from the code, and gives back no more than the search from there: start at start",
+        ("start.clone()", "torch.zeros_like(start)", "range(steps)", "range(5)"),
+        "it searches from noise: start at start",
+        ("start.clone()", "torch.randn_like(start)", "range(steps)", "range(5)"),
+        "it decodes the start again and again: decode z, or no gradient reaches it through the fit",
+        ("decode(z)", "decode(start)"),
+        "it gives the picture: the code is asked for",
+        ("return z.detach()", "return mean.detach()"),
+    ),
+)
+
+
+def gaussian_fill(y, known, W, b, sigma):
+    """W E[z | the known entries of y] + b under x = W z + b + sigma eps: (P,), bool (P,), (P, D), (P,) -> (P,)."""
+    seen = W[known]  # (S, D)
+    M = seen.T @ seen + sigma**2 * torch.eye(W.shape[1], dtype=W.dtype, device=W.device)
+    z = torch.linalg.solve(M, seen.T @ (y - b)[known])  # eq. (6.9)
+    return W @ z + b
+
+
+def _fill_probes():
+    generator = torch.Generator().manual_seed(4)
+    probes = []
+    for pixels, latents, sigma in ((12, 3, 0.4), (9, 4, 1.5)):
+        W, b, y = (torch.randn(*shape, generator=generator) for shape in ((pixels, latents), (pixels,), (pixels,)))
+        probes.append((y, torch.rand(pixels, generator=generator) < 0.6, W, b, sigma))
+    return probes
+
+
+GAUSSIAN_FILL = Exercise(
+    id="06.8",
+    title="The simplest opponent",
+    reference=gaussian_fill,
+    hints=(
+        "With an affine decoder F is a quadratic function of z. Only the known rows of W and b have met the picture.",
+        "Equation (6.9): z = (W_S^T W_S + sigma^2 I)^-1 W_S^T (y_S - b_S), with the known rows S; then W z + b for all "
+        "pixels.",
+        "seen = W[known]\nM = seen.T @ seen + SOMETHING * torch.eye(W.shape[1])\n"
+        "z = torch.linalg.solve(M, seen.T @ (y - b)[SOMETHING])\nreturn W @ z + SOMETHING",
+    ),
+    check=compares(_fill_probes, tolerance=1e-4),
+    wrong=wrong_answers(
+        "all pixels count as known: what stands at the unknown ones has no meaning",
+        ("W[known]", "W", "(y - b)[known]", "(y - b)"),
+        "the mask is the wrong way round: True stands for a pixel that was seen",
+        ("W[known]", "W[~known]", "(y - b)[known]", "(y - b)[~known]"),
+        "the prior is missing: without sigma^2 I this is least squares, which trusts every pixel fully",
+        ("sigma**2 *", "0 *"),
+        "it adds sigma where sigma^2 belongs",
+        ("sigma**2 *", "sigma *"),
+        "sigma^2 is the wrong way round: more noise means more trust in the prior",
+        ("sigma**2 *", "sigma**-2 *"),
+        "the mean b is not taken off the picture: W z explains the difference from the mean portrait",
+        ("(y - b)[known]", "y[known]"),
+        "the mean b is not added back",
+        ("W @ z + b", "W @ z"),
+        "it gives the code: the picture W z + b is asked for",
+        ("return W @ z + b", "return z"),
+        "it gives the known pixels only",
+        ("W @ z + b", "(W @ z + b)[known]"),
+        "it fills with the mean portrait: what is known about this one should move it",
+        ("return W @ z + b", "return b.clone()"),
+        "the known pixels are put back: the decoded picture is asked for, so that it can stand beside other decoded ones",
+        lambda y, known, W, b, sigma: torch.where(known, y, gaussian_fill(y, known, W, b, sigma)),
+        "unknown pixels are set to the mean and then count as seen",
+        ("W[known]", "W", "(y - b)[known]", "torch.where(known, y - b, 0)"),
+    ),
+)
+
+EXERCISES = (
+    OVER,
+    HALVE,
+    LAPLACIAN,
+    CHOSEN_LOG_LIKELIHOOD,
+    BEST_CODE,
+    GAUSSIAN_FILL,
+    TENTS,
+    ATTRIBUTE_DIRECTION,
+)
