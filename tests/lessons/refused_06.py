@@ -74,7 +74,9 @@ def code_loss(z, mean, sources, masks, sigma):
     return misses(mean, sources, masks) / (2 * sigma**2) + 0.5 * z.square().sum()
 
 
-def filled(rows=lambda W, known: W[known], ridge=lambda s: s**2, y_of=lambda y, b, k: (y - b)[k], out=lambda W, z, b: W @ z + b):
+def filled(
+    rows=lambda W, known: W[known], ridge=lambda s: s**2, y_of=lambda y, b, k: (y - b)[k], out=lambda W, z, b: W @ z + b
+):
     """gaussian_fill with one of its steps replaced."""
 
     def answer(y, known, W, b, sigma):

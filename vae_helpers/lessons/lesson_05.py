@@ -172,7 +172,8 @@ def _sigma_probes():
     edge = torch.zeros(15, 17)
     edge[7:] = 1
     one = edge + 0.05 * _randn(6, 15, 17)
-    return [(noisy,), (torch.stack([one, one.flip(0), one.flip(1)])[None],)]
+    unlike = torch.tensor([0.01, 0.1, 0.3])[:, None, None] * _randn(7, 2, 3, 15, 19)  # channels of unlike noise
+    return [(noisy,), (torch.stack([one, one.flip(0), one.flip(1)])[None],), (unlike,)]
 
 
 ESTIMATE_SIGMA = Exercise(
@@ -214,6 +215,8 @@ ESTIMATE_SIGMA = Exercise(
         ("flatten(1).median(1).values", "median()"),
         "it keeps the channels apart: one number for each picture is asked for",
         ("flatten(1).median(1)", "flatten(2).median(2)"),
+        "it averages the medians of the channels: one median of all differences of a picture is asked for",
+        ("flatten(1).median(1).values", "flatten(2).median(2).values.mean(1)"),
         "median along an axis returns values and places: take its .values",
         (".values", ""),
     ),

@@ -403,7 +403,9 @@ def best_code(decode, sources, masks, start, sigma, steps=150, learning_rate=0.1
         adam.param_groups[0]["lr"] = learning_rate * (1 - step / steps)  # smaller and smaller steps
         mean = decode(z)
         misses = sum((m * (x - mean).square()).sum() for x, m in zip(sources, masks, strict=True))
-        loss = 0.5 * z.square().sum() + misses / (2 * sigma**2)  # minus eq. (6.8), but for a constant; all codes at once
+        loss = 0.5 * z.square().sum() + misses / (
+            2 * sigma**2
+        )  # minus eq. (6.8), but for a constant; all codes at once
         adam.zero_grad()
         loss.backward()
         adam.step()
