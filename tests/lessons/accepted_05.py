@@ -145,11 +145,6 @@ def sigma_by_windows(y):
     return 1.4826 * d.abs().reshape(len(y), -1).median(1).values / 6
 
 
-def sigma_by_the_mean_of_the_channels(y):  # the equation is that of one channel
-    second = torch.diff(torch.diff(y, n=2, dim=-1), n=2, dim=-2)
-    return (second.abs().flatten(2).median(2).values / (6 * 0.6745)).mean(1)
-
-
 def energy_without_a_graph_to_the_noisy(y, decoded, z, sigma, sigma_model):
     misses = (y.detach() - decoded).square().sum((1, 2, 3))
     return 0.5 * (misses / (sigma**2 + sigma_model**2) + z.square().sum(1))
@@ -235,7 +230,6 @@ ACCEPTED = {
         sigma_by_quantile,
         sigma_by_a_plain_mask,
         sigma_by_windows,
-        sigma_by_the_mean_of_the_channels,
     ],
     "05.4": [energy_by_distributions, energy_by_einsum, energy_by_loop, energy_without_a_graph_to_the_noisy],
     "05.5": [overlap_by_fold, overlap_by_padding, overlap_by_index, overlap_with_a_harmless_epsilon],

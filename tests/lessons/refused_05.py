@@ -228,6 +228,7 @@ REFUSED = {
         *(changed(posterior_mean, change) for change in POSTERIOR_MEAN),
     ],
     "05.3": [
+        lambda y: (differences(y).abs().flatten(2).median(2).values / (6 * 0.6745)).mean(1),
         lambda y: differences(y).flatten(1).std(1) / 6,
         lambda y: differences(y).flatten(1).square().mean(1).sqrt() / 6,
         lambda y: differences(y).abs().flatten(1).mean(1) / 6 * math.sqrt(math.pi / 2),

@@ -403,9 +403,7 @@ def best_code(decode, sources, masks, start, sigma, steps=150, learning_rate=0.1
         adam.param_groups[0]["lr"] = learning_rate * (1 - step / steps)  # smaller and smaller steps
         mean = decode(z)
         misses = sum((m * (x - mean).square()).sum() for x, m in zip(sources, masks, strict=True))
-        loss = 0.5 * z.square().sum() + misses / (
-            2 * sigma**2
-        )  # minus eq. (6.8), but for a constant; all codes at once
+        loss = 0.5 * z.square().sum() + misses / (2 * sigma**2)  # minus eq. (6.8), but for a constant; all codes
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -439,7 +437,8 @@ BEST_CODE = Exercise(
         "Minimise minus F(z) of equation (6.8): |z|^2 / 2 minus the sum over sources of chosen_log_likelihood(x, "
         "decode(z), m, sigma), added up over the codes.",
         "z = start.clone().requires_grad_()\nadam = torch.optim.Adam([SOMETHING], lr=learning_rate)\n"
-        "for step in range(steps):\n    loss = 0.5 * z.square().sum() - sum(SOMETHING for x, m in zip(sources, masks))\n"
+        "for step in range(steps):\n    loss = 0.5 * z.square().sum() - sum(SOMETHING for x, m in zip(sources, "
+        "masks))\n"
         "    adam.zero_grad()\n    loss.SOMETHING()\n    adam.step()\nreturn z.detach()",
     ),
     check=compares(_code_probes, tolerance=0.02),
@@ -460,14 +459,15 @@ BEST_CODE = Exercise(
         ("(2 * sigma**2)", "(2 * sigma**2 * len(sources))"),
         "the prior lacks its one half",
         ("0.5 * z.square()", "z.square()"),
-        "it is the start as it came: z has to be what the optimiser changes, and the loss computed from it anew in each "
-        "step",
+        "it is the start as it came: z has to be what the optimiser changes, and the loss computed from it anew in "
+        "each step",
         ("adam.step()", ""),
         "gradients of all steps are added up: forget the last one before each step, by zero_grad",
         ("adam.zero_grad()", ""),
         "it takes a single step",
         ("range(steps)", "range(1)"),
-        "it begins at zero, which is far from the code, and gives back no more than the search from there: start at start",
+        "it begins at zero, which is far from the code, and gives back no more than the search from there: begin at "
+        "start",
         ("start.clone()", "torch.zeros_like(start)", "range(steps)", "range(5)"),
         "it searches from noise: start at start",
         ("start.clone()", "torch.randn_like(start)", "range(steps)", "range(5)"),
@@ -529,7 +529,8 @@ GAUSSIAN_FILL = Exercise(
         ("W @ z + b", "(W @ z + b)[known]"),
         "it fills with the mean portrait: what is known about this one should move it",
         ("return W @ z + b", "return b.clone()"),
-        "the known pixels are put back: the decoded picture is asked for, so that it can stand beside other decoded ones",
+        "the known pixels are put back: the decoded picture is asked for, so that it can stand beside other decoded "
+        "ones",
         lambda y, known, W, b, sigma: torch.where(known, y, gaussian_fill(y, known, W, b, sigma)),
         "unknown pixels are set to the mean and then count as seen",
         ("W[known]", "W", "(y - b)[known]", "torch.where(known, y - b, 0)"),
