@@ -175,57 +175,47 @@ def direction_by_least_squares(codes, has):
     return torch.linalg.lstsq(torch.stack([torch.ones(len(has)), has.float()], 1), codes).solution[1]
 
 
-def code_by_sgd_with_momentum(decode, sources, masks, start, sigma, steps=150, learning_rate=0.1):
+def code_by_cosine(decode, sources, masks, start, sigma, steps=150, learning_rate=0.1):
     z = start.detach().clone().requires_grad_(True)
-    rule = torch.optim.SGD([z], lr=0.02, momentum=0.9)
-    for _ in range(400):
+    adam = torch.optim.Adam([z], lr=learning_rate)
+    fading = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
+    for _ in range(steps):
         x_hat = decode(z)
         energy = z.pow(2).sum() / 2
         for x, m in zip(sources, masks, strict=True):
             energy = energy - (m * Normal(x_hat, sigma).log_prob(x)).sum()
-        rule.zero_grad()
+        adam.zero_grad()
         energy.backward()
-        rule.step()
+        adam.step()
+        fading.step()
     return z.detach()
 
 
-def code_by_lbfgs(decode, sources, masks, start, sigma, steps=150, learning_rate=0.1):
-    z = start.clone().requires_grad_()
-    rule = torch.optim.LBFGS([z], max_iter=steps)
-
-    def closure():
-        rule.zero_grad()
-        misses = sum((m * (x - decode(z)) ** 2).sum() for x, m in zip(sources, masks, strict=True))
-        loss = misses / (2 * sigma**2) + 0.5 * (z * z).sum()  # the constants do not move the code
-        loss.backward()
-        return loss
-
-    rule.step(closure)
-    return z.detach()
-
-
-def code_by_adam_at_one_rate(decode, sources, masks, start, sigma, steps=150, learning_rate=0.1):
+def code_by_a_parameter(decode, sources, masks, start, sigma, steps=150, learning_rate=0.1):
     z = torch.nn.Parameter(start.clone())
     adam = torch.optim.Adam([z], lr=learning_rate, betas=(0.9, 0.98))
-    for _ in range(2 * steps):
+    for step in range(steps):
         mean = decode(z)
         fit = 0
         for x, m in zip(sources, masks, strict=True):
             fit = fit - 0.5 * (m * ((x - mean) / sigma) ** 2).flatten(1).sum(1)
         z.grad = torch.autograd.grad((0.5 * z.square().sum(1) - fit).sum(), z)[0]
+        adam.param_groups[0]["lr"] = learning_rate * (1 - step / steps)
         adam.step()
     return z.detach()
 
 
-def code_by_plain_ascent(decode, sources, masks, start, sigma, steps=150, learning_rate=0.1):
-    z = start
-    for _ in range(600):
-        z = z.detach().requires_grad_()
-        mean = decode(z)
-        f = -0.5 * z.square().sum() - sum(
-            (m * (x - mean).square()).sum() / (2 * sigma**2) for x, m in zip(sources, masks, strict=True)
-        )
-        z = z + 0.03 * torch.autograd.grad(f, z)[0]
+def code_by_stacked_sources(decode, sources, masks, start, sigma, steps=150, learning_rate=0.1):
+    x, m = torch.stack(list(sources)), torch.stack(list(masks))
+    z = start.clone().requires_grad_()
+    adam = torch.optim.Adam([z], lr=learning_rate)
+    falling = torch.optim.lr_scheduler.LambdaLR(adam, lambda t: 1 - t / steps)
+    for _ in range(steps):
+        misses = (m * (x - decode(z)).square()).sum() / (2 * sigma**2)
+        adam.zero_grad(set_to_none=True)
+        (misses + 0.5 * torch.einsum("nd,nd->", z, z)).backward()
+        adam.step()
+        falling.step()
     return z.detach()
 
 
@@ -287,6 +277,6 @@ ACCEPTED = {
         direction_in_float,
         direction_by_least_squares,
     ],
-    "06.7": [code_by_sgd_with_momentum, code_by_lbfgs, code_by_adam_at_one_rate, code_by_plain_ascent],
+    "06.7": [code_by_cosine, code_by_a_parameter, code_by_stacked_sources],
     "06.8": [fill_by_covariance, fill_by_a_weighted_ridge, fill_by_least_squares, fill_by_cholesky],
 }

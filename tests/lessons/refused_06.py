@@ -66,6 +66,27 @@ def searched(loss, after=lambda z, decode: z.detach(), steps=150):
     return answer
 
 
+def stepped(rate=lambda lr, t: lr * (1 - t), count=lambda n: n, begin=lambda z: z, rule=torch.optim.Adam):
+    """The right search with another rate at the share t of the way, other steps, another start, another optimiser."""
+
+    def answer(decode, sources, masks, start, sigma, steps=150, learning_rate=0.1):
+        z, steps = begin(start.clone()).requires_grad_(), count(steps)
+        search = rule([z], lr=learning_rate)
+        for step in range(steps):
+            search.param_groups[0]["lr"] = rate(learning_rate, step / steps)
+            search.zero_grad()
+            code_loss(z, decode(z), sources, masks, sigma).backward()
+            search.step()
+        return z.detach()
+
+    return answer
+
+
+def blended(x, m):
+    """One picture of all sources, and where any of them was chosen: overlaps add up."""
+    return [sum(k * y for k, y in zip(m, x, strict=True))], [sum(m).clamp(max=1)]
+
+
 def misses(mean, sources, masks):
     return sum((m * (x - mean).square()).sum() for x, m in zip(sources, masks, strict=True))
 
@@ -333,6 +354,13 @@ REFUSED = {
         lambda codes, has: (codes[has][:3] - codes[~has][:3]).mean(0),
     ],
     "06.7": [
+        stepped(rate=lambda lr, t: lr),
+        stepped(rate=lambda lr, t: 0.1 * (1 - t)),
+        stepped(count=lambda n: 150),
+        stepped(begin=torch.zeros_like),
+        stepped(begin=lambda z: z.mean(0).expand_as(z).clone()),
+        stepped(rule=torch.optim.SGD),
+        searched(lambda z, mean, x, m, s: code_loss(z, mean, *blended(x, m), s)),
         searched(lambda z, mean, x, m, s: misses(mean, x, m) / (2 * s**2)),
         searched(lambda z, mean, x, m, s: misses(mean, x, m) / (2 * s**2) - 0.5 * z.square().sum()),
         searched(lambda z, mean, x, m, s: misses(mean, x, m) / (2 * s**2) + z.square().sum()),

@@ -14,7 +14,7 @@ from torch.distributions import Normal
 
 from vae_helpers.distributions import GaussianLikelihood, kl_to_standard_normal
 from vae_helpers.exercises.checks import compares
-from vae_helpers.exercises.definition import Exercise, wrong_answers
+from vae_helpers.exercises.definition import Exercise, Misconception, wrong_answers
 from vae_helpers.models.vae import VAE
 
 
@@ -569,7 +569,31 @@ def _tiny(seed: int) -> VAE:
 
 
 def _loss_probes():
-    return [(_tiny(seed), _randn(seed + 20, n, 1, 2, 3).sigmoid()) for seed, n in ((0, 5), (1, 3))]
+    """In train and eval mode; pictures that hold 0 and 1; codes far out, as without a KL they get."""
+    usual, far = _tiny(0), _tiny(1).eval()
+    with torch.no_grad():
+        far.encoder[1].weight.mul_(20)
+    return [(model, (_randn(seed, n, 1, 2, 3) + 0.5).clamp(0, 1)) for model, seed, n in ((usual, 20, 5), (far, 21, 3))]
+
+
+def _check_loss(answer, exercise):
+    """The values, what they teach each weight of the model, sigma too, and the model's mode."""
+    compares(_loss_probes, gradients=("x",))(answer, exercise)
+    for (model, x), (twin, _) in zip(_loss_probes(), _loss_probes(), strict=True):
+        mode, (names, weights) = model.training, zip(*model.named_parameters(), strict=True)
+        how = {"allow_unused": True, "materialize_grads": True}
+        mine = torch.autograd.grad(answer(model, x).sum(), weights, **how)
+        right = torch.autograd.grad(exercise.reference(twin, x).sum(), list(twin.parameters()), **how)
+        if model.training != mode:
+            raise Misconception(
+                "it leaves the model in another mode, train() or eval(): the training loop, not the loss, decides that"
+            )
+        for name, one, other in zip(names, mine, right, strict=True):
+            if not torch.allclose(one, other, rtol=1e-4, atol=1e-4):
+                raise Misconception(
+                    f"its values are right, but not its gradient at the model's `{name}`: all that the VAE learns, "
+                    "sigma too, the opponent has to learn"
+                )
 
 
 AUTOENCODER_LOSS = Exercise(
@@ -581,7 +605,7 @@ AUTOENCODER_LOSS = Exercise(
         "-log p(x | z) at z = mu(x): the likelihood with its learned sigma stays, the draw and the KL go.",
         "q = model.encode(x)\np = model.decode(SOMETHING of q)\nreturn SOMETHING log_prob(x)",
     ),
-    check=compares(_loss_probes, gradients=("x",)),
+    check=_check_loss,
     wrong=wrong_answers(
         "a code is drawn: the noise on the codes is one of the two things that make the VAE, so the opponent must not "
         "have it",

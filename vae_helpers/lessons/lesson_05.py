@@ -311,7 +311,14 @@ def _valleys():
     def ripples(z):
         return 3 + (0.3 * z.square() + torch.cos(2 * z)).sum(1)
 
-    return [(bowl, _randn(7, 3, 4), 12, 0.1), (ripples, 1 + 0.3 * _randn(8, 2, 5), 25, 0.03)]
+    def flat(z):  # so flat that an epsilon of one's own shows
+        return 1e-3 * bowl(z)
+
+    return [
+        (bowl, _randn(7, 3, 4), 12, 0.1),
+        (ripples, 1 + 0.3 * _randn(8, 2, 5), 25, 0.03),
+        (flat, 5 + _randn(9, 3, 4), 15, 0.2),
+    ]
 
 
 BEST_CODE = Exercise(

@@ -413,18 +413,42 @@ def best_code(decode, sources, masks, start, sigma, steps=150, learning_rate=0.1
 def _affine_decoder(seed, latents, *shape):
     """A decoder whose best code is known exactly: pictures that are affine in the code."""
     weights = torch.randn(latents, math.prod(shape), generator=torch.Generator().manual_seed(seed))
-    weights = 4 * torch.linalg.qr(weights.T).Q.T.reshape(latents, *shape)  # even slopes: a search comes to rest soon
+    slopes = torch.linspace(3, 5, latents)[:, None]  # uneven: a wrong weight must not look like a wrong factor
+    weights = (slopes * torch.linalg.qr(weights.T).Q.T).reshape(latents, *shape)
     return lambda z: 0.3 + torch.tensordot(z, weights, dims=1)
 
 
+def _chosen(seed, n=3):
+    """Three sources; a pixel may be chosen in several of them or in none."""
+    sources = [_rand(seed + k, n, 2, 4, 5) + 0.5 * k for k in range(3)]
+    return sources, [(_rand(seed + 10 + k, n, 1, 4, 5) < 0.4).float() for k in range(3)]
+
+
 def _code_probes():
-    """Three sources; each pixel is chosen in one of them or in none."""
-    latents, generator = 2, torch.Generator().manual_seed(2)
-    sources = [_rand(20 + k, 3, 2, 4, 5) + 0.5 * k for k in range(3)]
-    which = (4 * _rand(2, 3, 1, 4, 5)).long()
-    masks = [(which == k).float() for k in range(3)]
-    start = 0.6 * torch.randn(3, latents, generator=generator)
-    return [(_affine_decoder(2, latents, 2, 4, 5), sources, masks, start, 1.6, 80)]
+    noise, masks = _chosen(20)
+    decode, truth = _affine_decoder(2, 2, 2, 4, 5), torch.tensor([[1.5, -0.8], [-1.0, 1.6], [0.7, 1.2]])
+    sources = [decode(truth) + x - 0.5 for x in noise]
+    start = truth + 0.6 * torch.randn(3, 2, generator=torch.Generator().manual_seed(2))
+    return [(decode, sources, masks, start, 1.6, 100, 0.3)]
+
+
+def _steep_probes():
+    """The best code is 0, where F has an edge: steps that stay long jump to and fro across it."""
+    straight, whole = _affine_decoder(3, 2, 2, 4, 5), [torch.ones(3, 1, 4, 5)]
+    start = torch.tensor([[0.5, 0.3], [-0.4, 0.2], [0.35, -0.6]])
+    return [(lambda z: straight(z.abs()), [straight(torch.full((3, 2), -0.3))], whole, start, 0.1, 60, 0.3)]
+
+
+def _two_valleys():
+    """The picture holds the square of the code: the start decides which of several best codes is found."""
+    _, masks = _chosen(60)
+    straight = _affine_decoder(4, 2, 2, 4, 5)
+    truth = torch.tensor([[1.0, -0.8], [-0.7, 1.2], [-1.1, -0.9]])
+    return [(lambda z: straight(z.square()), [straight(truth**2)] * 3, masks, 0.8 * truth, 0.3, 100, 0.1)]
+
+
+def _few_small_steps():
+    return [(*_code_probes()[0][:5], 3, 1e-3)]
 
 
 BEST_CODE = Exercise(
@@ -441,9 +465,18 @@ BEST_CODE = Exercise(
         "masks))\n"
         "    adam.zero_grad()\n    loss.SOMETHING()\n    adam.step()\nreturn z.detach()",
     ),
-    check=compares(_code_probes, tolerance=0.02),
+    check=compares(
+        _code_probes,
+        tolerance=0.02,
+        harder=[
+            ("it does not begin at start: of several best codes the start decides which is found", _two_valleys),
+            ("steps and learning_rate are not used as given", _few_small_steps),
+            ("it does not come to rest where F is steep: let the learning rate fall towards zero", _steep_probes),
+        ],
+    ),
     wrong=wrong_answers(
-        "the prior is missing: without |z|^2 / 2 it is the likeliest code for the pixels alone, however rare",
+        "the prior is missing (or sigma is not the argument): without |z|^2 / 2 it is the likeliest code for the "
+        "pixels alone, however rare",
         ("0.5 * z.square().sum() + misses", "misses"),
         "the prior has the wrong sign: codes are pushed away from where codes are",
         ("0.5 * z.square().sum() + misses", "-0.5 * z.square().sum() + misses"),
@@ -455,7 +488,8 @@ BEST_CODE = Exercise(
         ("zip(sources, masks, strict=True)", "list(zip(sources, masks, strict=True))[:1]"),
         "the last source replaces the ones before it: add them up",
         ("zip(sources, masks, strict=True)", "list(zip(sources, masks, strict=True))[-1:]"),
-        "the fit is a mean over the sources: each is evidence of its own, so add them up",
+        "the fit is a mean over the sources, or the prior is counted once for each: add up the fits, and the prior "
+        "once",
         ("(2 * sigma**2)", "(2 * sigma**2 * len(sources))"),
         "the prior lacks its one half",
         ("0.5 * z.square()", "z.square()"),
@@ -490,9 +524,9 @@ def gaussian_fill(y, known, W, b, sigma):
 def _fill_probes():
     generator = torch.Generator().manual_seed(4)
     probes = []
-    for pixels, latents, sigma in ((12, 3, 0.4), (9, 4, 1.5)):
+    for pixels, latents, sigma, scale in ((12, 3, 0.4, 1), (9, 4, 1.5, 1), (9, 4, 0.02, 0.05)):  # the last W is faint
         W, b, y = (torch.randn(*shape, generator=generator) for shape in ((pixels, latents), (pixels,), (pixels,)))
-        probes.append((y, torch.rand(pixels, generator=generator) < 0.6, W, b, sigma))
+        probes.append((y, torch.rand(pixels, generator=generator) < 0.6, scale * W, b, sigma))
     return probes
 
 
