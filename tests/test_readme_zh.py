@@ -127,7 +127,7 @@ def test_it_is_chinese_with_its_own_punctuation():
         ("steps=1000", "steps=1500", "code"),
         ("(CONTRIBUTING.md)", "(docs/maintaining.md)", "links"),
         ("![", "[", "links"),
-        ("| 60 min | 41 s |", "| 60 min | 42 s |", "numbers"),
+        ("| 60 min | 45 s |", "| 60 min | 42 s |", "numbers"),
         ("Python 3.11 or newer", "Python 3.12 or newer", "numbers"),
         ("[03 · The", "[03 · A", "notebooks"),
         ("`data.skipped`", "`data.left_out`", "quoted"),
