@@ -461,8 +461,8 @@ BEST_CODE = Exercise(
         "Minimise minus F(z) of equation (6.8): |z|^2 / 2 minus the sum over sources of chosen_log_likelihood(x, "
         "decode(z), m, sigma), added up over the codes.",
         "z = start.clone().requires_grad_()\nadam = torch.optim.Adam([SOMETHING], lr=learning_rate)\n"
-        "for step in range(steps):\n    loss = 0.5 * z.square().sum() - sum(SOMETHING for x, m in zip(sources, "
-        "masks))\n"
+        "for step in range(steps):\n    adam.param_groups[0]['lr'] = SOMETHING  # falls towards zero\n"
+        "    loss = 0.5 * z.square().sum() - sum(SOMETHING for x, m in zip(sources, masks))\n"
         "    adam.zero_grad()\n    loss.SOMETHING()\n    adam.step()\nreturn z.detach()",
     ),
     check=compares(

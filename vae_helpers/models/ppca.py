@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Independent, LowRankMultivariateNormal, MultivariateNormal, Normal
 
 from vae_helpers import checking
+from vae_helpers.devices import forked_random_state
 from vae_helpers.distributions import diagonal_gaussian, kl_to_standard_normal
 from vae_helpers.models.protocol import LatentVariableModel
 
@@ -181,7 +182,7 @@ def _from_covariance(centred: Tensor, latent_dim: int) -> tuple[Tensor, Tensor, 
 def _leading(centred: Tensor, latent_dim: int) -> tuple[Tensor, Tensor, Tensor]:
     """The same without a (P, P) matrix, by a randomised decomposition (the same each time)."""
     n, p = centred.shape
-    with torch.random.fork_rng(devices=[centred.device] if centred.is_cuda else []):
+    with forked_random_state():
         torch.manual_seed(0)
         _, values, directions = torch.svd_lowrank(centred, q=min(latent_dim + 20, n, p), niter=2)
     variances = values[:latent_dim].square() / n
