@@ -1,5 +1,6 @@
 """What the processes of test_parallel.py do: `torchrun --nproc-per-node 2 in_processes.py WHAT`, in the folder OUT."""
 
+import atexit
 import os
 import signal
 import sys
@@ -15,6 +16,12 @@ from vae_helpers.training import Phase
 OUT, RANK = Path(os.environ["OUT"]), int(os.environ.get("RANK", "0"))
 IMAGES = torch.randint(0, 256, (60, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 EPS = torch.randn(60, 2, generator=torch.Generator().manual_seed(1))
+
+
+def left():
+    """Runs after the package has left the process group, whose threads must not outlive Python: they would abort it."""
+    names = [task.read_text().strip() for task in Path("/proc/self/task").glob("*/comm")]
+    print("threads of gloo:", sum("gloo" in name for name in names), flush=True)
 
 
 def vae(seed):
@@ -183,6 +190,7 @@ def refused(**settings):
 
 
 if __name__ == "__main__":
+    atexit.register(left)
     {
         "train": train,
         "noise": noise,

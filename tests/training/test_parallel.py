@@ -39,6 +39,7 @@ def start(tmp_path, what, processes=2):
 def ended(process, fine=True):
     said, _ = process.communicate(timeout=200)
     assert (process.returncode == 0) == fine, said
+    assert not fine or set(re.findall(r"threads of gloo: (\d+)", said)) == {"0"}, said
     return said
 
 

@@ -62,6 +62,10 @@ class Processes:
             return cls()
         if not dist.is_initialized() and int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ:
             machine()  # chooses this process's GPU
+            # Its functions take the group that exists as a default argument when they are imported, and an optimiser
+            # imports them: the group would outlive `_leave`, and its threads abort the interpreter's end now and then.
+            import torch.distributed.nn.functional
+
             dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
             atexit.register(_leave)
         return cls(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else cls()
