@@ -18,10 +18,15 @@ IMAGES = torch.randint(0, 256, (60, 1, 4, 4), dtype=torch.uint8, generator=torch
 EPS = torch.randn(60, 2, generator=torch.Generator().manual_seed(1))
 
 
+def say(words):
+    """A whole line in one write, so that those of two processes cannot mix."""
+    os.write(1, f"{words}\n".encode())
+
+
 def left():
     """Runs after the package has left the process group, whose threads must not outlive Python: they would abort it."""
     names = [task.read_text().strip() for task in Path("/proc/self/task").glob("*/comm")]
-    print("threads of gloo:", sum("gloo" in name for name in names), flush=True)
+    say(f"threads of gloo: {sum('gloo' in name for name in names)}")
 
 
 def vae(seed):
@@ -59,7 +64,7 @@ def train():
         phases=phases,
         average=average,
         validation=(IMAGES, EPS),
-        callback=lambda step, model: print("called back", flush=True),
+        callback=lambda step, model: say("called back"),
         callback_every=100,
         precision=torch.float32,
         progress=False,
@@ -110,7 +115,7 @@ def diverge():
         fit(vae(0), IMAGES, steps=20, batch_size=16, objective=objective, progress=False)
     except TrainingDiverged as error:
         assert "loss = nan" in str(error)
-        print(f"diverged at {str(error).split('stopped at ')[1][:6]}", flush=True)
+        say(f"diverged at {str(error).split('stopped at ')[1][:6]}")
 
 
 def endless():
@@ -123,7 +128,7 @@ def differ():
     try:
         fit(vae(0), IMAGES[: 60 - 10 * RANK], steps=2, batch_size=16, progress=False)
     except ValueError as error:
-        print(error, flush=True)
+        say(error)
 
 
 def one_sided():
@@ -138,7 +143,7 @@ def one_sided():
     try:
         fit(vae(0), IMAGES, steps=5, batch_size=16, objective=objective, progress=False)
     except ValueError as error:
-        print(len(calls), error, flush=True)
+        say(f"{len(calls)} {error}")
 
 
 class Rotated(nn.Module):
@@ -177,7 +182,7 @@ def inner():
     def callback(step, model):
         if step == 0:
             fit(vae(1), IMAGES, steps=2, progress=False)
-            print("trained inside", flush=True)
+            say("trained inside")
 
     fit(vae(0), IMAGES, steps=2, batch_size=16, callback=callback, progress=False)
 
@@ -186,7 +191,7 @@ def refused(**settings):
     try:
         fit(vae(0), IMAGES, steps=2, progress=False, **settings)
     except (ValueError, FileExistsError) as error:
-        print(error, flush=True)
+        say(error)
 
 
 if __name__ == "__main__":
