@@ -21,6 +21,7 @@ from vae_helpers.distributions.likelihoods import (
     GreyBernoulliLikelihood,
     Likelihood,
 )
+from vae_helpers.distributions.natural import GaussianFactor
 from vae_helpers.distributions.validation import validate_first_batch
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "ContinuousBernoulliLikelihood",
     "DiscretisedGaussian",
     "DiscretisedGaussianLikelihood",
+    "GaussianFactor",
     "GaussianLikelihood",
     "GreyBernoulli",
     "GreyBernoulliLikelihood",
