@@ -91,6 +91,31 @@ def negative_elbo(
     return {"loss": beta * kl - log_likelihood, "elbo": bound, "distortion": -log_likelihood, "kl": kl}
 
 
+def negative_elbo_by_level(
+    model: Any, x: Tensor, beta: float = 1.0, free_nats: float = 0.0, samples: int = 1
+) -> dict[str, Tensor]:
+    """The training loss of a hierarchy and its parts, with each level's share of the KL under its own name.
+
+    Free bits (Kingma et al. 2016, equation 15): the mean over the batch of a level's KL costs nothing below
+    `free_nats`, so that no level gains anything by falling silent.
+
+    Args:
+        model: with `by_level(x, samples)`, such as a `LadderVAE`.
+        x: data as the likelihood wants it, (N, ...).
+        beta: weight of the KL, >= 0.
+        free_nats: of each level, >= 0. With 0 the loss is the negative beta-ELBO.
+        samples: draws of z per image.
+    Returns:
+        "loss", "elbo", "distortion" and "kl", and "kl 1" for z_1, "kl 2" ...; each (N,), nats per image.
+    """
+    beta, free_nats = checking.number(beta, "beta", 0), checking.number(free_nats, "free_nats", 0)
+    log_likelihood, by_level = model.by_level(x, samples)  # (N,), (L, N)
+    paid = by_level.sum(0) if free_nats == 0 else by_level.mean(1).clamp_min(free_nats).sum()
+    kl = by_level.sum(0)
+    parts = {"loss": beta * paid - log_likelihood, "elbo": log_likelihood - kl, "distortion": -log_likelihood, "kl": kl}
+    return parts | {f"kl {level}": share for level, share in enumerate(by_level, 1)}
+
+
 def squared_error(model: Any, x: Tensor) -> dict[str, Tensor]:
     """The training loss of an autoencoder: squared error summed over pixels.
 

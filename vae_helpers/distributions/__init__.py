@@ -9,6 +9,7 @@ from vae_helpers.distributions.bernoulli import GreyBernoulli
 from vae_helpers.distributions.bits import bits_per_dim
 from vae_helpers.distributions.continuous_bernoulli import ContinuousBernoulli
 from vae_helpers.distributions.discretised_gaussian import FAR_TAIL, DiscretisedGaussian, log_ndtr
+from vae_helpers.distributions.discretised_logistic import DiscretisedLogistic
 from vae_helpers.distributions.divergences import kl, kl_monte_carlo
 from vae_helpers.distributions.gaussian import diagonal_gaussian, kl_to_standard_normal, soft_bound, standard_normal
 from vae_helpers.distributions.likelihoods import (
@@ -20,6 +21,7 @@ from vae_helpers.distributions.likelihoods import (
     GaussianLikelihood,
     GreyBernoulliLikelihood,
     Likelihood,
+    LogisticMixtureLikelihood,
 )
 from vae_helpers.distributions.natural import GaussianFactor
 from vae_helpers.distributions.validation import validate_first_batch
@@ -33,11 +35,13 @@ __all__ = [
     "ContinuousBernoulliLikelihood",
     "DiscretisedGaussian",
     "DiscretisedGaussianLikelihood",
+    "DiscretisedLogistic",
     "GaussianFactor",
     "GaussianLikelihood",
     "GreyBernoulli",
     "GreyBernoulliLikelihood",
     "Likelihood",
+    "LogisticMixtureLikelihood",
     "bits_per_dim",
     "diagonal_gaussian",
     "kl",

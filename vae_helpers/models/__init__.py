@@ -3,6 +3,8 @@
 from vae_helpers.models.autoencoder import Autoencoder
 from vae_helpers.models.convolutional import ConvDecoder, ConvEncoder, PaletteDecoder, conv_vae
 from vae_helpers.models.denoiser import ResidualDenoiser
+from vae_helpers.models.ladder import BottomUpVAE, GaussianChain, HierarchicalVAE, LadderVAE, mlp_hierarchy
+from vae_helpers.models.learned_priors import MixturePriorVAE, VampPriorVAE
 from vae_helpers.models.ppca import LinearGaussianVAE, ProbabilisticPCA
 from vae_helpers.models.protocol import Elbo, LatentVariableModel
 from vae_helpers.models.vae import VAE, mlp_vae
@@ -11,15 +13,22 @@ from vae_helpers.moved import former_names
 __all__ = [
     "VAE",
     "Autoencoder",
+    "BottomUpVAE",
     "ConvDecoder",
     "ConvEncoder",
     "Elbo",
+    "GaussianChain",
+    "HierarchicalVAE",
+    "LadderVAE",
     "LatentVariableModel",
     "LinearGaussianVAE",
+    "MixturePriorVAE",
     "PaletteDecoder",
     "ProbabilisticPCA",
     "ResidualDenoiser",
+    "VampPriorVAE",
     "conv_vae",
+    "mlp_hierarchy",
     "mlp_vae",
 ]
 

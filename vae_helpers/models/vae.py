@@ -79,7 +79,8 @@ def mlp_vae(
     """
     image_shape = checking.integers(image_shape, "image_shape", "(C, H, W)")
     hidden = checking.integers(hidden, "hidden", fewest=0)
-    dims, latent_dim = math.prod(image_shape), checking.integer(latent_dim, "latent_dim")
-    encoder = nn.Sequential(nn.Flatten(), mlp([dims, *hidden, 2 * latent_dim]))
-    decoder = nn.Sequential(mlp([latent_dim, *reversed(hidden), dims]), nn.Unflatten(-1, image_shape))
-    return VAE(encoder, decoder, likelihood or BernoulliLikelihood(), latent_dim)
+    latent_dim, likelihood = checking.integer(latent_dim, "latent_dim"), likelihood or BernoulliLikelihood()
+    painted = (getattr(likelihood, "outputs", 1) * image_shape[0], *image_shape[1:])  # numbers that the decoder gives
+    encoder = nn.Sequential(nn.Flatten(), mlp([math.prod(image_shape), *hidden, 2 * latent_dim]))
+    decoder = nn.Sequential(mlp([latent_dim, *reversed(hidden), math.prod(painted)]), nn.Unflatten(-1, painted))
+    return VAE(encoder, decoder, likelihood, latent_dim)
