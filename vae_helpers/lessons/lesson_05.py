@@ -493,7 +493,7 @@ TWEEDIE = Exercise(
         ("sigma**2", "sigma"),
         "sigma is missing: without noise there is nothing to correct, so the step must vanish with it",
         ("sigma**2 * ", ""),
-        "the step is halved: Tweedie's formula has no one half, though Langevin's has",
+        "the step is halved: Tweedie's formula has no one half",
         ("sigma**2", "0.5 * sigma**2"),
         "it takes the slope of the density: the slope of its logarithm is asked for",
         ("log_density(y).sum()", "log_density(y).exp().sum()"),
