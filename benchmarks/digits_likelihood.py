@@ -93,7 +93,7 @@ def flat() -> LatentVariableModel:
 
 
 def models(train: Tensor) -> dict[str, tuple[Callable[[], LatentVariableModel], int]]:
-    """Name -> how the model is made, and its steps: about ten seconds of one core."""
+    """Name -> how the model is made, and its steps: five to ten seconds of one core."""
     likelihood = LogisticMixtureLikelihood(2, LEVELS)
 
     def vamp() -> VampPriorVAE:

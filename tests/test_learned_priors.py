@@ -77,6 +77,13 @@ def test_importance_weights_tend_to_the_evidence_under_the_learned_prior(kind):
     assert (found - exact).abs().max() < 0.05 and (lower < exact + 0.01).all() and (lower < exact).any()
 
 
+def test_the_mixtures_numbers_are_means_and_log_variances():
+    model = model_of("mixture", latent_dim=3)
+    parts = model.components()
+    torch.testing.assert_close(parts.mean, model.means)
+    torch.testing.assert_close(parts.variance.log(), model.log_vars)
+
+
 def test_the_vampprior_is_made_of_the_encoders_own_codes():
     model = model_of("vamp", latent_dim=3)
     q = model.encode(model.pseudo_pictures)
