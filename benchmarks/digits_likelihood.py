@@ -96,14 +96,15 @@ def models(train: Tensor) -> dict[str, tuple[Callable[[], LatentVariableModel], 
     """Name -> how the model is made, and its steps: five to ten seconds of one core."""
     likelihood = LogisticMixtureLikelihood(2, LEVELS)
 
-    def vamp() -> VampPriorVAE:
+    def vamp(pictures: int) -> VampPriorVAE:
         vae = flat()
-        return VampPriorVAE(vae, vae.prepare(train[torch.randperm(len(train))[:20]]))
+        return VampPriorVAE(vae, vae.prepare(train[torch.randperm(len(train))[:pictures]]))
 
     return {
         "flat VAE, prior N(0, I)": (flat, 1300),
         "... learned mixture of 50 as prior": (lambda: MixturePriorVAE(flat(), 50), 900),
-        "... VampPrior of 20": (vamp, 900),
+        "... VampPrior of 20": (lambda: vamp(20), 900),
+        "... VampPrior of 50": (lambda: vamp(50), 1000),
         "two levels, inferred bottom-up": (lambda: mlp_hierarchy(SHAPE, (16, 8), 400, likelihood, bottom_up=True), 900),
         "two levels, ladder": (lambda: mlp_hierarchy(SHAPE, (16, 8), 400, likelihood), 1000),
     }

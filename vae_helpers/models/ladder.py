@@ -155,8 +155,8 @@ class HierarchicalVAE(LatentVariableModel):
             temperature: times the standard deviation of these draws; 0 takes their means.
         """
         below = checking.integer(below, "below", 0, len(self.sizes))
-        temperature = checking.number(temperature, "temperature", 0)
-        if checking.floating(z, "z").shape[-1:] != (self.latent_dim,):
+        temperature = checking.number(temperature, "temperature", 0, 1e6)
+        if checking.finite(checking.floating(z, "z"), "z").shape[-1:] != (self.latent_dim,):
             raise ValueError(f"z must have shape (..., {self.latent_dim}), all levels together, not {tuple(z.shape)}.")
         levels = list(z.split(self.sizes, -1))
         with evaluating(self):
