@@ -1,10 +1,12 @@
 """The benchmarks: they take turns, throw disturbed samples away and compute honest ratios, and their peers learn."""
 
+import math
+
 import pytest
 import torch
 
 from benchmarks import __main__ as page
-from benchmarks import measuring, mlp_epoch, peers
+from benchmarks import digits_likelihood, measuring, mlp_epoch, peers
 from benchmarks.measuring import MachineBusy, Timing, in_turns, ratio
 from vae_helpers import evaluate, mlp_vae, seed_everything, to_float
 
@@ -128,3 +130,29 @@ def test_the_bare_and_the_plainest_loop_do_what_fit_does():
     assert found["bare"] == pytest.approx(found["fit"], rel=0.15)
     assert found["plain"] > 1.15 * found["fit"]  # without a warm-up it is ahead after 40 steps
     assert torch.distributions.Distribution._validate_args
+
+
+def test_a_mixture_of_categoricals_knows_two_kinds_of_pictures_and_independent_pixels_do_not():
+    torch.manual_seed(0)
+    kinds = 255 * (torch.rand(1, 1, 8, 8) < 0.5).byte()
+    pictures = torch.cat([kinds, 255 - kinds]).repeat(50, 1, 1, 1)
+    alone, together = (digits_likelihood.mixture_of_categoricals(pictures, k, 1e-6)(pictures) for k in (1, 2))
+    assert together.shape == (100,) and torch.allclose(together, torch.tensor(math.log(2)), atol=1e-3)
+    assert torch.allclose(alone, torch.tensor(64 * math.log(2)), atol=1e-2)
+    smooth = digits_likelihood.mixture_of_categoricals(pictures, 1, 1.0)(pictures[:1])
+    assert smooth.item() == pytest.approx(-64 * math.log(51 / 117), rel=1e-5)
+
+
+def test_the_density_of_dequantised_digits_bounds_their_probability():
+    """Of pixels that are uniform on all levels and independent, the best bound is 64 log 17; no density is better."""
+    torch.manual_seed(0)
+    levels = torch.randint(0, 17, (2000, 1, 8, 8))
+    pictures = (levels * 255 / 16).round().byte()
+    costs = digits_likelihood.dequantised_ppca(pictures, 5, draws=2)(pictures)
+    uniform = 64 * math.log(17)
+    assert costs.shape == (2000,) and uniform < costs.mean() < uniform + 64 * 0.5 * math.log(2 * math.pi * math.e / 12)
+
+
+def test_what_is_chosen_is_the_best_on_validation_digits():
+    best = digits_likelihood.chosen(lambda a, b: lambda x: x + (a - 2) ** 2 + b, torch.zeros(3), (1, 2, 3), (0, 1))
+    assert torch.equal(best(torch.zeros(3)), torch.zeros(3))

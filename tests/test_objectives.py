@@ -10,8 +10,15 @@ from torch.distributions import Independent, Normal
 
 from vae_helpers import log_likelihood
 from vae_helpers.distributions import GaussianLikelihood, GreyBernoulliLikelihood, diagonal_gaussian, standard_normal
-from vae_helpers.models import Autoencoder, ProbabilisticPCA, mlp_vae
-from vae_helpers.objectives import denoising_error, elbo, importance_weighted_bound, negative_elbo, squared_error
+from vae_helpers.models import Autoencoder, ProbabilisticPCA, mlp_hierarchy, mlp_vae
+from vae_helpers.objectives import (
+    denoising_error,
+    elbo,
+    importance_weighted_bound,
+    negative_elbo,
+    negative_elbo_by_level,
+    squared_error,
+)
 
 
 class Misspecified:
@@ -128,6 +135,67 @@ def test_beta_weighs_the_kl_in_the_loss_and_never_in_the_elbo(vae):
         assert torch.allclose(parts[beta]["loss"], parts[beta]["distortion"] + beta * parts[beta]["kl"])
         assert torch.allclose(parts[beta]["elbo"], -parts[beta]["distortion"] - parts[beta]["kl"])
     assert torch.equal(parts[0.0]["elbo"], parts[4.0]["elbo"])
+
+
+@pytest.fixture
+def ladder():
+    torch.manual_seed(0)
+    return mlp_hierarchy((1, 4, 4), (3, 2), 16, GreyBernoulliLikelihood())
+
+
+def by_level(model, x, **settings):
+    torch.manual_seed(0)
+    return negative_elbo_by_level(model, x, **settings)
+
+
+def test_by_level_the_loss_is_the_negative_elbo_and_each_level_is_named(ladder):
+    x = torch.rand(5, 1, 4, 4)
+    parts = by_level(ladder, x, samples=3)
+    torch.manual_seed(0)
+    shares = ladder.by_level(x, 3).kl
+    assert list(parts) == ["loss", "elbo", "distortion", "kl", "kl 1", "kl 2"]
+    assert torch.equal(parts["kl 1"], shares[0]) and torch.equal(parts["kl 2"], shares[1])
+    torch.manual_seed(0)
+    usual = negative_elbo(ladder, x, samples=3)
+    assert all(torch.allclose(parts[name], value) and value.shape == (5,) for name, value in usual.items())
+    twice = by_level(ladder, x, samples=3, beta=2.0)
+    assert torch.allclose(twice["loss"], parts["loss"] + parts["kl"]) and torch.equal(twice["elbo"], parts["elbo"])
+
+
+def test_free_nats_are_of_each_level_and_of_the_mean_over_the_batch(ladder):
+    x = torch.rand(5, 1, 4, 4)
+    plain = by_level(ladder, x)
+    levels = plain["kl 1"].mean().item(), plain["kl 2"].mean().item()
+    low, high = sorted(levels)
+    assert plain["kl 1"].std() > 0 and high > low
+    for free, paid in ((low / 2, low + high), ((low + high) / 2, (low + high) / 2 + high), (2 * high, 4 * high)):
+        parts = by_level(ladder, x, free_nats=free, beta=3.0)
+        assert torch.allclose(parts["loss"], parts["distortion"] + 3 * paid)
+        assert all(torch.equal(parts[name], plain[name]) for name in plain if name != "loss")
+
+
+def test_a_level_below_its_free_nats_has_no_gradient_from_its_kl(ladder):
+    x = torch.rand(5, 1, 4, 4)
+    plain = by_level(ladder, x)
+    low, high = sorted(plain[name].mean().item() for name in ("kl 1", "kl 2"))
+    for free, moves in ((2 * high, False), (low / 2, True)):
+        parts = by_level(ladder, x, free_nats=free)
+        gradients = torch.autograd.grad(
+            (parts["loss"] - parts["distortion"]).mean(), ladder.messages.parameters(), allow_unused=True
+        )
+        assert any(g is not None and g.abs().sum() > 0 for g in gradients) == moves
+
+
+def test_by_level_says_what_is_wrong(ladder, vae):
+    x = torch.rand(1, 1, 4, 4)
+    with pytest.raises(TypeError, match=r"model must have by_level\(x, samples\).* negative_elbo trains"):
+        negative_elbo_by_level(vae, x)
+    with pytest.raises(ValueError, match="free_nats must be a number from 0 to"):
+        negative_elbo_by_level(ladder, x, free_nats=-1)
+    with pytest.raises(ValueError, match="beta must be a finite number of at least 0"):
+        negative_elbo_by_level(ladder, x, beta=-1)
+    with pytest.raises(ValueError, match="samples must be a whole number of at least 1"):
+        negative_elbo_by_level(ladder, x, samples=0)
 
 
 def test_the_elbos_gradient_is_the_analytic_one():

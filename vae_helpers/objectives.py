@@ -108,7 +108,12 @@ def negative_elbo_by_level(
     Returns:
         "loss", "elbo", "distortion" and "kl", and "kl 1" for z_1, "kl 2" ...; each (N,), nats per image.
     """
-    beta, free_nats = checking.number(beta, "beta", 0), checking.number(free_nats, "free_nats", 0)
+    beta, free_nats = checking.number(beta, "beta", 0), checking.number(free_nats, "free_nats", 0, 1e6)
+    if not hasattr(model, "by_level"):
+        raise TypeError(
+            f"model must have by_level(x, samples), as a LadderVAE has; a {type(model).__name__} has none. "
+            "negative_elbo trains every model."
+        )
     log_likelihood, by_level = model.by_level(x, samples)  # (N,), (L, N)
     paid = by_level.sum(0) if free_nats == 0 else by_level.mean(1).clamp_min(free_nats).sum()
     kl = by_level.sum(0)

@@ -39,6 +39,20 @@ def vae() -> models.VAE:
 
 
 @functools.cache
+def logistics() -> d.LogisticMixtureLikelihood:
+    """Two logistics for each pixel."""
+    return d.LogisticMixtureLikelihood(2, 8)
+
+
+@functools.cache
+def ladder() -> models.LadderVAE:
+    """Two levels, not trained."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return models.mlp_hierarchy((1, 4, 4), (2, 1), 8, d.GreyBernoulliLikelihood())
+
+
+@functools.cache
 def gaussian_vae() -> models.VAE:
     """One with a density, as `infer_code` wants it."""
     with torch.random.fork_rng():
@@ -124,11 +138,24 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
     "GreyBernoulli": lambda: {"logits": unit(2, 3)},
     "ContinuousBernoulli": lambda: {"logits": unit(2, 3)},
     "DiscretisedGaussian": lambda: {"mean": unit(2, 3), "sigma": 0.2, "levels": 8},
+    "DiscretisedLogistic": lambda: {"loc": unit(2, 3), "scale": unit(2, 3, seed=1) + 0.1, "levels": 8},
+    "LogisticMixtureLikelihood": lambda: {"components": 2, "levels": 8},
+    "LogisticMixtureLikelihood.forward": lambda: {"self": logistics(), "raw": unit(2, 6, 3, 4)},
     "GaussianLikelihood": lambda: {"sigma": 0.2, "learn_sigma": False, "floor": 0.01, "levels": 256},
     "DiscretisedGaussianLikelihood": lambda: {"sigma": 0.2, "learn_sigma": True, "floor": 0.01, "levels": 256},
     "bits_per_dim": lambda: {"nll": unit(4), "dims": 3, "levels": 256},
     # models
     "mlp_vae": lambda: {"image_shape": (1, 3, 4), "latent_dim": 2, "hidden": (5,)},
+    "mlp_hierarchy": lambda: {
+        "image_shape": (1, 3, 4),
+        "sizes": (2, 1),
+        "hidden": 5,
+        "likelihood": logistics(),
+        "bottom_up": False,
+    },
+    "HierarchicalVAE.redraw": lambda: {"self": ladder(), "z": unit(4, 3), "below": 1, "temperature": 0.5},
+    "MixturePriorVAE": lambda: {"vae": vae(), "components": 3},
+    "VampPriorVAE": lambda: {"vae": vae(), "pictures": unit(3, 1, 4, 4)},
     "Autoencoder": lambda: {"image_shape": (1, 3, 4), "latent_dim": 2, "hidden": (5,)},
     "conv_vae": lambda: {"image_shape": (1, 16, 16), "latent_dim": 2, "width": 2, "hidden": 3, "colours": 2},
     "ConvEncoder": lambda: {"image_shape": (1, 16, 16), "outputs": 2, "width": 2, "hidden": 3},
@@ -143,6 +170,13 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
     "elbo": lambda: {"model": vae(), "x": unit(3, 1, 4, 4), "samples": 2},
     "importance_weighted_bound": lambda: {"model": vae(), "x": unit(3, 1, 4, 4), "samples": 5, "chunk": 2},
     "negative_elbo": lambda: {"model": vae(), "x": unit(3, 1, 4, 4), "beta": 0.5, "samples": 2},
+    "negative_elbo_by_level": lambda: {
+        "model": ladder(),
+        "x": unit(3, 1, 4, 4),
+        "beta": 0.5,
+        "free_nats": 0.1,
+        "samples": 2,
+    },
     "squared_error": lambda: {"model": torch.sigmoid, "x": unit(3, 1, 4, 4)},
     "denoising_error": lambda: {"model": small_denoiser(), "x": unit(2, 1, 8, 8), "sigma": (0.1, 0.2)},
     # evaluation

@@ -16,18 +16,22 @@ from vae_helpers.rendering import faces
 ELEMENTWISE = {
     *("random_shift", "random_turn", "diagonal_gaussian", "soft_bound", "log_ndtr", "GreyBernoulli", "bits_per_dim"),
     *("ContinuousBernoulli", "DiscretisedGaussian", "negative_elbo", "squared_error", "blockwise"),
+    *("DiscretisedLogistic", "LogisticMixtureLikelihood.forward", "negative_elbo_by_level"),
 }
 # For the same reason their x is not checked at all.
-TRUSTED = {"elbo": "x", "importance_weighted_bound": "x", "negative_elbo": "x"}
+TRUSTED = {"elbo": "x", "importance_weighted_bound": "x", "negative_elbo": "x", "negative_elbo_by_level": "x"}
 # What errors name besides arguments: see `documented`.
 ALSO = {
     **dict.fromkeys(
-        ("diagonal_gaussian", "GreyBernoulli", "ContinuousBernoulli", "DiscretisedGaussian"), ("torch.distributions",)
+        ("diagonal_gaussian", "GreyBernoulli", "ContinuousBernoulli", "DiscretisedGaussian", "DiscretisedLogistic"),
+        ("torch.distributions",),
     ),
+    "LogisticMixtureLikelihood.forward": ("torch.distributions",),
     **dict.fromkeys(
         ("evaluate", "log_likelihood", "active_units", "aggregate_posterior", "kl_decomposition"),
         ("torch.nn", "values"),
     ),
+    "HierarchicalVAE.redraw": ("torch.nn", "torch.distributions"),
     "denoising_error": ("y",),
     "align": ("factors",),
     "factor_r2": faces.NAMES,

@@ -28,7 +28,13 @@ class DiscretisedLogistic(Distribution):
 
     def __init__(self, loc: Tensor, scale: Tensor, levels: int = 256, validate_args: bool | None = None):
         self.levels = checking.integer(levels, "levels", 2)
-        self.loc, self.scale = torch.broadcast_tensors(checking.floating(loc, "loc"), checking.floating(scale, "scale"))
+        numbers = checking.floating(loc, "loc"), checking.floating(scale, "scale")
+        loc, scale = (number.to(torch.promote_types(number.dtype, torch.float32)) for number in numbers)
+        try:
+            self.loc, self.scale = torch.broadcast_tensors(loc, scale)
+        except RuntimeError as error:
+            shapes = f"scale {tuple(scale.shape)} and loc {tuple(loc.shape)}"
+            raise ValueError(f"{shapes} cannot be broadcast against each other: give one number for all.") from error
         super().__init__(self.loc.shape, validate_args=validate_args)
 
     @property
@@ -49,7 +55,7 @@ class DiscretisedLogistic(Distribution):
         first, last = value == 0, value == self.levels - 1
         above_low = torch.where(first, 0.0, F.logsigmoid(-low))
         below_high = torch.where(last, 0.0, F.logsigmoid(high))
-        width = (1 / (self.levels * self.scale)).clamp_min(1e-7)  # high - low, without subtracting them
+        width = 1 / (self.levels * self.scale)  # high - low, without subtracting them
         return above_low + below_high + torch.where(first | last, 0.0, torch.log(-torch.expm1(-width)))
 
     @torch.no_grad()

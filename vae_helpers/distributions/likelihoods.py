@@ -144,6 +144,11 @@ class LogisticMixtureLikelihood(Likelihood):
 
     def forward(self, raw: Tensor) -> Independent:
         """Decoder output (..., 3 K C, H, W) -> distribution over levels, batch shape (...), event shape (C, H, W)."""
+        if checking.floating(raw, "raw").dim() < 3 or raw.shape[-3] % self.outputs:
+            raise ValueError(
+                f"raw must have shape (..., C, H, W) with {self.outputs} numbers for each channel, 3 K of them, not "
+                f"{tuple(raw.shape)}."
+            )
         by_pixel = raw.unflatten(-3, (-1, self.outputs)).movedim(-3, -1)  # (..., C, H, W, 3 K)
         logits, means, log_scales = by_pixel.chunk(3, -1)
         scale = F.softplus(log_scales - 2.0) + 1e-3  # 0.13 where the decoder says 0

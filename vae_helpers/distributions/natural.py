@@ -88,7 +88,7 @@ class GaussianFactor:
             ValueError: a precision is not positive (definite), so that there is none.
         """
         if self.is_diagonal:
-            if not (self.precision > 0).all():
+            if (self.precision <= 0).any():  # NaN passes: it is for whoever trains to see, as everywhere
                 raise ValueError(_NO_DENSITY)
             return Independent(Normal(self.shift / self.precision, self.precision.rsqrt()), 1)
         factor, failed = torch.linalg.cholesky_ex(self.precision)

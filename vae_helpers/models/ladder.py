@@ -137,7 +137,7 @@ class HierarchicalVAE(LatentVariableModel):
 
     def by_level(self, x: Tensor, samples: int = 1) -> ByLevel:
         """The log-likelihood and each level's share of KL(q(z | x) || p(z)), estimated with `samples` draws of q."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define by_level.")
 
     def elbo(self, x: Tensor, samples: int = 1) -> Elbo:
         """The bound, with the KL of all levels together."""
@@ -154,11 +154,18 @@ class HierarchicalVAE(LatentVariableModel):
             below: levels z_1 ... z_below get fresh draws given those above; 0 changes nothing, L draws all anew.
             temperature: times the standard deviation of these draws; 0 takes their means.
         """
+        below = checking.integer(below, "below", 0, len(self.sizes))
+        temperature = checking.number(temperature, "temperature", 0, 1e6)
+        if checking.finite(checking.floating(z, "z"), "z").shape[-1:] != (self.latent_dim,):
+            raise ValueError(f"z must have shape (..., {self.latent_dim}), all levels together, not {tuple(z.shape)}.")
         levels = list(z.split(self.sizes, -1))
-        for level in range(checking.integer(below, "below", 0, len(levels)) - 1, -1, -1):
-            top = level == len(levels) - 1
-            p = self.from_above(level, None if top else levels[level + 1]).expand(z.shape[:-1])
-            levels[level] = p.mean + temperature * p.stddev * torch.randn_like(levels[level])
+        with evaluating(self):
+            for level in range(below - 1, -1, -1):
+                top = level == len(levels) - 1
+                p = self.from_above(level, None if top else levels[level + 1]).expand(z.shape[:-1])
+                levels[level] = p.mean + temperature * p.stddev * torch.randn(
+                    p.mean.shape, dtype=z.dtype, device=z.device
+                )
         return torch.cat(levels, -1)
 
     @torch.no_grad()
@@ -166,6 +173,12 @@ class HierarchicalVAE(LatentVariableModel):
         """The decoder's mean image at the mean code: (N, C, H, W)."""
         with evaluating(self):
             return self.decode(self.encode(x).mean).mean
+
+    @torch.no_grad()
+    def sample(self, n: int) -> Tensor:
+        """n draws of the model, z ~ p(z) from the top down, then x ~ p(x | z_1): (n, C, H, W)."""
+        with evaluating(self):
+            return self.decode(self.prior.sample((n,))).sample()
 
     @torch.no_grad()
     def sample_means(self, n: int) -> Tensor:
@@ -193,7 +206,7 @@ class LadderVAE(HierarchicalVAE):
         sizes: Sequence[int],
     ):
         super().__init__(top_down, decoder, likelihood, sizes)
-        self.features, self.messages = features, nn.ModuleList(messages)
+        self.features, self.messages = features, nn.ModuleList(_one_for_each_level(messages, "messages", sizes))
 
     def messages_of(self, x: Tensor) -> list[GaussianFactor]:
         """What the picture says of each level, z_1 first."""
@@ -211,7 +224,7 @@ class LadderVAE(HierarchicalVAE):
 
     def by_level(self, x: Tensor, samples: int = 1) -> ByLevel:
         """See `HierarchicalVAE.by_level`; each KL in closed form given the draw of the level above."""
-        said, parent = self.messages_of(x), None
+        samples, said, parent = checking.integer(samples, "samples"), self.messages_of(x), None
         levels, divergences = [], []
         for level in range(len(self.sizes) - 1, -1, -1):
             p = self.from_above(level, parent)
@@ -239,7 +252,7 @@ class BottomUpVAE(HierarchicalVAE):
         sizes: Sequence[int],
     ):
         super().__init__(top_down, decoder, likelihood, sizes)
-        self.encoders = nn.ModuleList(encoders)
+        self.encoders = nn.ModuleList(_one_for_each_level(encoders, "encoders", sizes))
 
     def encode(self, x: Tensor) -> GaussianChain:
         """(N, C, H, W) -> q(z | x), batch shape (N,), event shape (D,)."""
@@ -253,7 +266,7 @@ class BottomUpVAE(HierarchicalVAE):
 
     def by_level(self, x: Tensor, samples: int = 1) -> ByLevel:
         """See `HierarchicalVAE.by_level`; a share is log q(z_l | z_{l-1}) - log p(z_l | z_{l+1}) at the draws."""
-        q, parent = self.encode(x), None
+        samples, q, parent = checking.integer(samples, "samples"), self.encode(x), None
         levels, log_q = [], []
         for level in range(len(self.sizes)):
             given = q.conditional(level, parent)
@@ -266,6 +279,12 @@ class BottomUpVAE(HierarchicalVAE):
         ]
         shares = torch.stack([a - b for a, b in zip(log_q, log_p, strict=True)]).mean(1)  # (L, N)
         return ByLevel(self.decode(torch.cat(levels, -1)).log_prob(x).mean(0), shares)
+
+
+def _one_for_each_level(networks: Sequence[nn.Module], name: str, sizes: Sequence[int]) -> Sequence[nn.Module]:
+    if len(networks) != len(sizes):
+        raise ValueError(f"{name} must hold a network for each of the {len(sizes)} levels, not {len(networks)}.")
+    return networks
 
 
 SCALE = 10.0  # of shifts and precisions: a posterior a third as wide as the prior has a precision of ten
@@ -310,6 +329,7 @@ def mlp_hierarchy(
         bottom_up: a `BottomUpVAE` in place of a `LadderVAE`.
     """
     image_shape, sizes = checking.integers(image_shape, "image_shape", "(C, H, W)"), checking.integers(sizes, "sizes")
+    hidden, bottom_up = checking.integer(hidden, "hidden"), checking.flag(bottom_up, "bottom_up")
     painted = (getattr(likelihood, "outputs", 1) * image_shape[0], *image_shape[1:])
     pixels = math.prod(image_shape)
     decoder = nn.Sequential(mlp([sizes[0], hidden, math.prod(painted)]), nn.Unflatten(-1, painted))

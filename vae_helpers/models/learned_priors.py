@@ -20,7 +20,7 @@ class _MixtureVAE(VAE):
 
     def __init__(self, vae: VAE, components: int):
         super().__init__(vae.encoder, vae.decoder, vae.likelihood, vae.latent_dim)
-        self.logits = nn.Parameter(torch.zeros(checking.integer(components, "components")))
+        self.logits = nn.Parameter(vae.prior.mean.new_zeros(checking.integer(components, "components")))
 
     def components(self) -> Independent:
         """The K Gaussians of the mixture, batch shape (K,), event shape (D,)."""
@@ -50,8 +50,8 @@ class MixturePriorVAE(_MixtureVAE):
 
     def __init__(self, vae: VAE, components: int = 50):
         super().__init__(vae, components)
-        self.means = nn.Parameter(torch.randn(components, vae.latent_dim))
-        self.log_vars = nn.Parameter(torch.zeros(components, vae.latent_dim))
+        self.means = nn.Parameter(vae.prior.sample((components,)))
+        self.log_vars = nn.Parameter(torch.zeros_like(self.means))
 
     def components(self) -> Independent:
         """N(mean_k, diag(var_k))."""
@@ -69,9 +69,9 @@ class VampPriorVAE(_MixtureVAE):
     """
 
     def __init__(self, vae: VAE, pictures: Tensor):
-        checking.floating(checking.shape(pictures, "pictures", "(K, C, H, W)"), "pictures")
+        checking.tensor(pictures, "pictures", "(K, C, H, W)", cure="vae.prepare(stored) makes them of stored ones.")
         super().__init__(vae, len(pictures))
-        self.pseudo_pictures = nn.Parameter(pictures.clone())
+        self.pseudo_pictures = nn.Parameter(pictures.detach().clone().to(self.logits))
 
     def components(self) -> Independent:
         """q(z | u_k)."""
