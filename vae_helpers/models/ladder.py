@@ -26,7 +26,14 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, constraints
 
 from vae_helpers import checking
-from vae_helpers.distributions import GaussianFactor, GaussianLikelihood, diagonal_gaussian, kl, soft_bound, standard_normal
+from vae_helpers.distributions import (
+    GaussianFactor,
+    GaussianLikelihood,
+    diagonal_gaussian,
+    kl,
+    soft_bound,
+    standard_normal,
+)
 from vae_helpers.models.layers import mlp, not_halved
 from vae_helpers.models.protocol import Elbo, LatentVariableModel, evaluating
 
