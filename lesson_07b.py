@@ -15,7 +15,7 @@ def _randn(seed: int, *shape: int) -> torch.Tensor:
 
 
 def ladder_level(mean, variance, shift, precision):
-    """q(z_l | z_{l+1}, x) = p(z_l | z_{l+1}) times a message, and its KL to p: (N, D) four times -> (N, D), (N, D), (N,)."""
+    """p's mean and variance, a message's shift and precision, (N, D) each -> q's mean and variance (N, D), KL (N,)."""
     variance_q = 1 / (1 / variance + precision)  # eq. (7.13), precisions add up
     mean_q = variance_q * (mean / variance + shift)  # and so do shifts
     ratio = variance_q / variance
@@ -113,7 +113,7 @@ LADDER_LEVEL = Exercise(
 
 
 def level_shares(draws, q, p):
-    """Each level's share of the KL at one draw: three lists of L, z_1 first; draws (N, D_l), q and p distributions -> (L, N)."""
+    """Each level's share of the KL at one draw: draws (N, D_l) and distributions q, p, lists, z_1 first -> (L, N)."""
     shares = [a.log_prob(z) - b.log_prob(z) for z, a, b in zip(draws, q, p, strict=True)]  # eq. (7.12)
     return torch.stack(shares)
 
@@ -173,7 +173,7 @@ LEVEL_SHARES = Exercise(
 
 
 def redraw(levels, below, from_above, noise):
-    """The levels z_1 ... z_below drawn anew from the top down, the others kept: lists of L tensors (N, D_l), z_1 first."""
+    """z_1 ... z_below drawn anew from the top down, the others kept: lists of L tensors (N, D_l), z_1 first."""
     levels = list(levels)
     for level in range(below - 1, -1, -1):
         above = None if level == len(levels) - 1 else levels[level + 1]

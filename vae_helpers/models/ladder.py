@@ -334,29 +334,6 @@ def mlp_hierarchy(
 PATCH = 4  # pixels of a side that a place of the lower level paints, as in `vae_helpers.models.convolutional`
 
 
-class Pyramid(Stages):
-    """Stages whose coarser results are brought down again and added to the finer ones: a feature pyramid.
-
-    Lin et al. (2017), "Feature pyramid networks for object detection", section 3. A place of the fine map then knows
-    what the whole picture shows.
-
-    Args:
-        stages: x -> d_1 -> ... -> d_L, from fine to coarse.
-        down: L - 1 networks, d_{l+1} -> something of the shape of d_l.
-    """
-
-    def __init__(self, stages: Sequence[nn.Module], down: Sequence[nn.Module]):
-        super().__init__(stages)
-        self.down = nn.ModuleList(down)
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """x -> [d_1 + down(d_2 + ...), ..., d_L]."""
-        results = super().forward(x)
-        for level in range(len(results) - 2, -1, -1):
-            results[level] = results[level] + self.down[level](results[level + 1])
-        return results
-
-
 def conv_ladder(
     image_shape: Sequence[int],
     channels: int = 4,
@@ -390,7 +367,6 @@ def conv_ladder(
 
     fine = [nn.PixelUnshuffle(PATCH), *convolution(PATCH**2 * colours, width), *convolution(width, width)]
     stages = [nn.Sequential(*fine), nn.Sequential(*convolution(width, 2 * width, 2))]
-    down = nn.Sequential(nn.Conv2d(2 * width, width, 1), nn.Upsample(scale_factor=2))
     messages = [
         nn.Sequential(*convolution(width, width), nn.Conv2d(width, 2 * channels, 1), nn.Flatten()),
         nn.Sequential(nn.Flatten(), mlp([2 * width * coarse**2, hidden, 2 * top])),
@@ -400,7 +376,7 @@ def conv_ladder(
     decoder = [nn.Unflatten(-1, (channels, places, places)), *convolution(channels, width), *convolution(width, width)]
     decoder += [nn.Conv2d(width, painted * PATCH**2, 1), nn.PixelShuffle(PATCH)]
     return LadderVAE(
-        Pyramid(stages, [down]),
+        Stages(stages),
         messages,
         [Batchwise(nn.Sequential(*from_top, nn.Flatten()))],
         nn.Sequential(*decoder),
