@@ -15,15 +15,16 @@
 
 # %%
 # Stands in for the set-up cell of part A.
+import time
+
 import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
-from matplotlib.patches import Circle
 
 import vae_helpers as vh
 from vae_helpers import (
-    claim, exercise, factor_r2, fit, load, log_likelihood, machine, mlp_hierarchy,
-    negative_elbo_by_level, plots, seed_everything, to_float,
+    claim, diagrams, exercise, factor_r2, fit, load, log_likelihood, machine,
+    mlp_hierarchy, negative_elbo_by_level, plots, seed_everything, to_float,
 )
 from vae_helpers.models.ladder import as_factor, conv_ladder
 
@@ -57,38 +58,7 @@ device = machine().device
 # At the top the one who expects is $\mathcal N(0, I)$. The prior is counted once, a message of precision 0 changes nothing, and then the level costs nothing.
 
 # %%
-def node(ax, x, y, text, shade="white"):
-    """A circle with a name in it."""
-    ax.add_patch(Circle((x, y), 0.3, fc=shade, ec="black", zorder=2))
-    ax.text(x, y, text, ha="center", va="center", zorder=3)
-
-
-def arrow(ax, start, end, colour, bend=0.0):
-    """From circle to circle."""
-    ax.annotate("", end, start, zorder=1, arrowprops={
-        "arrowstyle": "-|>", "color": colour, "lw": 2, "shrinkA": 19, "shrinkB": 19,
-        "connectionstyle": f"arc3,rad={bend}",
-        "linestyle": "-" if colour == "black" else (0, (3, 2))})
-
-
-fig, axes = plt.subplots(1, 3, figsize=(9, 3.8))
-says = plots.COLOURS["vermilion"]
-titles = "the model draws", "bottom-up infers", "the ladder infers"
-for ax, title in zip(axes, titles, strict=True):
-    for y, name in enumerate(("$x$", "$z_1$", "$z_2$")):
-        node(ax, 0, 1.2 * y, name, "0.85" if y == 0 else "white")
-    ax.set(xlim=(-0.6, 2.0), ylim=(-0.4, 2.8), aspect="equal", title=title)
-    ax.set_axis_off()
-arrow(axes[0], (0, 2.4), (0, 1.2), "black")
-arrow(axes[0], (0, 1.2), (0, 0), "black")
-arrow(axes[1], (0, 0), (0, 1.2), says)
-arrow(axes[1], (0, 1.2), (0, 2.4), says)
-for y, name in ((1.2, r"$h_1, \Lambda_1$"), (2.4, r"$h_2, \Lambda_2$")):
-    axes[2].text(1.3, y, name, ha="center", va="center", color=says)
-    arrow(axes[2], (1.3, y), (0, y), says)
-    arrow(axes[2], (0, 0), (1.3, y), says)
-arrow(axes[2], (0, 2.4), (0, 1.2), "black")
-plots.finish(fig)
+diagrams.hierarchy()
 
 # %% [markdown]
 # Left the model: $z_2$, then $z_1$, then the picture. In the middle the bottom-up family, dashed, walks all the way back. Right the ladder: the picture sends a message to each level (dashed), and the level is drawn from the top down, from the product of that message and what the *model's own* arrow (solid) expects.
@@ -191,10 +161,11 @@ def as_small_shift(raw):
 
 
 def trained(model, steps, **how):
-    """The model and the history of its training on digits."""
+    """The model, the history of its training on digits, and the CPU seconds it took."""
+    began = time.process_time()
     history = fit(model, digits.train.images, steps=steps, learning_rate=5e-3,
                   validation=digits.validation.images, validate_every=steps, **how)
-    return model.eval(), history
+    return model.eval(), history, time.process_time() - began
 
 
 # %%
@@ -213,10 +184,10 @@ for name, (asked, weights) in ways.items():
     m.asked = asked
     runs[name] = trained(m, 800, objective=negative_elbo_by_level, weights=weights)
 nats = {name: -log_likelihood(model, digits.validation.images, samples=200).mean
-        for name, (model, _) in runs.items()}
+        for name, (model, *_) in runs.items()}
 
 # %%
-for name, (model, history) in runs.items():
+for name, (model, history, _) in runs.items():
     one, two = (history.validation[f"kl {level}"][-1] for level in (1, 2))
     with torch.no_grad():
         low, high = (m.precision.mean().item() for m in model.messages_of(x))
@@ -225,7 +196,7 @@ for name, (model, history) in runs.items():
 
 # %%
 fig, axes = plt.subplots(1, 5, figsize=(11, 2.9), sharey=True)
-for ax, (name, (_, history)) in zip(axes, runs.items(), strict=True):
+for ax, (name, (_, history, _)) in zip(axes, runs.items(), strict=True):
     for level in (1, 2):
         ax.plot(history.step, history.train[f"kl {level}"], label=f"$z_{level}$")
     ax.set(xlabel="step", title=name, ylim=(-0.5, 22))
@@ -264,7 +235,7 @@ for precision in (0.001, 0.1, 1.0, 10.0):
 
 # %% tags=["nbval-check-output"]
 last = {name: [history.validation[f"kl {level}"][-1] for level in (1, 2)]
-        for name, (_, history) in runs.items()}
+        for name, (_, history, _) in runs.items()}
 claim("asked for a mean, the top of the ladder ends below half a nat; asked for a "
       "shift, above 3", last["mean"][1] < 0.5 and last["shift"][1] > 3)
 claim("the dead top costs more than 2 nats of −log p(x)",
@@ -315,12 +286,12 @@ table = {
     "bottom-up": trained(upward, 800, objective=negative_elbo_by_level),
     "ladder": runs["shift"],
 }
-for name, (model, history) in table.items():
+for name, (model, history, seconds) in table.items():
     nats[name] = -log_likelihood(model, digits.validation.images, samples=200).mean
     parts = [f"{values[-1]:.1f}" for part, values in history.validation.items()
              if part.startswith("kl")]
     print(f"{name:22} −log p(x) {nats[name]:5.1f} nats, KL (and by level) "
-          f"{', '.join(parts):15} {history.step[-1]:5} steps, {history.seconds:4.1f} s")
+          f"{', '.join(parts):15} {history.step[-1]:5} steps, {seconds:4.1f} s")
 
 # %% tags=["nbval-check-output"]
 claim("each level above, and each learned prior, beats the plain flat model, by less "
@@ -385,11 +356,16 @@ def again(model, codes, below):
     return painted(model, redraw(codes, below, model.from_above, noise))
 
 
-with torch.no_grad():
-    codes = list(model.encode(x).mean.split(model.sizes, -1))
-seed_everything(0)
-sets = {"digit": to_float(digits.validation.images), "rebuilt": painted(model, codes)}
-sets |= {f"redrawn {k}": again(model, codes, 1) for k in (1, 2, 3, 4)}
+def redrawn(model, x, pictures):
+    """The codes of x, and pictures: the originals, rebuilt, and four times redrawn."""
+    with torch.no_grad():
+        codes = list(model.encode(x).mean.split(model.sizes, -1))
+    seed_everything(0)
+    sets = {"original": pictures.cpu(), "rebuilt": painted(model, codes)}
+    return codes, sets | {f"redrawn {k}": again(model, codes, 1) for k in (1, 2, 3, 4)}
+
+
+codes, sets = redrawn(model, x, to_float(digits.validation.images))
 plots.rows({name: pictures[:8] for name, pictures in sets.items()}, scale=1.3)
 
 # %% [markdown]
@@ -432,11 +408,7 @@ history = fit(places, portraits.train.images, steps=1200, batch_size=32,
               objective=negative_elbo_by_level)
 places.eval()
 faces = to_float(portraits.validation.images[:500])
-with torch.no_grad():
-    codes = list(places.encode(faces).mean.split(places.sizes, -1))
-seed_everything(0)
-sets = {"portrait": faces.cpu(), "rebuilt": painted(places, codes)}
-sets |= {f"redrawn {k}": again(places, codes, 1) for k in (1, 2, 3, 4)}
+_, sets = redrawn(places, faces, faces)
 truth = portraits.validation.factors[:500].cpu()
 r2 = {name: factor_r2(sets[name], truth) for name in ("rebuilt", "redrawn 1")}
 plots.rows({name: pictures[:8] for name, pictures in sets.items()}, scale=1.3)
