@@ -92,7 +92,7 @@ def _step(ax: Axes, start: tuple[float, float], end: tuple[float, float], dashed
     how = {"color": TERM, "linestyle": (0, (3, 2))} if dashed else {"color": "black"}
     ax.add_patch(
         FancyArrowPatch(
-            start, end, arrowstyle="-|>", mutation_scale=14, shrinkA=19, shrinkB=19, lw=1.8, zorder=1, **how
+            start, end, arrowstyle="-|>", mutation_scale=14, shrinkA=28, shrinkB=28, lw=1.8, zorder=1, **how
         )
     )
 
