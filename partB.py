@@ -205,7 +205,7 @@ axes[0].legend()
 plots.finish(fig)
 
 # %% [markdown]
-# The KL of each level during training, five ladders. *Asked for a mean* (first panel), the top rises for a moment, drops to zero and never comes back; the precision of its messages is next to nothing, and the ladder is a flat VAE with an odd encoder. *Asked for a shift* (second), both levels live. One run each, on one set of small digits; the table above it says what that is worth in nats.
+# The KL of each level during training, five ladders (that of $z_1$ under warm-up begins above the frame). *Asked for a mean* (first panel), the top flickers at the start, drops to zero and never comes back; the precision of its messages is next to nothing, and the ladder is a flat VAE with an odd encoder. *Asked for a shift* (second), both levels live. One run each, on one set of small digits; the table above it says what that is worth in nats.
 #
 # <details><summary>Answer</summary>
 #
@@ -331,7 +331,7 @@ def redraw(levels, below, from_above, noise):
 redraw = exercise("07.7", redraw)
 
 # %% [markdown]
-# **Predict.** The ladder's top has more nats than it takes to name a digit, $\log 10 \approx 2.3$. In how many of the pictures redrawn from it is the digit still the same? (The judge is the most similar training digit, which names 99 % of the originals rightly.)
+# **Predict.** The ladder's top has more nats than it takes to name a digit, $\log 10 \approx 2.3$. In how many of the pictures redrawn from it is the digit still the same? (The judge is the most similar training digit, which names nearly all originals rightly.)
 
 # %%
 model = runs["shift"][0]
@@ -366,7 +366,7 @@ def redrawn(model, x, pictures):
 
 
 codes, sets = redrawn(model, x, to_float(digits.validation.images))
-plots.rows({name: pictures[:8] for name, pictures in sets.items()}, scale=1.3)
+plots.rows({name: pictures[:8] for name, pictures in sets.items()}, scale=1.15)
 
 # %% [markdown]
 # Eight digits, their reconstructions, and four pictures for each that share its $z_2$ and nothing else. Most are the same digit in another hand: slant, thickness and gaps change, and now and then so does the class. What is drawn are decoder means, not samples of pixels.
@@ -382,8 +382,8 @@ ours = again(model, codes, 1)
 seed_everything(3)
 by_package = model.redraw(torch.cat(codes, -1), 1).split(model.sizes, -1)
 claim("with z_2 kept, between 55 % and 95 % of the pictures are still of the same "
-      "digit; of reconstructions more than 95 %",
-      0.55 < kept < 0.95 < right["rebuilt"])
+      "digit; of reconstructions and originals more than 95 %",
+      0.55 < kept < 0.95 < min(right["rebuilt"], right["original"]))
 claim("with both levels drawn anew it is chance, below 25 %", anew < 0.25)
 claim("our redraw is the package's",
       torch.allclose(ours, painted(model, by_package), atol=1e-4))
@@ -391,7 +391,7 @@ claim("our redraw is the package's",
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# In about three quarters; with both levels drawn anew in a tenth. Nobody told $z_2$ about classes, and it keeps them only as far as they save nats below.
+# In most, three or four out of five; with both levels drawn anew in a tenth. Nobody told $z_2$ about classes, and it keeps them only as far as they save nats below.
 #
 # </details>
 #
@@ -403,7 +403,7 @@ claim("our redraw is the package's",
 portraits = load("faces", size=32, n=4000).to(device)
 seed_everything(0)
 places = conv_ladder((3, 32, 32), channels=2, top=16, width=48).to(device)
-history = fit(places, portraits.train.images, steps=1200, batch_size=32,
+history = fit(places, portraits.train.images, steps=1500, batch_size=32,
               learning_rate=4e-3, betas=(0.9, 0.98),
               objective=negative_elbo_by_level)
 places.eval()
@@ -411,10 +411,10 @@ faces = to_float(portraits.validation.images[:500])
 _, sets = redrawn(places, faces, faces)
 truth = portraits.validation.factors[:500].cpu()
 r2 = {name: factor_r2(sets[name], truth) for name in ("rebuilt", "redrawn 1")}
-plots.rows({name: pictures[:8] for name, pictures in sets.items()}, scale=1.3)
+plots.rows({name: pictures[:8] for name, pictures in sets.items()}, scale=1.15)
 
 # %% [markdown]
-# Eight portraits, their reconstructions, and four redraws of $z_1$ under the same $z_2$. Pose and hair stay; glasses come and go, and faces, clothes and walls grow patches. The patches are honest: given $z_2$, (7.10) draws each place without asking its neighbours. A level between the two could.
+# Eight portraits, their reconstructions, and four redraws of $z_1$ under the same $z_2$. All are coarse. Tilt, hair and skin stay; what is around the eyes changes from row to row, and hair and clothes grow patches. The patches are honest: given $z_2$, (7.10) draws each place without asking its neighbours. A level between the two could bring them into line.
 
 # %%
 for name, value in sorted(r2["rebuilt"].items(), key=lambda item: -item[1]):
