@@ -12,7 +12,6 @@
 #     name: python3
 # ---
 
-
 # %%
 # Stands in for the set-up cell of part A.
 import time
