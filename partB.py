@@ -127,7 +127,7 @@ claim("our shares at the draws are what the package's bottom-up model charges",
       torch.allclose(shares, by_package, atol=1e-3))
 
 # %% [markdown]
-# In the package, `by_level` of `LadderVAE` is (7.11) in seven lines: the loop runs from the top, `GaussianFactor.of(p) * said[level]` is (7.13), `kl(q, p)` the level's share. In `BottomUpVAE` it is (7.12).
+# In the package, `by_level` of `LadderVAE` is (7.11) as a loop from the top: `GaussianFactor.of(p) * said[level]` is (7.13), `kl(q, p)` the level's share. In `BottomUpVAE` it is (7.12).
 #
 # ## 8. How does a level live and die?
 #
