@@ -61,6 +61,42 @@ def vae(x: Tensor | None = None, x_hat: Tensor | None = None, noise_outside: boo
     return finish(fig)
 
 
+def hierarchy() -> Figure:
+    """Two levels of code in three panels: how the model draws, how bottom-up infers, how the ladder infers.
+
+    What the model says is black, what q says dashed: all of the second panel, and in the third the messages that the
+    picture sends to the levels, which are drawn from the top down, as the model does.
+    """
+    fig, axes = plt.subplots(1, 3, figsize=(9, 3.8))
+    below, low, high = places = (0.0, 0.0), (0.0, 1.2), (0.0, 2.4)
+    for ax, title in zip(axes, ("the model draws", "bottom-up infers", "the ladder infers"), strict=True):
+        for at, name in zip(places, ("$x$", "$z_1$", "$z_2$"), strict=True):
+            ax.add_patch(Circle(at, 0.3, fc="0.85" if at == below else "white", ec="black", zorder=2))
+            ax.text(*at, name, ha="center", va="center", zorder=3)
+        ax.set(xlim=(-0.6, 2.0), ylim=(-0.4, 2.8), aspect="equal", title=title)
+        ax.set_axis_off()
+    for start, end in ((high, low), (low, below)):
+        _step(axes[0], start, end)
+        _step(axes[1], end, start, dashed=True)
+    _step(axes[2], high, low)
+    for level, (_, height) in enumerate((low, high), 1):
+        message = (1.4, height)
+        axes[2].text(*message, rf"$h_{level}, \Lambda_{level}$", ha="center", va="center", color=TERM)
+        _step(axes[2], below, message, dashed=True)
+        _step(axes[2], message, (0.0, height), dashed=True)
+    return finish(fig)
+
+
+def _step(ax: Axes, start: tuple[float, float], end: tuple[float, float], dashed: bool = False) -> None:
+    """An arrow between two circles, or a circle and a message."""
+    how = {"color": TERM, "linestyle": (0, (3, 2))} if dashed else {"color": "black"}
+    ax.add_patch(
+        FancyArrowPatch(
+            start, end, arrowstyle="-|>", mutation_scale=14, shrinkA=28, shrinkB=28, lw=1.8, zorder=1, **how
+        )
+    )
+
+
 def _picture(ax: Axes, picture: Tensor | None, centre: tuple[float, float], name: str) -> None:
     (x, y), half = centre, 0.72
     if picture is not None:
