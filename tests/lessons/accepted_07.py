@@ -3,7 +3,9 @@
 import math
 
 import torch
-from torch.distributions import Normal
+from torch.distributions import Independent, Normal, kl_divergence
+
+from vae_helpers.distributions import GaussianFactor
 
 
 def fuse_by_solving(means, covariances):
@@ -58,9 +60,67 @@ def matching_by_detaching(model, x, seen):
     return -model.encode(x, seen).log_prob(q.rsample((1,)).detach())[0]
 
 
+def level_by_factors(mean, variance, shift, precision):
+    p = Independent(Normal(mean, variance.sqrt()), 1)
+    q = (GaussianFactor.of(p) * GaussianFactor(shift, precision)).normalised()
+    return q.mean, q.variance, kl_divergence(q, p)
+
+
+def level_by_gain(mean, variance, shift, precision):
+    gain = 1 / (1 + variance * precision)  # how much of p's width is left
+    m, v = gain * (mean + variance * shift), gain * variance
+    kl = 0.5 * torch.sum(gain - 1 + torch.log1p(variance * precision) + (m - mean) ** 2 / variance, dim=1)
+    return [m, v, kl]
+
+
+def level_by_precisions(mean, variance, shift, precision):
+    total = torch.reciprocal(variance) + precision
+    m = (mean / variance + shift) / total
+    each = (total.reciprocal() / variance) + (m - mean).pow(2) / variance - 1 + torch.log(total * variance)
+    return m, total.reciprocal(), each.sum(1) / 2
+
+
+def shares_by_loop(draws, q, p):
+    rows = []
+    for level in range(len(draws)):
+        rows.append(q[level].log_prob(draws[level]) - p[level].log_prob(draws[level]))
+    return torch.stack(rows, dim=0)
+
+
+def shares_by_hand(draws, q, p):
+    def log_density(z, at):
+        return (-0.5 * ((z - at.mean) / at.stddev) ** 2 - at.stddev.log()).sum(-1)  # the constants cancel
+
+    return torch.cat([(log_density(z, a) - log_density(z, b))[None] for z, a, b in zip(draws, q, p, strict=True)])
+
+
+def redraw_by_recursion(levels, below, from_above, noise):
+    if below == 0:
+        return [*levels]
+    level = below - 1
+    p = from_above(level, levels[below] if below < len(levels) else None)
+    drawn = [*levels[:level], torch.addcmul(p.mean, p.stddev, noise[level]), *levels[below:]]
+    return redraw_by_recursion(drawn, level, from_above, noise)
+
+
+def redraw_from_the_top(levels, below, from_above, noise):
+    kept, parent = [], None
+    for level in reversed(range(len(levels))):
+        if level >= below:
+            parent = levels[level]
+        else:
+            p = from_above(level, parent)
+            parent = p.base_dist.loc + noise[level] * p.base_dist.scale
+        kept.insert(0, parent)
+    return kept
+
+
 ACCEPTED = {
     "07.1": [fuse_by_solving, fuse_one_by_one],
     "07.2": [coverage_by_quantiles, coverage_by_probability],
     "07.3": [diagonals_by_loop, diagonals_by_torch],
     "07.4": [matching_by_sample, matching_by_detaching],
+    "07.5": [level_by_factors, level_by_gain, level_by_precisions],
+    "07.6": [shares_by_loop, shares_by_hand],
+    "07.7": [redraw_by_recursion, redraw_from_the_top],
 }

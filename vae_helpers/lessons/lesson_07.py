@@ -7,7 +7,8 @@ import math
 from types import SimpleNamespace
 
 import torch
-from torch.distributions import Independent, MultivariateNormal, Normal
+from torch import nn
+from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
 from vae_helpers.exercises.checks import compares
 from vae_helpers.exercises.definition import Exercise, wrong_answers
@@ -260,4 +261,250 @@ MATCHING = Exercise(
     ),
 )
 
-EXERCISES = (FUSE, COVERAGE, TWO_DIAGONALS, MATCHING)
+
+def ladder_level(mean, variance, shift, precision):
+    """p's mean and variance, a message's shift and precision, (N, D) each -> q's mean and variance (N, D), KL (N,)."""
+    variance_q = 1 / (1 / variance + precision)  # eq. (7.13), precisions add up
+    mean_q = variance_q * (mean / variance + shift)  # and so do shifts
+    ratio = variance_q / variance
+    kl = 0.5 * (ratio + (mean_q - mean).square() / variance - 1 - ratio.log()).sum(-1)
+    return mean_q, variance_q, kl
+
+
+def _level_probes():
+    """Two batches; variances and precisions well away from one."""
+    return [
+        (_randn(1, 3, 2), (0.7 * _randn(2, 3, 2)).exp(), _randn(3, 3, 2), _randn(4, 3, 2).exp()),
+        (2 * _randn(5, 4, 3), 0.3 * _randn(6, 4, 3).exp(), 3 * _randn(7, 4, 3), 5 * _randn(8, 4, 3).exp()),
+    ]
+
+
+def _silent_probes():
+    """Messages that say nothing, the first of them or all."""
+    mean, variance, shift, precision = _level_probes()[0]
+    some = torch.tensor([0.0, 1.0, 1.0])[:, None]
+    return [(mean, variance, some * shift, some * precision), (mean, variance, 0 * shift, 0 * precision)]
+
+
+SILENT = (
+    "it fails where a message has no precision, as one that says nothing does: q is then p and the KL is 0; do not "
+    "divide by the message's precision, and use its shift as it is"
+)
+
+LADDER_LEVEL = Exercise(
+    id="07.5",
+    title="One level of the ladder",
+    reference=ladder_level,
+    hints=(
+        "This is section 1 once more, with two who speak: the level above and the picture. Which two numbers of each "
+        "are added? Then the KL of two Gaussians, of which neither is N(0, I).",
+        "Equation (7.13): the precisions add up, 1 / variance_q = 1 / variance + precision, and so do the shifts, "
+        "mean_q / variance_q = mean / variance + shift. KL = sum_d (r - 1 - log r + (mean_q - mean)^2 / variance) / 2 "
+        "with r = variance_q / variance.",
+        "variance_q = 1 / (1 / variance + SOMETHING)\n"
+        "mean_q = variance_q * (mean / variance + SOMETHING)\n"
+        "ratio = variance_q / variance\n"
+        "kl = 0.5 * (ratio - 1 - ratio.log() + DISTANCE)  # (N, D)\n"
+        "return mean_q, variance_q, kl.SOMETHING(-1)",
+    ),
+    check=compares(_level_probes, gradients=True, harder=[(SILENT, _silent_probes)]),
+    wrong=wrong_answers(
+        "it takes the shift for a mean and multiplies it by the precision: the message's shift is that product already",
+        ("mean / variance + shift", "mean / variance + precision * shift"),
+        "the shift from above is missing its precision: p's shift is its mean divided by its variance",
+        ("mean / variance + shift", "mean + shift"),
+        "it adds the variance and the precision: turn p's variance into a precision first",
+        ("1 / (1 / variance + precision)", "1 / (variance + precision)"),
+        "it adds variances, as for a sum of two noises: in a product of Gaussians precisions add up",
+        ("1 / (1 / variance + precision)", "variance + 1 / precision"),
+        "this is the new precision and not the variance: turn it over",
+        ("variance_q = 1 / (1 / variance + precision)", "variance_q = 1 / variance + precision"),
+        "p is missing: this is the message alone; the level above has a say too, and is counted once",
+        ("1 / (1 / variance + precision)", "1 / precision", "mean / variance + shift", "shift"),
+        "the prior is taken for N(0, I): what is expected of this level comes from the level above",
+        ("1 / (1 / variance + precision)", "1 / (1 + precision)", "mean / variance + shift", "shift"),
+        "the sum of the shifts is still to be divided by the new precision",
+        ("variance_q * (mean / variance + shift)", "mean / variance + shift"),
+        "the KL is taken to N(0, I): each level pays for its distance from what the level above expected",
+        (
+            "ratio + (mean_q - mean).square() / variance - 1 - ratio.log()",
+            "variance_q + mean_q.square() - 1 - variance_q.log()",
+        ),
+        "the KL is taken the other way round: q comes first",
+        lambda mean, variance, shift, precision: (
+            *(level := ladder_level(mean, variance, shift, precision))[:2],
+            0.5
+            * (variance / level[1] + (level[0] - mean).square() / level[1] - 1 - (variance / level[1]).log()).sum(-1),
+        ),
+        "the KL lacks its one half",
+        ("0.5 * (ratio", "(ratio"),
+        "the distance of the means is measured in q's variance: it is p whose width says what is surprising",
+        ("square() / variance", "square() / variance_q"),
+        "the distance of the means lacks its unit, p's variance",
+        ("(mean_q - mean).square() / variance", "(mean_q - mean).square()"),
+        "it reads the variances as standard deviations: log r has no factor 2, and r is not squared",
+        ("ratio + (", "ratio.square() + (", "- ratio.log()", "- 2 * ratio.log()"),
+        "the log has the wrong sign: as written the KL of a Gaussian to itself would be 0, but a narrow q would gain",
+        ("- ratio.log()", "+ ratio.log()"),
+        "the 1 is missing: where the message says nothing the KL has to be 0",
+        (" - 1 - ratio", " - ratio"),
+        "the KL is averaged over the dimensions: independent dimensions add up",
+        (".sum(-1)", ".mean(-1)"),
+        "the KL is summed over the images too: give one number for each, shape (N,)",
+        (".sum(-1)", ".sum()"),
+        "the KL is given for each dimension: sum over them, one number for each image",
+        (".sum(-1)", ""),
+        "it gives the standard deviation where the variance is asked for",
+        ("return mean_q, variance_q,", "return mean_q, variance_q.sqrt(),"),
+    ),
+)
+
+
+def level_shares(draws, q, p):
+    """Each level's share of the KL at one draw: draws (N, D_l) and distributions q, p, lists, z_1 first -> (L, N)."""
+    shares = [a.log_prob(z) - b.log_prob(z) for z, a, b in zip(draws, q, p, strict=True)]  # eq. (7.12)
+    return torch.stack(shares)
+
+
+def _gaussian(seed: int, *shape: int) -> Independent:
+    return Independent(Normal(_randn(seed, *shape), (0.5 * _randn(seed + 1, *shape)).exp()), 1)
+
+
+def _share_probes():
+    """Two levels whose top has the prior N(0, I), which has no batch, and three of one size."""
+
+    def levels(seed: int, n: int, sizes: tuple[int, ...]) -> tuple:
+        q, p = ([_gaussian(seed + 10 * i + k, n, d) for i, d in enumerate(sizes)] for k in (0, 5))
+        p[-1] = Independent(Normal(torch.zeros(sizes[-1]), torch.ones(sizes[-1])), 1)
+        return [_randn(seed + 100 + i, n, d) for i, d in enumerate(sizes)], q, p
+
+    return [levels(1, 4, (3, 2)), levels(50, 2, (2, 2, 2))]
+
+
+LEVEL_SHARES = Exercise(
+    id="07.6",
+    title="What a level costs, at a draw",
+    reference=level_shares,
+    hints=(
+        "Two densities know the same draw of a level: q, which drew it, and p, which expected it.",
+        "Equation (7.12): the share of level l is log q(z_l | ...) - log p(z_l | ...) at the draw z_l itself.",
+        "shares = []\n"
+        "for z, a, b in zip(draws, q, p):\n"
+        "    shares.append(SOMETHING - SOMETHING)  # (N,)\n"
+        "return torch.SOMETHING(shares)  # (L, N)",
+    ),
+    check=compares(_share_probes, gradients=False),
+    wrong=wrong_answers(
+        "it takes the KL in closed form: that averages over z_1 with p(z_1 | z_2) held fixed, but here z_2 was drawn "
+        "from z_1 and moves with it; only the densities at the draws average to the right sum",
+        lambda draws, q, p: torch.stack([kl_divergence(a, b) for a, b in zip(q, p, strict=True)]),
+        "its sign is flipped: the KL is E[log q - log p], and q is the one that drew",
+        ("a.log_prob(z) - b.log_prob(z)", "b.log_prob(z) - a.log_prob(z)"),
+        "p is missing: this is log q alone, and what a level costs is what q says more than p expected",
+        ("a.log_prob(z) - b.log_prob(z)", "a.log_prob(z)"),
+        "q is missing: the noise of a draw is not charged, which is what + log q gives back",
+        ("a.log_prob(z) - b.log_prob(z)", "-b.log_prob(z)"),
+        "it compares densities and not their logs",
+        ("a.log_prob(z) - b.log_prob(z)", "a.log_prob(z).exp() - b.log_prob(z).exp()"),
+        "it is evaluated at the means of q: the draws are what the average is taken over",
+        ("a.log_prob(z) - b.log_prob(z)", "a.log_prob(a.mean) - b.log_prob(a.mean)"),
+        "the levels are added up: keep them apart, z_1's first, shape (L, N)",
+        ("torch.stack(shares)", "sum(shares)"),
+        "the images stand where the levels should: shape (L, N), a row for each level",
+        ("torch.stack(shares)", "torch.stack(shares, 1)"),
+        "it averages over the images: keep one number for each",
+        ("torch.stack(shares)", "torch.stack(shares).mean(1)"),
+        "z_L comes first: the order is that of the lists, z_1 first",
+        ("torch.stack(shares)", "torch.stack(shares[::-1])"),
+    ),
+)
+
+
+def redraw(levels, below, from_above, noise):
+    """z_1 ... z_below drawn anew from the top down, the others kept: lists of L tensors (N, D_l), z_1 first."""
+    levels = list(levels)
+    for level in range(below - 1, -1, -1):
+        above = None if level == len(levels) - 1 else levels[level + 1]
+        p = from_above(level, above)  # p(z_l | z_{l+1}), eq. (7.10)
+        levels[level] = p.mean + p.stddev * noise[level]
+    return levels
+
+
+class _FromAbove(nn.Module):
+    """p(z_l | z_{l+1}) of a small model of three levels with 2, 3 and 2 numbers; N(0, I) at the top."""
+
+    def __init__(self, seed: int = 0):
+        super().__init__()
+        self.register_buffer("one", _randn(seed, 3, 4))
+        self.register_buffer("two", _randn(seed + 1, 2, 6))
+
+    def forward(self, level: int, parent: torch.Tensor | None) -> Independent:
+        if parent is None:
+            return Independent(Normal(torch.zeros(2), torch.ones(2)), 1)
+        mean, log_std = (parent @ (self.one, self.two)[level]).tanh().chunk(2, -1)
+        return Independent(Normal(mean, log_std.exp()), 1)
+
+
+def _redraw_probes():
+    """One, two, all three and none of the levels drawn anew."""
+
+    def codes(seed: int) -> list[torch.Tensor]:
+        return [_randn(seed + i, 4, d) for i, d in enumerate((2, 3, 2))]
+
+    return [(codes(10), below, _FromAbove(3), codes(20)) for below in (1, 2, 3, 0)]
+
+
+REDRAW = Exercise(
+    id="07.7",
+    title="The lower levels drawn again",
+    reference=redraw,
+    hints=(
+        "Nature draws the top first. Which level can be drawn next, once the kept ones are known? What does its "
+        "distribution need to know?",
+        "For l = below, below - 1, ..., 1: z_l = mean + std eps_l of p(z_l | z_{l+1}), with the z_{l+1} that was just "
+        "drawn, or kept. Indices count from 0. The top level's distribution is from_above(L - 1, None).",
+        "levels = list(levels)  # the learner's own list stays as it was\n"
+        "for level in reversed(range(SOMETHING)):\n"
+        "    above = None if level == len(levels) - 1 else SOMETHING\n"
+        "    p = from_above(level, above)\n"
+        "    levels[level] = p.mean + SOMETHING\n"
+        "return levels",
+    ),
+    check=compares(_redraw_probes),
+    wrong=wrong_answers(
+        "the level above is the old one: go from the top down, and give each level the one above that was just drawn",
+        ("range(below - 1, -1, -1)", "range(below)"),
+        "one level too few is drawn: z_1 ... z_below, which are the indices 0 ... below - 1",
+        ("range(below - 1, -1, -1)", "range(below - 1, 0, -1)"),
+        "it stops above z_below: `below` levels are drawn anew",
+        ("range(below - 1, -1, -1)", "range(below - 2, -1, -1)"),
+        "the upper levels are drawn and the lower ones kept: it is the upper ones that decide what the rest depends on",
+        ("range(below - 1, -1, -1)", "range(len(levels) - 1, len(levels) - 1 - below, -1)"),
+        "all levels are drawn anew: those above z_below are kept",
+        ("range(below - 1, -1, -1)", "range(len(levels) - 1, -1, -1)"),
+        "no noise: these are the means, one and the same each time; draw, with the noise that is given",
+        ("p.mean + p.stddev * noise[level]", "p.mean"),
+        "the noise is not scaled: a draw is the mean plus the standard deviation times the noise",
+        ("p.stddev * noise[level]", "noise[level]"),
+        "the noise is multiplied by the variance: a draw is the mean plus the standard deviation times the noise",
+        ("p.stddev", "p.variance"),
+        "the noise is added to the old code: the old lower levels are to be forgotten",
+        ("p.mean + p.stddev", "levels[level] + p.stddev"),
+        "the mean of p is missing: the level above has no say then",
+        ("p.mean + p.stddev", "p.stddev"),
+        "the top is drawn given itself: above it there is nothing, and its p is from_above(L - 1, None)",
+        (
+            "above = None if level == len(levels) - 1 else levels[level + 1]",
+            "above = levels[min(level + 1, len(levels) - 1)]",
+        ),
+        "it gives the lowest level alone: return all levels, z_1 first",
+        ("return levels", "return levels[0]"),
+        "z_L comes first in the result: the order is that of the lists, z_1 first",
+        ("return levels", "return levels[::-1]"),
+        "it joins the levels into one vector: return a list, as you were given one",
+        ("return levels", "return torch.cat(levels, -1)"),
+    ),
+)
+
+
+EXERCISES = (FUSE, COVERAGE, TWO_DIAGONALS, MATCHING, LADDER_LEVEL, LEVEL_SHARES, REDRAW)
