@@ -264,7 +264,7 @@ MATCHING = Exercise(
 
 def ladder_level(mean, variance, shift, precision):
     """p's mean and variance, a message's shift and precision, (N, D) each -> q's mean and variance (N, D), KL (N,)."""
-    variance_q = 1 / (1 / variance + precision)  # eq. (7.13), precisions add up
+    variance_q = 1 / (1 / variance + precision)  # eq. (7.12), precisions add up
     mean_q = variance_q * (mean / variance + shift)  # and so do shifts
     ratio = variance_q / variance
     kl = 0.5 * (ratio + (mean_q - mean).square() / variance - 1 - ratio.log()).sum(-1)
@@ -298,7 +298,7 @@ LADDER_LEVEL = Exercise(
     hints=(
         "This is section 1 once more, with two who speak: the level above and the picture. Which two numbers of each "
         "are added? Then the KL of two Gaussians, of which neither is N(0, I).",
-        "Equation (7.13): the precisions add up, 1 / variance_q = 1 / variance + precision, and so do the shifts, "
+        "Equation (7.12): the precisions add up, 1 / variance_q = 1 / variance + precision, and so do the shifts, "
         "mean_q / variance_q = mean / variance + shift. KL = sum_d (r - 1 - log r + (mean_q - mean)^2 / variance) / 2 "
         "with r = variance_q / variance.",
         "variance_q = 1 / (1 / variance + SOMETHING)\n"
@@ -362,7 +362,7 @@ LADDER_LEVEL = Exercise(
 
 def level_shares(draws, q, p):
     """Each level's share of the KL at one draw: draws (N, D_l) and distributions q, p, lists, z_1 first -> (L, N)."""
-    shares = [a.log_prob(z) - b.log_prob(z) for z, a, b in zip(draws, q, p, strict=True)]  # eq. (7.12)
+    shares = [a.log_prob(z) - b.log_prob(z) for z, a, b in zip(draws, q, p, strict=True)]  # eq. (7.11)
     return torch.stack(shares)
 
 
@@ -387,7 +387,7 @@ LEVEL_SHARES = Exercise(
     reference=level_shares,
     hints=(
         "Two densities know the same draw of a level: q, which drew it, and p, which expected it.",
-        "Equation (7.12): the share of level l is log q(z_l | ...) - log p(z_l | ...) at the draw z_l itself.",
+        "Equation (7.11): the share of level l is log q(z_l | ...) - log p(z_l | ...) at the draw z_l itself.",
         "shares = []\n"
         "for z, a, b in zip(draws, q, p):\n"
         "    shares.append(SOMETHING - SOMETHING)  # (N,)\n"
@@ -425,7 +425,7 @@ def redraw(levels, below, from_above, noise):
     levels = list(levels)
     for level in range(below - 1, -1, -1):
         above = None if level == len(levels) - 1 else levels[level + 1]
-        p = from_above(level, above)  # p(z_l | z_{l+1}), eq. (7.10)
+        p = from_above(level, above)  # p(z_l | z_{l+1}), eq. (7.9)
         levels[level] = p.mean + p.stddev * noise[level]
     return levels
 
