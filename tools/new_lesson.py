@@ -1,4 +1,4 @@
-"""Begin a new lesson, one that runs and keeps all rules, to be rewritten piece by piece: `make lesson NAME=07_a_name`.
+"""Begin a new lesson, one that runs and keeps all rules, to be rewritten piece by piece: `make lesson NAME=08_a_name`.
 
 It writes from tools/lesson_template/ the notebook, its exercises with their hints and wrong answers, and other right
 answers for the tests; enters it into docs/times.json and tests/lessons/published.txt; times the notebook, executes it,
@@ -24,7 +24,7 @@ def plan(name: str, root: Path = ROOT) -> dict[Path, str]:
     """The files of a new lesson and what is to stand in them.
 
     Args:
-        name: the notebook's, such as 07_a_name; its number is the next one.
+        name: the notebook's, such as 08_a_name; its number is the next one.
         root: the repository.
     Raises:
         ValueError: no such name, not the next number, or a file that is there already.
