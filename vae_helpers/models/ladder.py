@@ -28,7 +28,6 @@ from torch.distributions import Distribution, Independent, constraints
 from vae_helpers import checking
 from vae_helpers.distributions import (
     GaussianFactor,
-    GaussianLikelihood,
     diagonal_gaussian,
     kl,
     soft_bound,
@@ -349,70 +348,3 @@ def mlp_hierarchy(
     stages += [nn.Sequential(nn.Linear(hidden, hidden), nn.SiLU()) for _ in sizes[1:]]
     messages = [nn.Linear(hidden, 2 * d) for d in sizes]
     return LadderVAE(Stages(stages), messages, top_down, decoder, likelihood, sizes)
-
-
-PATCH = 4  # pixels of a side that a place of the lower level paints, as in `vae_helpers.models.convolutional`
-
-
-def conv_ladder(
-    image_shape: Sequence[int],
-    channels: int = 4,
-    top: int = 16,
-    width: int = 32,
-    hidden: int = 192,
-    likelihood: nn.Module | None = None,
-) -> LadderVAE:
-    """A ladder of two levels for square pictures: a map of places below, a vector above.
-
-    Args:
-        image_shape: (C, S, S), S a multiple of 8.
-        channels: of z_1, which has one such vector for each place of 4 x 4 pixels: D_1 = channels (S / 4)^2.
-        top: numbers in z_2.
-        width: channels of the convolutions; the coarser ones have twice as many.
-        hidden: units of the dense layers beside z_2.
-        likelihood: by default a Gaussian whose sigma, one number, is learned: 0.05 to begin with, floor 0.01.
-    Raises:
-        ValueError: a shape that this does not divide, or a number below one.
-    """
-    shape = colours, side, other = checking.integers(image_shape, "image_shape", "(C, S, S)")
-    if side != other or side % (2 * PATCH):
-        raise ValueError(f"image_shape = {shape}: the pictures must be square, of a multiple of 8 pixels a side.")
-    channels, top = checking.integer(channels, "channels"), checking.integer(top, "top")
-    width, hidden = checking.integer(width, "width"), checking.integer(hidden, "hidden")
-    likelihood = likelihood or GaussianLikelihood(0.05, learn_sigma=True)
-    painted, places, coarse = getattr(likelihood, "outputs", 1) * colours, side // PATCH, side // (2 * PATCH)
-
-    def convolution(n_in: int, n_out: int, stride: int = 1) -> list[nn.Module]:
-        return [nn.Conv2d(n_in, n_out, 3, stride, padding=1), nn.SiLU()]
-
-    fine = [nn.PixelUnshuffle(PATCH), *convolution(PATCH**2 * colours, width), *convolution(width, width)]
-    stages = [nn.Sequential(*fine), nn.Sequential(*convolution(width, 2 * width, 2))]
-    messages = [
-        nn.Sequential(*convolution(width, width), nn.Conv2d(width, 2 * channels, 1), nn.Flatten()),
-        nn.Sequential(nn.Flatten(), mlp([2 * width * coarse**2, hidden, 2 * top])),
-    ]
-    from_top = [mlp([top, hidden, 2 * width * coarse**2]), nn.SiLU(), nn.Unflatten(-1, (2 * width, coarse, coarse))]
-    from_top += [nn.Upsample(scale_factor=2), *convolution(2 * width, width), nn.Conv2d(width, 2 * channels, 1)]
-    decoder = [nn.Unflatten(-1, (channels, places, places)), *convolution(channels, width), *convolution(width, width)]
-    decoder += [nn.Conv2d(width, painted * PATCH**2, 1), nn.PixelShuffle(PATCH)]
-    return LadderVAE(
-        Stages(stages),
-        messages,
-        [Batchwise(nn.Sequential(*from_top, nn.Flatten()))],
-        nn.Sequential(*decoder),
-        likelihood,
-        (channels * places**2, top),
-    )
-
-
-class Batchwise(nn.Module):
-    """A network of convolutions, for codes with any number of batch dimensions."""
-
-    def __init__(self, network: nn.Module):
-        super().__init__()
-        self.network = network
-
-    def forward(self, z: Tensor) -> Tensor:
-        """(..., D) -> (..., D')."""
-        out = self.network(z.reshape(-1, z.shape[-1]))
-        return out.reshape(*z.shape[:-1], out.shape[-1])
