@@ -9,7 +9,7 @@ from torch.distributions import Normal
 
 from vae_helpers.exercises.judging import judge
 from vae_helpers.exercises.registry import find
-from vae_helpers.lessons import lesson_04, lesson_05, lesson_06
+from vae_helpers.lessons import lesson_04, lesson_05, lesson_06, lesson_07
 
 
 def overlap(divide):
@@ -33,6 +33,27 @@ def halve(divide):
 
 def density(x, mean, sigma):
     return (-0.5 * ((x - mean) / sigma) ** 2).exp() / (sigma * math.sqrt(2 * math.pi))
+
+
+def fuse(before=lambda S: S):
+    def answer(means, covariances):
+        precisions = torch.linalg.inv(before(covariances))
+        eye = torch.eye(means.shape[-1]).to(means)
+        covariance = torch.linalg.inv(precisions.sum(0) - (len(means) - 1) * eye)
+        return torch.einsum("vde,vne->nd", precisions, means) @ covariance, covariance
+
+    return answer
+
+
+def ladder_level(v=lambda v: v, precision=lambda P: P, kl=lambda kl: kl, e=0.0):
+    def answer(mean, variance, shift, message):
+        variance_q = 1 / (1 / v(variance) + precision(message))
+        mean_q = variance_q * (mean / v(variance) + shift)
+        ratio = variance_q / v(variance)
+        each = ratio - 1 - (ratio + e).log() + (mean_q - mean) ** 2 / v(variance)
+        return mean_q, variance_q, kl(0.5 * each.sum(-1))
+
+    return answer
 
 
 ANSWERS = {
@@ -65,6 +86,43 @@ ANSWERS = {
         lambda x, mean, mask, sigma: (mask * density(x, mean, sigma).log()).sum((1, 2, 3)),
         lambda x, mean, mask, sigma: (mask * (density(x, mean, sigma) + 1e-12).log()).sum((1, 2, 3)),
         lambda x, mean, mask, sigma: torch.where(mask > 0, density(x, mean, sigma), 1.0).log().sum((1, 2, 3)),
+    ),
+    "07.1": (
+        lesson_07.INEXACT,
+        *(fuse(lambda S, e=e: S + e * torch.eye(S.shape[-1]).to(S)) for e in (1e-6, 1e-8)),
+        lambda means, covariances: tuple(x.to(means) for x in fuse()(means.float(), covariances.float())),
+    ),
+    "07.2": (
+        lesson_07.NARROW,
+        *(
+            lambda mean, sigma, truth, level, e=e: lesson_07.coverage(mean, sigma.clamp(min=e), truth, level)
+            for e in (0.1, 1e-3, 1e-6)
+        ),
+        *(
+            lambda mean, sigma, truth, level, e=e: lesson_07.coverage(mean, sigma + e, truth, level)
+            for e in (1e-6, 1e-8)
+        ),
+    ),
+    "07.3": (
+        lesson_07.UNITS,
+        *(lambda S, e=e: (S.diag(), 1 / (S + e * torch.eye(len(S)).to(S)).inverse().diag()) for e in (1e-6, 1e-8)),
+        *(lambda S, e=e: (S.diag(), (1 / S.inverse().diag()).clamp(min=e)) for e in (1e-3, 1e-6)),
+        *(lambda S, e=e: (S.diag(), 1 / (S.inverse().diag() + e)) for e in (1e-6, 1e-8)),
+        lambda S: (S.diag(), (1 / S.float().inverse().diag()).to(S)),
+    ),
+    "07.5": (
+        lesson_07.FAR_LEVEL,
+        *(ladder_level(e=e) for e in (1e-6, 1e-8)),
+        *(ladder_level(v=lambda v, e=e: v.clamp(min=e)) for e in (1e-2, 1e-3)),
+        ladder_level(precision=lambda P: P.clamp(max=1e3)),
+        ladder_level(kl=lambda kl: kl.clamp(max=100)),
+    ),
+    "07.6": (
+        lesson_07.MANY,
+        lambda draws, q, p: torch.stack(
+            [(a.log_prob(z).exp() / b.log_prob(z).exp()).log() for z, a, b in zip(draws, q, p, strict=True)]
+        ),
+        lambda draws, q, p: lesson_07.level_shares(draws, q, p).clamp(-100, 100),
     ),
 }
 CASES = [(id, message, answer) for id, (message, *answers) in ANSWERS.items() for answer in answers]

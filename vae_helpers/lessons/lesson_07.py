@@ -37,10 +37,26 @@ def _covariances(seed, views, dims, dtype=torch.float32):
 def _fuse_probes():
     return [
         (_randn(1, 2, 3, 2), _covariances(2, 2, 2)),
-        (_randn(3, 3, 4, 3, dtype=torch.float64), _covariances(4, 3, 3, torch.float64)),
+        (_randn(3, 3, 4, 3), _covariances(4, 3, 3)),
         (torch.tensor([[[1.6]], [[2.4]]]), torch.tensor([[[0.5]], [[0.7]]])),
         (_randn(5, 1, 2, 3), _covariances(6, 1, 3)),
     ]
+
+
+def _fuse_double_probes():
+    """In double precision, the second with observers who know one direction each far better than the others."""
+    edge = _randn(7, 2, 3, 1, dtype=torch.float64)
+    sharp = torch.linalg.inv(torch.eye(3, dtype=torch.float64) + 100 * edge @ edge.mT)
+    return [
+        (_randn(3, 3, 4, 3, dtype=torch.float64), _covariances(4, 3, 3, torch.float64)),
+        (_randn(8, 2, 4, 3, dtype=torch.float64), sharp),
+    ]
+
+
+INEXACT = (
+    "it is right to a few digits only: compute in the dtype of the arguments, and add nothing to a matrix before you "
+    "invert it, nor cut anything off"
+)
 
 
 FUSE = Exercise(
@@ -51,12 +67,13 @@ FUSE = Exercise(
         "Products add natural parameters. What are those of each observer, and what is the prior's share in them?",
         "Equation (7.3) with Lambda_0 = I and h_0 = 0: Lambda = I + the sum of (S_v^-1 - I), h = the sum of "
         "S_v^-1 m_v. Then the covariance is Lambda^-1 and the mean Lambda^-1 h.",
+        "eye = torch.eye(means.shape[-1]).to(means)  # of the same dtype, on the same device\n"
         "precisions = torch.linalg.inv(covariances)\n"
         "shift = sum(SOMETHING for P, m in zip(precisions, means))\n"
         "precision = eye + SOMETHING\n"
         "return torch.linalg.solve(precision, shift.T).T, torch.linalg.inv(precision)",
     ),
-    check=compares(_fuse_probes),
+    check=compares(_fuse_probes, tolerance=1e-10, harder=[(INEXACT, _fuse_double_probes)]),
     wrong=wrong_answers(
         "the prior is counted once for each view: every posterior contains it, so divide it out of each but one",
         ("prior + (precisions - prior).sum(0)", "precisions.sum(0)"),
@@ -93,7 +110,16 @@ def _coverage_probes():
         sigma = 0.3 + torch.rand(dims, generator=torch.Generator().manual_seed(seed + 1), dtype=dtype)
         return _randn(seed, n, dims, dtype=dtype), sigma, 1.5 * _randn(seed + 2, n, dims, dtype=dtype), level
 
-    return [probe(1, 300, 4, 0.9), probe(11, 200, 3, 0.5), probe(21, 400, 2, 0.8, torch.float64)]
+    return [probe(1, 300, 4, 0.9), probe(11, 200, 3, 0.37), probe(21, 400, 2, 0.99, torch.float64)]
+
+
+def _narrow_probes():
+    """The last of them in units that are ten million times larger."""
+    mean, sigma, truth, _ = _coverage_probes()[2]
+    return [(1e-7 * mean, 1e-7 * sigma, 1e-7 * truth, 0.37)]
+
+
+NARROW = "it is wrong where sigma is small: sigma needs no epsilon and no least value"
 
 
 COVERAGE = Exercise(
@@ -108,7 +134,7 @@ COVERAGE = Exercise(
         "inside = (truth - mean).abs() <= SOMETHING\n"
         "return inside.float().mean().item()",
     ),
-    check=compares(_coverage_probes, tolerance=1e-6),
+    check=compares(_coverage_probes, tolerance=1e-6, harder=[(NARROW, _narrow_probes)]),
     wrong=wrong_answers(
         "the interval ends at the quantile `level` itself: that leaves 1 - level on each side, twice too much",
         lambda mean, sigma, truth, level: (
@@ -120,6 +146,8 @@ COVERAGE = Exercise(
         ("reach * sigma", "reach * sigma**0.5"),
         "every interval has two standard deviations, whatever `level` is",
         ("reach * sigma", "2 * sigma"),
+        "every interval has 1.96 standard deviations, as one of 95 % has: `level` is not used",
+        ("reach * sigma", "1.96 * sigma"),
         "every interval has one standard deviation, whatever `level` is",
         ("reach * sigma", "sigma"),
         "the distance is not made positive: a truth far below the interval counts as inside it",
@@ -128,7 +156,7 @@ COVERAGE = Exercise(
         ("<=", ">"),
         "it asks whether all dimensions of a picture are inside at once: each counts by itself",
         (".double().mean()", ".all(1).double().mean()"),
-        "it gives the level back: count how often the truth is inside",
+        "it gives the level back: count how often the truth is inside an interval that is not fitted to the truths",
         lambda mean, sigma, truth, level: level,
     ),
 )
@@ -139,6 +167,19 @@ def two_diagonals(covariance):
     precision = torch.linalg.inv(covariance)
     return covariance.diagonal(), 1 / precision.diagonal()  # eq. (7.5), (7.6)
 
+
+def _unit_probes():
+    """Covariances in double precision: nearly singular, and in very small and very large units."""
+    line = _randn(4, 3, 1, dtype=torch.float64)
+    ridge = line @ line.mT + 1e-4 * torch.eye(3, dtype=torch.float64)
+    plain = _covariances(3, 1, 4, torch.float64)[0]
+    return [(plain,), (ridge,), (1e-8 * plain,), (1e6 * plain,)]
+
+
+UNITS = (
+    "it is right to a few digits only, or only where variances are near one: compute in the covariance's dtype, add "
+    "nothing before you invert or divide, and clamp nothing"
+)
 
 TWO_DIAGONALS = Exercise(
     id="07.3",
@@ -152,7 +193,9 @@ TWO_DIAGONALS = Exercise(
         "return torch.diagonal(SOMETHING), SOMETHING / torch.diagonal(SOMETHING)",
     ),
     check=compares(
-        lambda: [(_covariances(1, 1, 3)[0],), (_covariances(2, 1, 5)[0],), (_covariances(3, 1, 2, torch.float64)[0],)]
+        lambda: [(_covariances(1, 1, 3)[0],), (_covariances(2, 1, 5)[0],), (_covariances(3, 1, 2)[0],)],
+        tolerance=1e-9,
+        harder=[(UNITS, _unit_probes)],
     ),
     wrong=wrong_answers(
         "the two have changed places: KL(p || q) keeps the marginals",
@@ -161,6 +204,8 @@ TWO_DIAGONALS = Exercise(
         ("1 / precision.diagonal()", "precision.diagonal()"),
         "both are the marginal variances: for KL(q || p), invert the whole matrix before its diagonal is read",
         ("1 / precision.diagonal()", "covariance.diagonal().clone()"),
+        "the second are one over the variances: the diagonal of the precision is another one, invert the whole matrix",
+        ("1 / precision.diagonal()", "1 / covariance.diagonal()"),
         "both are the conditional variances: KL(p || q) must cover p",
         ("covariance.diagonal(),", "1 / precision.diagonal(),"),
         "these are standard deviations: the variances are asked for",
@@ -179,17 +224,17 @@ def matching(model, x, seen):
 
 
 def _toy(seed, correlated=False, dtype=torch.float32):
-    """A model of two views of x (N, 3), with a weight in what it answers and one in what its VAE knows of all of x."""
+    """A model of two views of x (N, 3, 1, 1), with weights in what it answers and in what its VAE knows of all of x."""
     own, teacher = (_randn(seed + k, 2, dtype=dtype).requires_grad_() for k in (1, 2))
 
     def encode(x, seen):
-        mean = x[:, :2] * seen * own
+        mean = x[:, :2, 0, 0] * seen * own
         if correlated:
             return MultivariateNormal(mean, torch.tensor([[0.5, 0.2], [0.2, 0.4]], dtype=dtype))
         return Independent(Normal(mean, 0.3 + 0.4 * (~seen).to(dtype)), 1)
 
     def encode_all(x):
-        return Independent(Normal(x[:, 1:] * teacher, 0.2 + teacher.abs().expand(len(x), 2)), 1)
+        return Independent(Normal(x[:, 1:, 0, 0] * teacher, 0.2 + teacher.abs().expand(len(x), 2)), 1)
 
     return SimpleNamespace(vae=SimpleNamespace(encode=encode_all), encode=encode, weights=(own, teacher))
 
@@ -205,16 +250,25 @@ def _with_slopes(function):
         slopes = [torch.zeros(2, dtype=x.dtype)] * 2
         if loss.requires_grad:
             slopes = torch.autograd.grad(loss.sum(), model.weights, allow_unused=True, materialize_grads=True)
-        return loss.detach(), *slopes
+        own, teacher = slopes
+        return {"loss": loss.detach(), "slope by the answer": own, "slope by the full posterior": teacher}
 
     return call
 
 
 def _matching_probes():
     def probe(seed, n, correlated=False, dtype=torch.float32):
-        return _toy(seed, correlated, dtype), _randn(seed, n, 3, dtype=dtype), _randn(seed + 5, n, 2) > 0
+        return _toy(seed, correlated, dtype), _randn(seed, n, 3, 1, 1, dtype=dtype), _randn(seed + 5, n, 2) > 0
 
     return [probe(1, 4), probe(11, 6, True), probe(21, 3, dtype=torch.float64)]
+
+
+def _surprised_probes():
+    """A picture so far out that its code surprises the observers."""
+    return [(_toy(31), 100 * _randn(32, 3, 3, 1, 1), _randn(36, 3, 2) > 0)]
+
+
+SURPRISED = "it is wrong where the observers are surprised: a loss is large there, and nothing is to be clamped"
 
 
 def _kl_to_answer(model, x, seen):
@@ -234,14 +288,20 @@ MATCHING = Exercise(
         "density of z under model.encode(x, seen).",
         "with torch.no_grad():\n    z = SOMETHING.rsample()\nreturn -SOMETHING.log_prob(z)",
     ),
-    check=compares(_matching_probes, canonical=_with_slopes),
+    check=compares(_matching_probes, canonical=_with_slopes, harder=[(SURPRISED, _surprised_probes)]),
     wrong=wrong_answers(
         "the sign is wrong: a loss falls as the code becomes likelier under the answer",
         ("return -model", "return model"),
         "the code is drawn from the answer itself: draw it from what is known given everything, model.vae.encode(x)",
         lambda model, x, seen: -(q := model.encode(x, seen)).log_prob(q.rsample()),
+        "the code is drawn from the answer itself, if without a gradient: draw it from model.vae.encode(x)",
+        ("model.vae.encode(x)", "model.encode(x, seen)"),
         "the two have changed places: this asks the full posterior about draws of the answer, KL(q || p)",
         lambda model, x, seen: -model.vae.encode(x).log_prob(model.encode(x, seen).rsample()),
+        "draw and density have changed places: whoever saw everything draws, and the answer is asked about the draw",
+        lambda model, x, seen: -model.vae.encode(x).log_prob(model.encode(x, seen).sample()),
+        "it is the KL in closed form: (7.7) asks for a draw, and of a mixture there would be no such form",
+        lambda model, x, seen: kl_divergence(model.vae.encode(x), model.encode(x, seen)),
         "the gradient reaches the VAE: draw z inside torch.no_grad()",
         lambda model, x, seen: -model.encode(x, seen).log_prob(model.vae.encode(x).rsample()),
         "no gradient reaches the answer's network: only the draw belongs inside torch.no_grad()",
@@ -272,10 +332,11 @@ def ladder_level(mean, variance, shift, precision):
 
 
 def _level_probes():
-    """Two batches; variances and precisions well away from one."""
+    """Two batches, variances and precisions well away from one; and a single number, as the notebook passes it."""
     return [
         (_randn(1, 3, 2), (0.7 * _randn(2, 3, 2)).exp(), _randn(3, 3, 2), _randn(4, 3, 2).exp()),
         (2 * _randn(5, 4, 3), 0.3 * _randn(6, 4, 3).exp(), 3 * _randn(7, 4, 3), 5 * _randn(8, 4, 3).exp()),
+        (_randn(11, 1, 1), _randn(12, 1, 1).exp(), _randn(13, 1, 1), _randn(14, 1, 1).exp()),
     ]
 
 
@@ -286,9 +347,21 @@ def _silent_probes():
     return [(mean, variance, some * shift, some * precision), (mean, variance, 0 * shift, 0 * precision)]
 
 
+def _far_level_probes():
+    """In double precision: p and the message from very vague to very sharp, and far apart."""
+    mean, shift = _randn(9, 6, 3, dtype=torch.float64), _randn(10, 6, 3, dtype=torch.float64)
+    variance = torch.tensor([1e-4, 1e-4, 1.0, 1.0, 1e3, 1e3], dtype=torch.float64)[:, None].expand(6, 3).clone()
+    precision = torch.tensor([1e-3, 1e5, 1e-3, 1e5, 1e-3, 1e5], dtype=torch.float64)[:, None].expand(6, 3).clone()
+    return [(mean, variance, (10 + shift) * precision, precision)]
+
+
 SILENT = (
     "it fails where a message has no precision, as one that says nothing does: q is then p and the KL is 0; do not "
-    "divide by the message's precision, and use its shift as it is"
+    "divide by the message's precision nor clamp it, and use its shift as it is"
+)
+FAR_LEVEL = (
+    "it is right only where variances, precisions and the KL are moderate: compute in the arguments' dtype, add no "
+    "epsilon and clamp nothing"
 )
 
 LADDER_LEVEL = Exercise(
@@ -307,7 +380,12 @@ LADDER_LEVEL = Exercise(
         "kl = 0.5 * (ratio - 1 - ratio.log() + DISTANCE)  # (N, D)\n"
         "return mean_q, variance_q, kl.SOMETHING(-1)",
     ),
-    check=compares(_level_probes, gradients=True, harder=[(SILENT, _silent_probes)]),
+    check=compares(
+        _level_probes,
+        tolerance=1e-4,  # gradients in single precision
+        gradients=True,
+        harder=[(SILENT, _silent_probes), (FAR_LEVEL, _far_level_probes)],
+    ),
     wrong=wrong_answers(
         "it takes the shift for a mean and multiplies it by the precision: the message's shift is that product already",
         ("mean / variance + shift", "mean / variance + precision * shift"),
@@ -344,6 +422,13 @@ LADDER_LEVEL = Exercise(
         ("(mean_q - mean).square() / variance", "(mean_q - mean).square()"),
         "it reads the variances as standard deviations: log r has no factor 2, and r is not squared",
         ("ratio + (", "ratio.square() + (", "- ratio.log()", "- 2 * ratio.log()"),
+        "the KL takes the variances for standard deviations: a Normal of torch is given the root, Normal(mean, scale)",
+        (
+            "ratio + (mean_q - mean).square() / variance",
+            "ratio.square() + ((mean_q - mean) / variance).square()",
+            "- ratio.log()",
+            "- 2 * ratio.log()",
+        ),
         "the log has the wrong sign: as written the KL of a Gaussian to itself would be 0, but a narrow q would gain",
         ("- ratio.log()", "+ ratio.log()"),
         "the 1 is missing: where the message says nothing the KL has to be 0",
@@ -371,14 +456,26 @@ def _gaussian(seed: int, *shape: int) -> Independent:
 
 
 def _share_probes():
-    """Two levels whose top has the prior N(0, I), which has no batch, and three of one size."""
+    """Two levels whose top has the prior N(0, I), which has no batch, three of one size, and two of one picture."""
+    draws, q, p = _levels(1, 4, (3, 2))
+    p[-1] = Independent(Normal(torch.zeros(2), torch.ones(2)), 1)
+    return [(draws, q, p), _levels(50, 2, (2, 2, 2)), _levels(70, 1, (2, 3))]
 
-    def levels(seed: int, n: int, sizes: tuple[int, ...]) -> tuple:
-        q, p = ([_gaussian(seed + 10 * i + k, n, d) for i, d in enumerate(sizes)] for k in (0, 5))
-        p[-1] = Independent(Normal(torch.zeros(sizes[-1]), torch.ones(sizes[-1])), 1)
-        return [_randn(seed + 100 + i, n, d) for i, d in enumerate(sizes)], q, p
 
-    return [levels(1, 4, (3, 2)), levels(50, 2, (2, 2, 2))]
+def _levels(seed: int, n: int, sizes: tuple[int, ...]) -> tuple:
+    q, p = ([_gaussian(seed + 10 * i + k, n, d) for i, d in enumerate(sizes)] for k in (0, 5))
+    return [_randn(seed + 100 + i, n, d) for i, d in enumerate(sizes)], q, p
+
+
+def _many_numbers():
+    """Levels of so many numbers that no density can be written without its log."""
+    return [_levels(90, 3, (150, 200))]
+
+
+MANY = (
+    "it fails where a level has many numbers, so that densities underflow and shares are large: subtract logs, and "
+    "clamp nothing"
+)
 
 
 LEVEL_SHARES = Exercise(
@@ -393,7 +490,7 @@ LEVEL_SHARES = Exercise(
         "    shares.append(SOMETHING - SOMETHING)  # (N,)\n"
         "return torch.SOMETHING(shares)  # (L, N)",
     ),
-    check=compares(_share_probes, gradients=False),
+    check=compares(_share_probes, harder=[(MANY, _many_numbers)]),
     wrong=wrong_answers(
         "it takes the KL in closed form: that averages over z_1 with p(z_1 | z_2) held fixed, but here z_2 was drawn "
         "from z_1 and moves with it; only the densities at the draws average to the right sum",
@@ -406,6 +503,8 @@ LEVEL_SHARES = Exercise(
         ("a.log_prob(z) - b.log_prob(z)", "-b.log_prob(z)"),
         "it compares densities and not their logs",
         ("a.log_prob(z) - b.log_prob(z)", "a.log_prob(z).exp() - b.log_prob(z).exp()"),
+        "negative shares are cut off: at one draw p may well be the larger; only the mean over draws is a KL",
+        ("a.log_prob(z) - b.log_prob(z)", "(a.log_prob(z) - b.log_prob(z)).clamp(min=0)"),
         "it is evaluated at the means of q: the draws are what the average is taken over",
         ("a.log_prob(z) - b.log_prob(z)", "a.log_prob(a.mean) - b.log_prob(a.mean)"),
         "the levels are added up: keep them apart, z_1's first, shape (L, N)",
@@ -431,7 +530,7 @@ def redraw(levels, below, from_above, noise):
 
 
 class _FromAbove(nn.Module):
-    """p(z_l | z_{l+1}) of a small model of three levels with 2, 3 and 2 numbers; N(0, I) at the top."""
+    """p(z_l | z_{l+1}) of a small model of three levels with 2, 3 and 2 numbers; N(0.5, 1.5^2) at the top."""
 
     def __init__(self, seed: int = 0):
         super().__init__()
@@ -440,9 +539,9 @@ class _FromAbove(nn.Module):
 
     def forward(self, level: int, parent: torch.Tensor | None) -> Independent:
         if parent is None:
-            return Independent(Normal(torch.zeros(2), torch.ones(2)), 1)
+            return Independent(Normal(torch.full((2,), 0.5), torch.full((2,), 1.5)), 1)  # not N(0, I): ask it
         mean, log_std = (parent @ (self.one, self.two)[level]).tanh().chunk(2, -1)
-        return Independent(Normal(mean, log_std.exp()), 1)
+        return Independent(Normal(mean, (3 * log_std).exp()), 1)
 
 
 def _redraw_probes():
@@ -484,6 +583,12 @@ REDRAW = Exercise(
         ("range(below - 1, -1, -1)", "range(len(levels) - 1, -1, -1)"),
         "no noise: these are the means, one and the same each time; draw, with the noise that is given",
         ("p.mean + p.stddev * noise[level]", "p.mean"),
+        "it draws noise of its own: use the noise that is given, so that who calls can draw the same again",
+        ("p.mean + p.stddev * noise[level]", "p.rsample(noise[level].shape[:1] if above is None else ())"),
+        "it samples p as it is, at the top one code for all pictures: use the noise that is given",
+        ("p.mean + p.stddev * noise[level]", "p.sample()"),
+        "the top is the noise itself, as if its p were N(0, I): of the top it is from_above(L - 1, None)",
+        ("p.mean + p.stddev * noise[level]", "noise[level] if above is None else p.mean + p.stddev * noise[level]"),
         "the noise is not scaled: a draw is the mean plus the standard deviation times the noise",
         ("p.stddev * noise[level]", "noise[level]"),
         "the noise is multiplied by the variance: a draw is the mean plus the standard deviation times the noise",
