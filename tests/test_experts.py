@@ -56,6 +56,15 @@ def test_edges_are_where_brightness_changes():
     assert torch.allclose(edges[0, 0, :, 1], torch.tensor(0.5), atol=1e-4) and edges[0, 0, :, [0, 2, 3]].max() < 2e-4
 
 
+def test_one_view_alone_is_the_prior_times_what_its_network_says():
+    model, x = model_of(), pictures()
+    shift, raw = (10 * model.experts[2](model.views[2](x))).chunk(2, -1)
+    precision = 1 + nn.functional.softplus(raw)  # the prior's is 1
+    q = model.encode(x, only(2))
+    assert torch.allclose(q.variance, 1 / precision, atol=1e-6)
+    assert torch.allclose(q.mean, shift / precision, atol=1e-5)
+
+
 def test_a_product_of_two_views_is_that_of_their_posteriors_with_one_prior_divided_out():
     model, x = model_of(), pictures()
     prior = GaussianFactor.of(standard_normal(3))
@@ -132,8 +141,8 @@ def test_a_linear_expert_learns_the_exact_posterior_of_a_linear_model():
     images = (255 * x).round().to(torch.uint8).view(-1, 1, 4, 4)
     view = Crop((4, 4), (0, 2), (0, 4))  # the first eight pixels
     exact = ProbabilisticPCA(W[:8], torch.full((8,), 0.5), 0.05).posterior(x[:100, :8])
-    q = LinearExpert(view, images, z, ridge=1e-6)(images[:100])
-    assert (q.mean - exact.mean).abs().mean() < 0.03
+    q = LinearExpert(view, images, z + 3, ridge=1e-6)(images[:100])
+    assert (q.mean - 3 - exact.mean).abs().mean() < 0.03
     assert torch.allclose(q.covariance_matrix[0], exact.covariance_matrix[0], atol=0.01)
 
 
