@@ -153,6 +153,12 @@ def test_more_parameters_than_pictures_do_not_make_a_linear_expert_look_sure():
     assert LinearExpert(nn.Identity(), images, z, ridge=1e-6).S.item() > 0.8
 
 
+def test_too_few_pictures_for_a_covariance_are_refused():
+    images = torch.randint(0, 256, (100, 1, 4, 4), dtype=torch.uint8)
+    with pytest.raises(ValueError, match="20 of 100 pictures are held out for a covariance of 30 numbers"):
+        LinearExpert(nn.Identity(), images, torch.randn(100, 30))
+
+
 def test_wrong_arguments_are_named():
     model = model_of()
     with pytest.raises(ValueError, match=r"seen must be a bool tensor \(5, 4\)"):

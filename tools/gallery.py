@@ -27,11 +27,13 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
+from torch.distributions import MultivariateNormal
 
 from vae_helpers import (
     VAE,
     BernoulliLikelihood,
     Dataset,
+    GaussianFactor,
     bits_per_dim,
     conv_vae,
     evaluate,
@@ -52,6 +54,7 @@ from vae_helpers.data.photos import photographs
 from vae_helpers.images import grid
 from vae_helpers.inference import infer_code
 from vae_helpers.models import ProbabilisticPCA
+from vae_helpers.models.experts import LinearExpert, tiles
 from vae_helpers.rendering import faces
 from vae_helpers.rendering.alignment import align
 
@@ -89,7 +92,7 @@ class Scale:
 
 
 QUICK = Scale(
-    portraits=200,
+    portraits=400,
     directions=10,
     celeba_steps=2,
     fashion_steps=2,
@@ -364,6 +367,27 @@ def hair(studio: Studio) -> Board:
     return Board([x[: studio.scale.shown] for x in named.values()], measured, tuple(named))
 
 
+def views(studio: Studio) -> Board:
+    """Portraits of which two observers saw a quarter each, completed by the product of what both say."""
+    data, model = studio.portraits, studio.portrait_vae
+    codes = encode(model, to_float(data.train.images))
+    prior = GaussianFactor.of(MultivariateNormal(codes.mean(0), torch.cov(codes.T)))
+    people = data.test.images[: studio.scale.measured]
+    truth, seen, fused, alone = to_float(people), torch.zeros(64, 64, dtype=torch.bool), prior, {}
+    for name, view in zip(("by the upper", "", "by the lower", ""), tiles((64, 64), 2, 2), strict=True):
+        if name:  # the two quarters on the left
+            said = LinearExpert(view.to(codes.device), data.train.images, codes)(people)
+            alone[name], fused = decode(model, said.mean), fused * (GaussianFactor.of(said) / prior)
+            seen |= view.mask.cpu()
+    hidden = ~seen.to(truth.device)
+    made = {**alone, "by both": decode(model, fused.normalised().mean)}
+    right = truth[..., hidden].unsqueeze(-1)  # (N, 3, pixels, 1), pictures of what was hidden
+    scores = ", ".join(f"{name} {decibels(right, x[..., hidden].unsqueeze(-1))}" for name, x in made.items())
+    named = {"seen": torch.where(hidden, 0.5, truth), **made, "portrait": truth}
+    measured = f"PSNR of the hidden half, {len(truth)} test portraits: {scores}"
+    return Board([x[: studio.scale.shown] for x in named.values()], measured, tuple(named))
+
+
 def noisy_portraits(studio: Studio) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """Test portraits, the same with strong noise, and what a filter and two priors make of that."""
     clean = to_float(studio.portraits.test.images[: min(100, studio.scale.measured)])
@@ -452,6 +476,7 @@ PICTURES = {
     "walk": Picture(walk),
     "arithmetic": Picture(arithmetic),
     "hair": Picture(hair),
+    "views": Picture(views),
     "denoising": Picture(denoising),
     "photograph": Picture(photograph),
     "fashion": Picture(fashion, ("fashion_vae",), "fashion"),

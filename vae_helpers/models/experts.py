@@ -166,11 +166,18 @@ class LinearExpert:
         codes: (N, D), of the same pictures.
         ridge: penalty, as a share of the number of pictures, > 0.
         held_out: the last share of the pictures, which S is taken from.
+    Raises:
+        ValueError: too few pictures for a covariance of D numbers.
     """
 
     def __init__(self, view: nn.Module, images: Tensor, codes: Tensor, ridge: float = 3e-4, held_out: float = 0.2):
         self.view = view
-        fitted = len(images) - round(held_out * len(images))
+        fitted = len(images) - round(checking.number(held_out, "held_out", 0, 1) * len(images))
+        if not 1 < fitted < len(images) - codes.shape[1]:
+            raise ValueError(
+                f"{len(images) - fitted} of {len(images)} pictures are held out for a covariance of {codes.shape[1]} "
+                "numbers: it takes more of them than that, and two at least to fit. Give more pictures."
+            )
         f = self._pixels(images)  # (N, P)
         self.centre, self.b = f[:fitted].mean(0), codes[:fitted].mean(0)
         centred = f[:fitted] - self.centre
