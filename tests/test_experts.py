@@ -153,6 +153,14 @@ def test_more_parameters_than_pictures_do_not_make_a_linear_expert_look_sure():
     assert LinearExpert(nn.Identity(), images, z, ridge=1e-6).S.item() > 0.8
 
 
+def test_an_expert_that_knows_nothing_is_no_vaguer_than_the_codes_are():
+    torch.manual_seed(0)
+    images, z = torch.randint(0, 256, (300, 1, 4, 4), dtype=torch.uint8), torch.randn(300, 3) @ torch.randn(3, 3)
+    said, prior = LinearExpert(nn.Identity(), images, z).S, torch.cov(z.T)
+    assert torch.linalg.eigvalsh(prior - said).min() > -1e-4
+    assert said.trace() > 0.7 * prior.trace()
+
+
 def test_too_few_pictures_for_a_covariance_are_refused():
     images = torch.randint(0, 256, (100, 1, 4, 4), dtype=torch.uint8)
     with pytest.raises(ValueError, match="20 of 100 pictures are held out for a covariance of 30 numbers"):

@@ -158,7 +158,8 @@ class LinearExpert:
     """q(z | view) = N(W f + b, S): a ridge regression from a view's pixels f to codes, and how far it is off.
 
     The maximum-likelihood answer among all affine means with one covariance, so no training is missing; S is taken from
-    pictures that W has not seen, for on its own it would look too good.
+    pictures that W has not seen, for on its own it would look too good, and is cut where it exceeds the covariance of
+    the codes, so that what a view says beyond the prior has no negative precision.
 
     Args:
         view: from pictures to a view.
@@ -185,7 +186,7 @@ class LinearExpert:
         normal.diagonal().add_(checking.positive(ridge, "ridge") * fitted)
         self.W = torch.linalg.solve(normal, centred.T @ (codes[:fitted] - self.b))  # (P, D)
         missed = codes[fitted:] - self._mean(f[fitted:])
-        self.S = missed.T @ missed / len(missed)  # (D, D)
+        self.S = _at_most(missed.T @ missed / len(missed), torch.cov(codes.T).reshape(codes.shape[1], -1))
 
     def __call__(self, images: Tensor) -> MultivariateNormal:
         """`uint8` (N, C, H, W) -> q(z | view), batch shape (N,), event shape (D,)."""
@@ -196,6 +197,15 @@ class LinearExpert:
 
     def _pixels(self, images: Tensor) -> Tensor:
         return self.view(to_float(images)).flatten(1)
+
+
+def _at_most(S: Tensor, largest: Tensor) -> Tensor:
+    """The covariance S (D, D), cut where it exceeds another one: whoever saw something knows no less than nothing."""
+    root = torch.linalg.cholesky(largest)
+    relative = torch.linalg.solve_triangular(root, torch.linalg.solve_triangular(root, S, upper=False).mT, upper=False)
+    shares, axes = torch.linalg.eigh((relative + relative.mT) / 2)
+    cut = root @ (axes * shares.clamp(max=1).sqrt())  # (D, D), S = cut cut^T
+    return cut @ cut.mT
 
 
 def random_subsets(n: int, views: int, device: torch.device | str | None = None) -> Tensor:
