@@ -126,8 +126,10 @@ class MultiViewVAE(LatentVariableModel):
         if self.fusion == "product":
             heard = said ** seen.to(said.shift.dtype)  # the views that were not seen say nothing
             return (prior * GaussianFactor(heard.shift.sum(1), heard.precision.sum(1))).normalised()
-        weights = seen.double() + 1e-9 * ~seen.any(1, keepdim=True)
-        return MixtureSameFamily(Categorical(probs=weights.to(said.shift.dtype)), (prior * said).normalised())
+        nobody = ~seen.any(1, keepdim=True)  # (N, 1): then all of the mixture is the prior
+        heard = said ** (~nobody).to(said.shift.dtype)
+        weights = (seen | nobody).to(said.shift.dtype)  # (N, V)
+        return MixtureSameFamily(Categorical(probs=weights), (prior * heard).normalised())
 
     def decode(self, z: Tensor, seen: Tensor | None = None) -> Independent:
         """p(x | z) of the VAE, whatever was seen."""
