@@ -336,3 +336,15 @@ def test_headings_are_in_order_and_each_has_a_name_of_its_own(name):
     assert [level for level, _ in found].count(1) == 1 == found[0][0]
     assert all(after <= before + 1 for (before, _), (after, _) in itertools.pairwise(found))
     assert len({title for _, title in found}) == len(found)
+
+
+def test_the_nats_of_digits_that_07_tells_are_those_of_the_table():
+    """They come from three trainings of each model, which the notebook has no time for."""
+    table = part((DOCS / "performance.md").read_text("utf-8"), "## Likelihood of the 8 × 8 digits")
+    told = " ".join(cell.source for _, cell in lesson("07").markdown)
+    nats = {name: f"{float(value):.1f}" for name, value in re.findall(r"^\| (.+?) \| (\d+\.\d+)", table, flags=re.M)}
+    tied = {value for name, value in nats.items() if "ladder" in name or "mixture of 50" in name or "of 20" in name}
+    (plain,) = (value for name, value in nats.items() if "prior N(0, I)" in name)
+    (best,) = (value for name, value in nats.items() if "VampPrior of 50" in name)
+    assert len(tied) == 1, tied
+    assert f"tie at {tied.pop()}, the flat model has {plain}, and a VampPrior of 50 has {best}" in told
