@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -106,9 +106,16 @@ def read(path: str | os.PathLike) -> tuple[dict[str, Tensor], str, dict[str, Any
     return tensors, header.get("kind", "?"), notes
 
 
-def save_shipped(path: str | os.PathLike, model: nn.Module, **notes: Any) -> Path:
-    """Write a network that a package is to carry: like `save`, with floating-point numbers in half precision."""
-    tensors = {name: t.half() if t.is_floating_point() else t for name, t in model.state_dict().items()}
+def save_shipped(path: str | os.PathLike, model: nn.Module, besides: Sequence[str] = (), **notes: Any) -> Path:
+    """Write a network that a package is to carry: like `save`, with floating-point numbers in half precision.
+
+    Args:
+        path, model, notes: as for `save`.
+        besides: names of submodules that are left out, because another file has them.
+    """
+    left_out = tuple(f"{name}." for name in besides)
+    kept = {name: t for name, t in model.state_dict().items() if not name.startswith(left_out)}
+    tensors = {name: t.half() if t.is_floating_point() else t for name, t in kept.items()}
     return write(path, tensors, kind=type(model).__name__, notes=notes)
 
 
@@ -120,16 +127,28 @@ def load_shipped(path: str | os.PathLike, build: Callable[[], nn.Module]) -> nn.
     """
     with torch.device("meta"):
         model = build()
-    tensors, _, _ = read(path)
-    tensors = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
-    model.load_state_dict(tensors, assign=True)
+    model.load_state_dict(_whole_floats(path), assign=True)
     return model.requires_grad_(False).eval()
+
+
+def _whole_floats(path: str | os.PathLike) -> dict[str, Tensor]:
+    tensors, _, _ = read(path)
+    return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
 
 
 def shipped(build: Callable[[], nn.Module], package: str, file: str) -> nn.Module:
     """A network that a package carries, as `load_shipped` reads it; found in an installed wheel too."""
     with resources.as_file(resources.files(package) / file) as path:
         return load_shipped(path, build)
+
+
+def shipped_changes(model: nn.Module, package: str, file: str) -> nn.Module:
+    """The model with the weights replaced that a file of `save_shipped(..., besides=...)` has."""
+    with resources.as_file(resources.files(package) / file) as path:
+        _, unknown = model.load_state_dict(_whole_floats(path), strict=False)
+    if unknown:
+        raise CheckpointError(f"{file} has {unknown[0]}, which the model lacks: it is of another model.")
+    return model
 
 
 def check_fits(path: str | os.PathLike, tensors: dict[str, Tensor], kind: str, model: nn.Module) -> None:

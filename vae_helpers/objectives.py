@@ -1,20 +1,23 @@
-"""What is maximised: the ELBO and importance-weighted bounds on log p(x), in nats per image.
+"""What is maximised: the ELBO and importance-weighted bounds on log p(x), in nats per image; and what may be added.
 
-Each works with any model of the protocol in `vae_helpers.models.protocol`, also one that only has `encode`, `decode`
-and `prior`, such as a learner writes. Whether the model is in train or eval mode does not change what is computed here.
+Each bound works with any model of the protocol in `vae_helpers.models.protocol`, also one that only has `encode`,
+`decode` and `prior`, such as a learner writes. Whether the model is in train or eval mode does not change what is
+computed here.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vae_helpers import checking
-from vae_helpers.distributions import validate_first_batch
+from vae_helpers.distributions import kl, validate_first_batch
 from vae_helpers.models.protocol import Elbo, standard_elbo, standard_log_weights
 
 
@@ -119,6 +122,127 @@ def negative_elbo_by_level(
     kl = by_level.sum(0)
     parts = {"loss": beta * paid - log_likelihood, "elbo": log_likelihood - kl, "distortion": -log_likelihood, "kl": kl}
     return parts | {f"kl {level}": share for level, share in enumerate(by_level, 1)}
+
+
+FeatureMaps = Callable[[Tensor], list[Tensor]]
+
+
+def feature_nats(x: Tensor, x_hat: Tensor, features: FeatureMaps) -> Tensor:
+    """How far pictures are from each other in a space of features: sum over layers of (n / 2) log(mean squared error).
+
+    Up to a constant this is -log N(f(x); f(x_hat), s^2 I), summed over the layers, each with the s that makes its
+    features of this batch most likely (the optimal variance of Rybkin et al. 2021, in feature space). A layer of n
+    numbers counts like n pixels would, in whatever units it speaks; its s shrinks as the pictures get better.
+
+    Args:
+        x, x_hat: (N, C, H, W) in [0, 1]; the gradient goes to x_hat only.
+        features: pictures -> a list of tensors (N, ...), such as `Features` or a critic's `features`.
+    Returns:
+        a scalar, nats per image.
+    """
+    with torch.no_grad():
+        real = features(x)
+    pairs = zip(real, features(x_hat), strict=True)
+    return sum(a[0].numel() / 2 * (b - a).square().mean().clamp_min(SMALLEST_ERROR).log() for a, b in pairs)
+
+
+SMALLEST_ERROR = 1e-12  # of features; equal pictures are not infinitely near
+
+
+def negative_elbo_with_features(
+    model: Any, x: Tensor, *conditions: Tensor, features: FeatureMaps, price: float = 1.0, beta: float = 1.0
+) -> dict[str, Tensor]:
+    """The training loss of a VAE whose mean pictures are also compared by features; no bound on log p(x).
+
+    Features are functions of the pixels, whose likelihood is there already: the sum counts the picture several times
+    and is no density of it. The part called "elbo" is still the ELBO of the pixels.
+
+    Args:
+        model, x, conditions: as for `elbo`.
+        features: see `feature_nats`.
+        price: what a nat of features costs, >= 0.
+        beta: weight of the KL.
+    Returns:
+        "loss", "elbo", "distortion" and "kl", each (N,), and "features", a scalar; nats per image.
+    """
+    price, beta = checking.number(price, "price", 0), checking.number(beta, "beta", 0)
+    p, parts = _elbo_and_picture(model, x, conditions, beta)
+    told = feature_nats(x, p.mean, features)
+    return parts | {"loss": parts["loss"] + price * told, "features": told}
+
+
+def critic_error(pair: Any, x: Tensor, *conditions: Tensor, loss: str = "hinge") -> dict[str, Tensor]:
+    """The critic's loss: how well does it tell real pictures from the VAE's reconstructions? Trains `pair.critic`.
+
+    Args:
+        pair: with `vae` and `critic`, such as an `AdversarialPair`.
+        x, conditions: as for `elbo`.
+        loss: "hinge" (Lim & Ye 2017): max(0, 1 - d(x)) + max(0, 1 + d(x_hat)); or "non-saturating" (Goodfellow et al.
+            2014, equation 1): -log sigmoid(d(x)) - log sigmoid(-d(x_hat)).
+    Returns:
+        "loss" (N,), averaged over the places of a picture; "real" and "made", the mean logits; "right", the share of
+        places of both that the critic tells rightly: 0.5 is a guess.
+    """
+    checking.choice(loss, "loss", ADVERSARIAL)
+    with torch.no_grad():  # the VAE is not to learn from the critic's loss
+        made = pair.vae.decode(pair.vae.encode(x, *conditions).rsample(), *conditions).mean
+    d_real, d_made = pair.critic(x).flatten(1), pair.critic(made.clamp(0, 1)).flatten(1)  # (N, places)
+    of_real, of_made, _ = ADVERSARIAL[loss]
+    right = ((d_real > 0).float().mean() + (d_made < 0).float().mean()) / 2
+    error = of_real(d_real).mean(1) + of_made(d_made).mean(1)
+    return {"loss": error, "real": d_real.mean(), "made": d_made.mean(), "right": right}
+
+
+def negative_elbo_with_critic(
+    pair: Any,
+    x: Tensor,
+    *conditions: Tensor,
+    price: float = 300.0,
+    features: FeatureMaps | None = None,
+    loss: str = "hinge",
+    beta: float = 1.0,
+) -> dict[str, Tensor]:
+    """The VAE's loss beside a critic: the negative ELBO, and `price` nats for each unit of the critic's disbelief.
+
+    Trains `pair.vae`. With "hinge" the disbelief is -d(x_hat), with "non-saturating" -log sigmoid(d(x_hat)), averaged
+    over places.
+
+    Args:
+        pair, x, conditions, loss: as for `critic_error`.
+        price: nats, >= 0; fixed. (VQGAN's adaptive weight divides two gradients, one of which means nothing as long as
+            the critic knows nothing.)
+        features: also compare features, see `feature_nats`; `pair.critic.features` for the feature matching of Larsen
+            et al. (2016).
+        beta: weight of the KL.
+    Returns:
+        "loss", "elbo", "distortion" and "kl", each (N,); "disbelief", and "features" where there are some: scalars.
+    """
+    checking.choice(loss, "loss", ADVERSARIAL)
+    price, beta = checking.number(price, "price", 0), checking.number(beta, "beta", 0)
+    p, parts = _elbo_and_picture(pair.vae, x, conditions, beta)
+    disbelief = ADVERSARIAL[loss][2](pair.critic(p.mean)).mean()
+    parts |= {"loss": parts["loss"] + price * disbelief, "disbelief": disbelief}
+    if features is None:
+        return parts
+    told = feature_nats(x, p.mean, features)
+    return parts | {"loss": parts["loss"] + told, "features": told}
+
+
+# of a logit: the critic's loss on a real and on a made picture, and the generator's loss
+ADVERSARIAL: dict[str, tuple[Callable[[Tensor], Tensor], ...]] = {
+    "hinge": (lambda d: F.relu(1 - d), lambda d: F.relu(1 + d), lambda d: -d),
+    "non-saturating": (lambda d: F.softplus(-d), F.softplus, lambda d: F.softplus(-d)),
+}
+
+
+def _elbo_and_picture(model: Any, x: Tensor, conditions: tuple, beta: float) -> tuple[Any, dict[str, Tensor]]:
+    """p(x | z) at one draw of q, and the parts of the negative beta-ELBO at the same draw, each (N,)."""
+    _check_conditions(conditions)
+    q = model.encode(x, *conditions)
+    p = model.decode(q.rsample(), *conditions)
+    log_likelihood, divergence = p.log_prob(x), kl(q, model.prior)
+    parts = {"elbo": log_likelihood - divergence, "distortion": -log_likelihood, "kl": divergence}
+    return p, {"loss": beta * divergence - log_likelihood} | parts
 
 
 def squared_error(model: Any, x: Tensor) -> dict[str, Tensor]:

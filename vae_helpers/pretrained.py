@@ -13,15 +13,18 @@ import torch
 from vae_helpers import checkpoints
 from vae_helpers.models.convolutional import conv_vae
 from vae_helpers.models.denoiser import ResidualDenoiser
-from vae_helpers.models.factor_reader import FactorReader
+from vae_helpers.models.factor_reader import FactorReader, PortraitJudge
 from vae_helpers.models.vae import VAE
 
 # Where the tools write and this module reads; beside it, so that a wheel has them.
 DENOISER = "pretrained_weights/denoiser.safetensors"
 FACTOR_READER = "pretrained_weights/factor_reader.safetensors"
+PORTRAIT_JUDGE = "pretrained_weights/portrait_judge.safetensors"
 PORTRAIT_VAE = "pretrained_weights/portrait_vae.safetensors"
+SHARP_PORTRAIT_VAE = "pretrained_weights/sharp_portrait_vae.safetensors"
 DENOISER_WIDTHS = (40, 64, 64, 64)
 PORTRAIT_SIZE = 64  # pixels of a side
+LARGEST_LAYERS = ("encoder.8", "decoder.to_shares.2")  # of the portrait VAE; the sharp one has them as they are
 
 
 def denoiser(device: torch.device | str = "cpu") -> ResidualDenoiser:
@@ -48,6 +51,18 @@ def factor_reader(device: torch.device | str = "cpu") -> FactorReader:
     return checkpoints.shipped(FactorReader, __package__, FACTOR_READER).to(device)
 
 
+def portrait_judge(device: torch.device | str = "cpu") -> PortraitJudge:
+    """A `PortraitJudge` of flat drawn portraits, to score what a loss with the factor reader's features has made.
+
+    Trained by `tools/train_factor_reader.py --judge` on portraits that neither the reader nor a data set of the course
+    has. Keep it out of losses.
+
+    Args:
+        device: where it is put.
+    """
+    return checkpoints.shipped(PortraitJudge, __package__, PORTRAIT_JUDGE).to(device)
+
+
 def portrait_vae(device: torch.device | str = "cpu") -> VAE:
     """A `conv_vae` of flat drawn portraits, 64 x 64, with a code of 48 numbers.
 
@@ -57,6 +72,17 @@ def portrait_vae(device: torch.device | str = "cpu") -> VAE:
         device: where it is put.
     """
     return checkpoints.shipped(new_portrait_vae, __package__, PORTRAIT_VAE).to(device)
+
+
+def sharp_portrait_vae(device: torch.device | str = "cpu") -> VAE:
+    """The same VAE trained on, with features of the factor reader and a critic: sharper, and no density of pixels.
+
+    Trained by `tools/train_sharp_portrait_vae.py` on the same portraits.
+
+    Args:
+        device: where it is put.
+    """
+    return checkpoints.shipped_changes(portrait_vae(), __package__, SHARP_PORTRAIT_VAE).to(device)
 
 
 def new_portrait_vae() -> VAE:

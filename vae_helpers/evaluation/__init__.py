@@ -3,7 +3,7 @@
 from vae_helpers.evaluation.bounds import Estimate, evaluate, log_likelihood, mean_and_error
 from vae_helpers.evaluation.codes import active_units, aggregate_posterior, kl_decomposition
 from vae_helpers.evaluation.frechet import frechet_distance
-from vae_helpers.evaluation.pictures import psnr, ssim
+from vae_helpers.evaluation.pictures import psnr, sharpness, ssim
 from vae_helpers.evaluation.reader import face_distance, factor_features, factor_r2, read_factors
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "mean_and_error",
     "psnr",
     "read_factors",
+    "sharpness",
     "ssim",
 ]

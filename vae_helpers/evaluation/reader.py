@@ -1,11 +1,12 @@
-"""Factors read from the pixels of drawn portraits, by a small network (`vae_helpers.models.factor_reader`).
+"""Factors read from the pixels of drawn portraits, by small networks (`vae_helpers.models.factor_reader`).
 
 It judges pictures that have no known factors: reconstructions, samples, composites. What a model's pictures kept of a
 factor is what the reader still finds in them, and the Frechet distance between its features compares sets of pictures.
 
 Its weights are shipped (`vae_helpers.pretrained`). It learned from flat portraits, half of them a little blurred or
 noisy, so that a soft picture is not read worse than it must be. It is no judge of photographs, of other styles, or of
-whether a picture is pretty.
+whether a picture is pretty. Where the reader's own features are part of a loss, another network has to judge:
+`judge=True` asks one that differs in layers, portraits and treatment.
 """
 
 from __future__ import annotations
@@ -19,48 +20,50 @@ from torch import Tensor
 from vae_helpers import checking, pretrained
 from vae_helpers.evaluation.frechet import frechet_distance
 from vae_helpers.images import check_floats, to_float
-from vae_helpers.models.factor_reader import SIZE, FactorReader, to_reading_size
+from vae_helpers.models.factor_reader import SIZE, FactorReader, PortraitJudge, to_reading_size
 from vae_helpers.moved import former_names
 from vae_helpers.rendering import faces
 
 
 @torch.no_grad()
-def read_factors(images: Tensor, batch_size: int = 500) -> Tensor:
+def read_factors(images: Tensor, batch_size: int = 500, judge: bool = False) -> Tensor:
     """The factors that the network reads from pictures.
 
     Args:
         images: (N, 3, S, S), `uint8` or floats in [0, 1]; larger than 32 x 32 pixels they are averaged down to it.
         batch_size: images at a time.
+        judge: ask the second network, which no loss has seen.
     Returns:
         (N, 14) on the images' device, in the units and the order of `faces.FACTORS`; a little beyond a factor's range
         now and then.
     Raises:
         TypeError, ValueError: not such pictures.
     """
-    seen, reader = _seen(images, batch_size), _reader(images.device)
+    seen, reader = _seen(images, batch_size), _reader(images.device, judge)
     return faces.from_unit(torch.cat([reader(x) for x in seen]).clamp(-1.5, 1.5))
 
 
 @torch.no_grad()
-def factor_features(images: Tensor, batch_size: int = 500) -> Tensor:
+def factor_features(images: Tensor, batch_size: int = 500, judge: bool = False) -> Tensor:
     """The 64 features that the network reads factors from; arguments as for `read_factors`. (N, 64)."""
-    seen, reader = _seen(images, batch_size), _reader(images.device)
+    seen, reader = _seen(images, batch_size), _reader(images.device, judge)
     return torch.cat([reader.body(x) for x in seen])
 
 
-def face_distance(images: Tensor, others: Tensor) -> float:
-    """The squared Frechet distance between two sets of portraits, in the features of this network. No FID.
+def face_distance(images: Tensor, others: Tensor, judge: bool = False) -> float:
+    """The squared Frechet distance between two sets of portraits, in the features of a reading network. No FID.
 
     Args:
         images, others: as for `read_factors`, at least two each. Compare distances at equal numbers of pictures only,
             see `frechet_distance`.
+        judge: as for `read_factors`; the two networks' distances have different units.
     """
     for name, pictures in (("images", images), ("others", others)):
         _check_portraits(pictures, name, fewest=2)
-    return frechet_distance(factor_features(images), factor_features(others))
+    return frechet_distance(factor_features(images, judge=judge), factor_features(others, judge=judge))
 
 
-def factor_r2(images: Tensor, factors: Tensor) -> dict[str, float]:
+def factor_r2(images: Tensor, factors: Tensor, judge: bool = False) -> dict[str, float]:
     """How much of each factor's variance is read back from pictures that should show these factors.
 
     R2 = 1 - (mean squared error of reading) / (variance of the factor): 1 when a factor is read exactly, 0 when no
@@ -69,6 +72,7 @@ def factor_r2(images: Tensor, factors: Tensor) -> dict[str, float]:
     Args:
         images: (N, 3, S, S), see `read_factors`.
         factors: (N, 14), what the pictures should show.
+        judge: as for `read_factors`.
     Returns:
         factor -> R2.
     Raises:
@@ -82,7 +86,7 @@ def factor_r2(images: Tensor, factors: Tensor) -> dict[str, float]:
     if constant.any():
         name = faces.NAMES[int(constant.nonzero()[0])]
         raise ValueError(f"{name} is the same in all rows of factors: its R2 is not defined. Give varied portraits.")
-    error = (read_factors(images) - factors.to(images.device)).square().mean(0)
+    error = (read_factors(images, judge=judge) - factors.to(images.device)).square().mean(0)
     variance = factors.var(0, correction=0).to(error)
     return dict(zip(faces.NAMES, (1 - error / variance).tolist(), strict=True))
 
@@ -106,9 +110,9 @@ def _check_portraits(images: Tensor, name: str = "images", fewest: int = 1) -> N
 
 
 @functools.cache
-def _reader(device: torch.device) -> FactorReader:
-    """One network on each device; nobody outside is handed it, so it stays as it is."""
-    return pretrained.factor_reader(device)
+def _reader(device: torch.device, judge: bool) -> FactorReader | PortraitJudge:
+    """One network of each kind on each device; nobody outside is handed it, so it stays as it is."""
+    return pretrained.portrait_judge(device) if judge else pretrained.factor_reader(device)
 
 
 __getattr__ = former_names(

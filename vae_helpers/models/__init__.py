@@ -1,8 +1,10 @@
 """Model families, one file each."""
 
+from vae_helpers.models.adversarial import AdversarialPair, PatchDiscriminator
 from vae_helpers.models.autoencoder import Autoencoder
 from vae_helpers.models.convolutional import ConvDecoder, ConvEncoder, PaletteDecoder, conv_vae
 from vae_helpers.models.denoiser import ResidualDenoiser
+from vae_helpers.models.features import Features
 from vae_helpers.models.ladder import BottomUpVAE, GaussianChain, HierarchicalVAE, LadderVAE, mlp_hierarchy
 from vae_helpers.models.learned_priors import MixturePriorVAE, VampPriorVAE
 from vae_helpers.models.ppca import LinearGaussianVAE, ProbabilisticPCA
@@ -12,11 +14,13 @@ from vae_helpers.moved import former_names
 
 __all__ = [
     "VAE",
+    "AdversarialPair",
     "Autoencoder",
     "BottomUpVAE",
     "ConvDecoder",
     "ConvEncoder",
     "Elbo",
+    "Features",
     "GaussianChain",
     "HierarchicalVAE",
     "LadderVAE",
@@ -24,6 +28,7 @@ __all__ = [
     "LinearGaussianVAE",
     "MixturePriorVAE",
     "PaletteDecoder",
+    "PatchDiscriminator",
     "ProbabilisticPCA",
     "ResidualDenoiser",
     "VampPriorVAE",
