@@ -150,6 +150,36 @@ def hinge_one_cut(critic, x, x_hat):
     return F.relu(1 - critic(x)).mean() + F.relu(1 + critic((x_hat + x_hat.detach()) / 2)).mean()
 
 
+def hinge_with_another_slope(critic, x, x_hat):
+    """The right value, the gradient of another loss."""
+    soft = hinge(real=lambda d: F.softplus(-d), fake=F.softplus)(critic, x, x_hat)
+    return soft + (hinge()(critic, x, x_hat) - soft).detach()
+
+
+def backward_into(*places):
+    """Leaves a gradient in x_hat, or in the critic, alone."""
+
+    def do(critic, x_hat):
+        loss = disbelieved()(critic, x_hat)
+        inputs = [x_hat] if "x_hat" in places else list(critic.parameters())
+        loss.backward(inputs=inputs, retain_graph=True)
+        return loss
+
+    return do
+
+
+def frozen_where_it_began(critic, x_hat):
+    critic.head.weight.requires_grad_(False) if hasattr(critic, "head") else None
+    return disbelieved()(critic, x_hat)
+
+
+def moved(x, real, made):
+    """Changes one of the distributions."""
+    result = logit(x, real, made)
+    (made.loc if hasattr(made, "loc") else made.component_distribution.loc).add_(1)
+    return result
+
+
 def disbelieved(of=lambda d: -d, pool=torch.mean, see=lambda critic, x: critic(x)):
     """disbelief with one of its steps replaced."""
     return lambda critic, x_hat: pool(of(see(critic, x_hat)))
@@ -325,6 +355,8 @@ REFUSED = {
         hinge_of_made_without_grad,
         hinge_cut_in_place,
         hinge_one_cut,
+        hinge_with_another_slope,
+        lambda critic, x, x_hat: torch.cat([hinge(real=lambda d: 0 * d)(critic, x, x_hat)[None]] * 2),
         no_grad(hinge()),
         before(freeze, hinge()),
         before(shrink, hinge()),
@@ -390,6 +422,7 @@ REFUSED = {
         lambda x, real, made: (x - made.mean).abs() - (x - real.mean).abs(),
         lambda x, real, made: torch.distributions.kl_divergence(real, made),
         shifting,
+        moved,
     ],
     "08.5": [
         disbelieved(of=lambda d: d),
@@ -431,6 +464,9 @@ REFUSED = {
         disbelieved(see=lambda critic, x: critic(x.detach_())),
         disbelieved(see=lambda critic, x: critic(x.data.mul_(0.5).add_(0.25))),
         straight_through,
+        backward_into("x_hat"),
+        backward_into("critic"),
+        frozen_where_it_began,
         no_grad(disbelieved()),
         before(freeze, disbelieved()),
         before(shrink, disbelieved()),
@@ -460,6 +496,8 @@ REFUSED = {
         0,
         20,
         3.2,
+        3.07,
+        2.95,
         2.9,
         math.sqrt(2),
         4.34,

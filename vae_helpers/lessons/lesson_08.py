@@ -28,7 +28,7 @@ def _rand(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> torch.T
 def price_of_blur(a, b, sigma):
     """Nats lost by painting the mean of a and b instead of the right one: (N, C, H, W) twice, number -> (N,)."""
     mean = (a + b) / 2
-    return ((a - mean).square() / (2 * sigma**2)).flatten(1).sum(1)  # eq. (8.2)
+    return ((a - mean).square() / (2 * sigma**2)).flatten(1).sum(1)
 
 
 def _blur_probes():
@@ -67,7 +67,7 @@ PRICE_OF_BLUR = Exercise(
         ("(2 * sigma**2)", "sigma**2"),
         "it is eight times too large: the mean is only half as far away, and a Gaussian's log has a one half",
         ("(a - mean).square() / (2 * sigma**2)", "(a - b).square() / sigma**2"),
-        "it is half of what it should be: whether it is a or b, the mean is that far away, so there is nothing to halve",
+        "it is half of what it should be: be it a or b, the mean is that far away, so there is nothing to halve",
         ("(2 * sigma**2)", "(4 * sigma**2)"),
         "it averages over the pixels: independent pixels add up their nats",
         (".sum(1)", ".mean(1)"),
@@ -89,6 +89,9 @@ PRICE_OF_BLUR = Exercise(
         lambda a, b, sigma: (a - b).flatten(1).sum(1).square() / (8 * sigma**2),
         "it is the whole -log p, log sigma and all: a decoder that knows which has these too, so they are not lost",
         lambda a, b, sigma: -Normal((a + b) / 2, sigma).log_prob(a).flatten(1).sum(1),
+        "it is what a decoder loses that may answer with both at once, log 2 at most: one Gaussian can paint the mean "
+        "only, and pays for the distance",
+        lambda a, b, sigma: math.log(2) - F.softplus(-4 * price_of_blur(a, b, sigma)),
         "this is in bits: a nat is a unit of the natural logarithm",
         lambda a, b, sigma: price_of_blur(a, b, sigma) / math.log(2),
         "the mean is a sum: it is to be divided by two",
@@ -173,6 +176,12 @@ NEAR_AND_FAR = (
 )
 
 
+def _backward(real, made):
+    nats = feature_nats(real, made)
+    nats.backward(retain_graph=True)
+    return nats
+
+
 FEATURE_NATS = Exercise(
     id="08.2",
     title="Nats in a space of features",
@@ -254,6 +263,8 @@ FEATURE_NATS = Exercise(
         ("return nats", "return nats.detach()"),
         "its values are right, but only the last layer's gradient reaches `made`: detach nothing but `real`",
         ("nats + n", "nats.detach() + n", "nats = 0.0", "nats = torch.tensor(0.0)"),
+        "it calls backward() itself: return the tensor, and the training loop does it",
+        _backward,
         "`made` is changed in place, and with it what its network goes on with: write g - f instead",
         ("(g - f)", "g.sub_(f)"),
     ),
@@ -296,11 +307,13 @@ def _patch_critic(seed: int, scale: float = 60.0) -> nn.Module:
     return _ready(critic)
 
 
-def _whole_critic(seed: int) -> nn.Module:
-    """A critic of pictures (N, 1, 3, 3), in double precision and eval mode, with one logit for each."""
+def _dense_critic(seed: int) -> nn.Module:
+    """A critic of pictures (N, 1, 3, 3), in double precision and eval mode, with logits (N, 1, 2)."""
     with torch.random.fork_rng(()):
         torch.manual_seed(seed)
-        critic = nn.Sequential(nn.Flatten(), nn.Linear(9, 5), nn.Tanh(), nn.Linear(5, 1), nn.Flatten(0)).eval()
+        critic = nn.Sequential(
+            nn.Flatten(), nn.Linear(9, 5), nn.Tanh(), nn.Linear(5, 2), nn.Unflatten(1, (1, 2))
+        ).eval()
     with torch.no_grad():
         critic[3].weight.mul_(8)
     return _ready(critic, torch.float64)
@@ -313,10 +326,10 @@ def _painted(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> torc
 
 def _critic_probes():
     """Real pictures and made ones: out of a graph, moved themselves, and painted without a gradient."""
-    whole = {"dtype": torch.float64}
+    double = {"dtype": torch.float64}
     return [
         (_patch_critic(0), _rand(1, 3, 3, 12, 8), _painted(2, 3, 3, 12, 8)),
-        (_whole_critic(3), _rand(4, 5, 1, 3, 3, **whole), _rand(5, 5, 1, 3, 3, **whole).requires_grad_()),
+        (_dense_critic(3), _rand(4, 5, 1, 3, 3, **double), _rand(5, 5, 1, 3, 3, **double).requires_grad_()),
         (_patch_critic(6), _rand(7, 1, 3, 8, 12), _rand(8, 1, 3, 8, 12)),
     ]
 
@@ -378,7 +391,7 @@ CRITIC_LOSS = Exercise(
         "detach_() cuts x_hat off in place: the VAE, which goes on with it, would learn nothing any more; detach() "
         "leaves it as it is",
         ("x_hat.detach()", "x_hat.detach_()"),
-        "the signs have changed places: as it is, the critic learns to take made pictures for real",
+        "the signs have changed places, or x and x_hat have: so the critic would learn to take made pictures for real",
         ("1 - d_real", "1 + d_real", "1 + d_made", "1 - d_made"),
         "the hinge is missing: without max(0, ...) the critic can make this as low as it likes",
         ("F.relu(1 - d_real).mean() + F.relu(1 + d_made).mean()", "(1 - d_real).mean() + (1 + d_made).mean()"),
@@ -419,14 +432,10 @@ CRITIC_LOSS = Exercise(
         ("mean() + F", "mean() - F"),
         "its sign is flipped: it is a loss, and the critic lowers it",
         ("return F.relu(1 - d_real).mean() + F", "return -F.relu(1 - d_real).mean() - F"),
-        "the critic sees its two kinds of pictures in the wrong order: x is real, and x_hat is made",
-        lambda critic, x, x_hat: F.relu(1 - critic(x_hat.detach())).mean() + F.relu(1 + critic(x)).mean(),
         "the critic is left frozen: it can learn nothing from its loss any more",
         _afterwards(critic_loss, lambda critic, loss: critic.requires_grad_(False)),
-        "it frees the critic of its gradients: when that is done is for the training loop to say",
+        "it clears the critic's gradients, or adds to them by a backward() of its own: the training loop does both",
         _afterwards(critic_loss, lambda critic, loss: critic.zero_grad()),
-        "it calls backward() itself and leaves gradients in the critic: return the loss, and the training loop does it",
-        _afterwards(critic_loss, lambda critic, loss: loss.backward(retain_graph=True)),
     ),
 )
 
@@ -561,7 +570,7 @@ def _disbelief_probes():
     outside = 1.2 * _painted(1, 3, 3, 12, 8) - 0.1
     return [
         (_patch_critic(0), outside),
-        (_whole_critic(3), _rand(5, 5, 1, 3, 3, dtype=torch.float64).requires_grad_()),
+        (_dense_critic(3), _rand(5, 5, 1, 3, 3, dtype=torch.float64).requires_grad_()),
         (_patch_critic(6), _painted(8, 1, 3, 8, 12)),
     ]
 
@@ -620,11 +629,11 @@ DISBELIEF = Exercise(
         (".mean()", ".reshape(len(x_hat), -1).mean(1)"),
         "it gives a number for each place: a scalar is asked for, so average over images and places",
         (".mean()", ""),
-        "x_hat is cut to [0, 1] first: numbers outside are what the critic is to complain of, and get no gradient so",
+        "x_hat is cut to [0, 1] first: what lies outside gets no gradient then, and stays there",
         ("critic(x_hat)", "critic(x_hat.clamp(0, 1))"),
         "the critic is left frozen: it could not learn afterwards; the VAE's optimizer moves the VAE alone anyway",
         _afterwards(disbelief, lambda critic, loss: critic.requires_grad_(False)),
-        "it frees the critic of its gradients: when that is done is for the training loop to say",
+        "it clears the critic's gradients, or adds to them by a backward() of its own: the training loop does both",
         _afterwards(disbelief, lambda critic, loss: critic.zero_grad()),
         "it calls backward() itself and leaves gradients in the critic: return the loss, and the training loop does it",
         _afterwards(disbelief, lambda critic, loss: loss.backward(retain_graph=True)),
@@ -643,8 +652,8 @@ DECIBELS = Exercise(
     reference=decibels_of_a_draw,
     hints=(
         "A factor of the mean squared error is a number of decibels. Of which factor does section 7 speak?",
-        "PSNR = 10 log10(1 / mse), pixels lying in [0, 1]: the PSNRs of two mean squared errors differ by ten times the "
-        "log10 of their ratio.",
+        "PSNR = 10 log10(1 / mse), pixels lying in [0, 1]: the PSNRs of two mean squared errors differ by ten times "
+        "the log10 of their ratio.",
         "ratio = SOMETHING  # of the mean squared errors\n10 * math.log10(ratio)",
     ),
     check=close_to(tolerance=0.0124),  # of 1 + 3.01: within 0.05
@@ -660,6 +669,8 @@ DECIBELS = Exercise(
         20 * math.log10(2),
         "that takes the root first, as if the PSNR were made of root mean squared errors: ten goes with the square",
         5 * math.log10(2),
+        "that is the factor of the root mean squared error: decibels are ten times the log10 of the mean square's",
+        math.sqrt(2),
         "the ten is missing: these are bels",
         math.log10(2),
         "that takes the natural logarithm: decibels are made with log10",
