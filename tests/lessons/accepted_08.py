@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.distributions import Normal
+from torch.distributions import Normal, kl_divergence
 
 
 def blur_by_densities(a, b, sigma):
@@ -20,6 +20,11 @@ def blur_by_both_pictures(a, b, sigma):
     mean = torch.lerp(a, b, 0.5)
     lost = ((a - mean) ** 2 / (2 * sigma**2) + (b - mean) ** 2 / (2 * sigma**2)) / 2
     return lost.flatten(1).sum(1)
+
+
+def blur_by_kl(a, b, sigma):
+    """The KL of two Gaussians that are equally wide."""
+    return kl_divergence(Normal(a, sigma), Normal((a + b) / 2, sigma)).flatten(1).sum(-1)
 
 
 def blur_by_loop(a, b, sigma):
@@ -187,7 +192,15 @@ class Disbelief(nn.Module):
 
 
 ACCEPTED = {
-    "08.1": [blur_by_densities, blur_by_both_pictures, blur_by_loop, blur_by_einsum, Blur(), blur_by_partial],
+    "08.1": [
+        blur_by_densities,
+        blur_by_both_pictures,
+        blur_by_kl,
+        blur_by_loop,
+        blur_by_einsum,
+        Blur(),
+        blur_by_partial,
+    ],
     "08.2": [nats_by_loop, nats_by_roots, nats_with_a_floor, nats_by_densities, Nats(), nats_by_partial],
     "08.3": [hinge_by_relu, hinge_by_clamp, hinge_in_one_call, hinge_by_margins, hinge_by_loop, Hinge()],
     "08.4": [logit_by_stack, logit_by_odds, logit_one_by_one, Logit(), logit_by_einsum],

@@ -343,7 +343,6 @@ REFUSED = {
         hinge(pool=lambda t: t.mean().float()),
         hinge(pool=lambda t: t.mean() / 2),
         hinge(pool=lambda t: t.mean().item()),
-        hinge(pool=lambda t: F.relu(t.mean())),
         lambda critic, x, x_hat: F.relu(1 - critic(x).mean()) + F.relu(1 + critic(x_hat.detach()).mean()),
         lambda critic, x, x_hat: F.relu(1 - (critic(x) - critic(x_hat.detach()))).mean(),
         lambda critic, x, x_hat: F.relu(2 - critic(x) + critic(x_hat.detach())).mean(),

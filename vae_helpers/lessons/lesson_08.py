@@ -420,6 +420,8 @@ CRITIC_LOSS = Exercise(
             "d_made).mean()",
             "d_made.reshape(len(x), -1)).mean(1)",
         ),
+        "it gives a number for each place: a scalar is asked for, so average over images and places",
+        ("d_real).mean()", "d_real)", "d_made).mean()", "d_made)"),
         "it is halved: the two terms are added, not averaged",
         lambda critic, x, x_hat: critic_loss(critic, x, x_hat) / 2,
         "the logits are averaged before the hinge: each place has to be sure, not their mean",
