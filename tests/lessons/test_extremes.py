@@ -9,7 +9,7 @@ from torch.distributions import Normal
 
 from vae_helpers.exercises.judging import judge
 from vae_helpers.exercises.registry import find
-from vae_helpers.lessons import lesson_04, lesson_05, lesson_06, lesson_07
+from vae_helpers.lessons import lesson_04, lesson_05, lesson_06, lesson_07, lesson_08
 
 
 def overlap(divide):
@@ -52,6 +52,14 @@ def ladder_level(v=lambda v: v, precision=lambda P: P, kl=lambda kl: kl, e=0.0):
         ratio = variance_q / v(variance)
         each = ratio - 1 - (ratio + e).log() + (mean_q - mean) ** 2 / v(variance)
         return mean_q, variance_q, kl(0.5 * each.sum(-1))
+
+    return answer
+
+
+def feature_nats(of):
+    def answer(real, made):
+        errors = [(g[0].numel() / 2, (g - f).square().mean()) for f, g in zip(real, made, strict=True)]
+        return sum(half * of(error).log() for half, error in errors)
 
     return answer
 
@@ -123,6 +131,42 @@ ANSWERS = {
             [(a.log_prob(z).exp() / b.log_prob(z).exp()).log() for z, a, b in zip(draws, q, p, strict=True)]
         ),
         lambda draws, q, p: lesson_07.level_shares(draws, q, p).clamp(-100, 100),
+    ),
+    "08.1": (
+        lesson_08.SURE,
+        *(lambda a, b, sigma, e=e: lesson_08.price_of_blur(a, b, sigma + e) for e in (1e-6, 1e-7)),
+        *(lambda a, b, sigma, e=e: lesson_08.price_of_blur(a, b, (sigma**2 + e) ** 0.5) for e in (1e-6, 1e-8)),
+        *(lambda a, b, sigma, e=e: lesson_08.price_of_blur(a, b, max(sigma, e)) for e in (0.1, 0.01)),
+        *(lambda a, b, sigma, e=e: lesson_08.price_of_blur(a, b, sigma).clamp(max=e) for e in (1e2, 1e4)),
+    ),
+    "08.2": (
+        lesson_08.NEAR_AND_FAR,
+        *(feature_nats(lambda error, e=e: error + e) for e in (1e-6, 1e-8, 1e-10)),
+        *(feature_nats(lambda error, e=e: error.clamp(min=e)) for e in (1e-3, 1e-6)),
+        feature_nats(lambda error: error.sqrt().add(1e-6).square()),
+        *(feature_nats(lambda error, e=e: error.clamp(max=e)) for e in (1e2, 1e6)),
+    ),
+    "08.3": (
+        lesson_08.CERTAIN,
+        *(
+            lambda critic, x, x_hat, e=e: lesson_08.critic_loss(lambda x: critic(x).clamp(-e, e), x, x_hat)
+            for e in (10, 20, 50)
+        ),
+    ),
+    "08.4": (
+        lesson_08.FAR_OUT,
+        lambda x, real, made: (real.log_prob(x).exp() / made.log_prob(x).exp()).log(),
+        lambda x, real, made: real.log_prob(x).double().exp().log().sub(made.log_prob(x).double().exp().log()).to(x),
+        *(
+            lambda x, real, made, e=e: (real.log_prob(x).exp() + e).log() - (made.log_prob(x).exp() + e).log()
+            for e in (1e-8, 1e-12)
+        ),
+        *(lambda x, real, made, e=e: lesson_08.best_logit(x, real, made).clamp(-e, e) for e in (10, 88)),
+        lambda x, real, made: torch.logit(lesson_08.best_logit(x, real, made).sigmoid()),
+    ),
+    "08.5": (
+        lesson_08.CERTAIN,
+        *(lambda critic, x_hat, e=e: -critic(x_hat).clamp(-e, e).mean() for e in (10, 20, 50)),
     ),
 }
 CASES = [(id, message, answer) for id, (message, *answers) in ANSWERS.items() for answer in answers]
