@@ -202,8 +202,8 @@ ACCEPTED = {
         blur_by_partial,
     ],
     "08.2": [nats_by_loop, nats_by_roots, nats_with_a_floor, nats_by_densities, Nats(), nats_by_partial],
-    "08.3": [hinge_by_relu, hinge_by_clamp, hinge_in_one_call, hinge_by_margins, hinge_by_loop, Hinge()],
-    "08.4": [logit_by_stack, logit_by_odds, logit_one_by_one, Logit(), logit_by_einsum],
+    "08.4": [hinge_by_relu, hinge_by_clamp, hinge_in_one_call, hinge_by_margins, hinge_by_loop, Hinge()],
+    "08.3": [logit_by_stack, logit_by_odds, logit_one_by_one, Logit(), logit_by_einsum],
     "08.5": [disbelief_by_mean, disbelief_by_sums, disbelief_frozen, disbelief_by_functional_call, Disbelief()],
     "08.6": [3.01, 3, 3.0103, 3.05, 2.97, np.float64(3.0103), torch.tensor(3.01), -10 * math.log10(0.5)],
 }

@@ -311,7 +311,7 @@ REFUSED = {
         lambda real, made: sum((g - f).square().flatten(1).sum(1).mean() for f, g in zip(real, made, strict=True)),
         lambda real, made: sum(((g - f).square().mean() for f, g in zip(real, made, strict=True))).log(),
     ],
-    "08.3": [
+    "08.4": [
         hinge(cut=lambda made: made),
         hinge(cut=torch.clone),
         hinge(real=lambda d: F.relu(1 + d), fake=lambda d: F.relu(1 - d)),
@@ -373,7 +373,7 @@ REFUSED = {
         lambda critic, x, x_hat: hinge()(lambda t: critic(t) * 2, x, x_hat),
         lambda critic, x, x_hat: hinge()(critic, x, (x_hat > 0.5).to(x_hat)),
     ],
-    "08.4": [
+    "08.3": [
         lambda x, real, made: made.log_prob(x) - real.log_prob(x),
         lambda x, real, made: torch.sigmoid(logit(x, real, made)),
         lambda x, real, made: F.logsigmoid(logit(x, real, made)),

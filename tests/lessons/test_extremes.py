@@ -146,14 +146,14 @@ ANSWERS = {
         feature_nats(lambda error: error.sqrt().add(1e-6).square()),
         *(feature_nats(lambda error, e=e: error.clamp(max=e)) for e in (1e2, 1e6)),
     ),
-    "08.3": (
+    "08.4": (
         lesson_08.CERTAIN,
         *(
             lambda critic, x, x_hat, e=e: lesson_08.critic_loss(lambda x: critic(x).clamp(-e, e), x, x_hat)
             for e in (10, 20, 50)
         ),
     ),
-    "08.4": (
+    "08.3": (
         lesson_08.FAR_OUT,
         lambda x, real, made: (real.log_prob(x).exp() / made.log_prob(x).exp()).log(),
         lambda x, real, made: real.log_prob(x).double().exp().log().sub(made.log_prob(x).double().exp().log()).to(x),

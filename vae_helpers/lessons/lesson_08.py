@@ -143,7 +143,7 @@ def feature_nats(real, made):
     for f, g in zip(real, made, strict=True):
         n = f[0].numel()  # of one picture
         error = (g - f).square().mean()  # over the batch, too
-        nats = nats + n / 2 * error.log()  # eq. (8.4)
+        nats = nats + n / 2 * error.log()  # eq. (8.5)
     return nats
 
 
@@ -189,7 +189,7 @@ FEATURE_NATS = Exercise(
     hints=(
         "Each layer gets a Gaussian whose variance is the layer's own mean squared error. What is left of its log "
         "then, and over what is the mean taken?",
-        "Equation (8.4): the sum over layers of (n / 2) log(mse), the mse being the mean over the batch and all n "
+        "Equation (8.5): the sum over layers of (n / 2) log(mse), the mse being the mean over the batch and all n "
         "numbers of a picture, and the log taken of that mean.",
         "nats = 0.0\n"
         "for f, g in zip(real, made):\n"
@@ -207,9 +207,9 @@ FEATURE_NATS = Exercise(
         "the log is inside the mean: one number that happens to be right would outweigh all others; the mean comes "
         "first",
         (".mean()  # over the batch, too", ".log().mean()", "error.log()", "error"),
-        "each picture has its own log: (8.4) takes one mean over the batch too, and then one log",
+        "each picture has its own log: (8.5) takes one mean over the batch too, and then one log",
         (".mean()  # over the batch, too", ".flatten(1).mean(1)", "error.log()", "error.log().mean()"),
-        "each channel has its own log: (8.4) takes one mean over all numbers of a layer, and then one log",
+        "each channel has its own log: (8.5) takes one mean over all numbers of a layer, and then one log",
         (".mean()  # over the batch, too", ".transpose(0, 1).flatten(1).mean(1)", "error.log()", "error.log().mean()"),
         "the squared errors are summed: the variance that fits best is their mean",
         ("square().mean()", "square().sum()"),
@@ -249,9 +249,9 @@ FEATURE_NATS = Exercise(
         ("(g - f).square().mean()", "(g - f).var(correction=0)"),
         "its sign is flipped: it says how far apart the pictures are, and is to be lowered",
         ("return nats", "return -nats"),
-        "the constants of the Gaussian are in it: (8.4) leaves out log(2 pi) and 1, which nobody can change",
+        "the constants of the Gaussian are in it: (8.5) leaves out log(2 pi) and 1, which nobody can change",
         ("error.log()", "(error.log() + math.log(2 * math.pi) + 1)"),
-        "log(2 pi) is in it: (8.4) leaves out the constants, which nobody can change",
+        "log(2 pi) is in it: (8.5) leaves out the constants, which nobody can change",
         ("error.log()", "(error.log() + math.log(2 * math.pi))"),
         "the logarithm is the one to base 2, which counts bits: nats are asked for",
         ("error.log()", "error.log2()"),
@@ -346,7 +346,7 @@ def critic_loss(critic, x, x_hat):
     """The hinge loss of a critic, a scalar: pictures -> logits (N, ...), real ones and made ones (N, C, H, W)."""
     d_real = critic(x)
     d_made = critic(x_hat.detach())  # whoever painted it learns nothing here
-    return F.relu(1 - d_real).mean() + F.relu(1 + d_made).mean()  # eq. (8.6)
+    return F.relu(1 - d_real).mean() + F.relu(1 + d_made).mean()  # eq. (8.8)
 
 
 def _afterwards(loss_of: Callable, do: Callable) -> Callable:
@@ -365,13 +365,13 @@ def _weights_and_picture(critic, x, x_hat):
 
 
 CRITIC_LOSS = Exercise(
-    id="08.3",
+    id="08.4",
     title="What the critic learns from",
     reference=critic_loss,
     hints=(
         "A real picture that is sure enough, with a logit above one, costs nothing more; and a made one? Who is to "
         "learn from this loss, and who is not?",
-        "Equation (8.6): the mean over images and places of max(0, 1 - d(x)) + max(0, 1 + d(x_hat)), x_hat being cut "
+        "Equation (8.8): the mean over images and places of max(0, 1 - d(x)) + max(0, 1 + d(x_hat)), x_hat being cut "
         "off from the graph before the critic sees it.",
         "d_real = critic(x)\nd_made = critic(x_hat.SOMETHING())\nreturn F.relu(1 - d_real).mean() + SOMETHING",
     ),
@@ -403,7 +403,7 @@ CRITIC_LOSS = Exercise(
         ("1 - d_real", "1 - d_real.sigmoid()", "1 + d_made", "1 + d_made.sigmoid()"),
         "the logits go through a tanh first: the hinge takes them as they are",
         ("1 - d_real", "1 - d_real.tanh()", "1 + d_made", "1 + d_made.tanh()"),
-        "this is the loss with log sigmoid, of (8.7): the hinge, (8.6), stops where the critic is sure enough",
+        "this is the loss with log sigmoid, of (8.7): the hinge, (8.8), stops where the critic is sure enough",
         lambda critic, x, x_hat: F.softplus(-critic(x)).mean() + F.softplus(critic(x_hat.detach())).mean(),
         "the hinge's corner is rounded off: it is max(0, 1 - d), which is 0 from d = 1 on",
         ("F.relu(1 - d_real)", "F.softplus(1 - d_real)", "F.relu(1 + d_made)", "F.softplus(1 + d_made)"),
@@ -500,7 +500,7 @@ def _left_alone(function: Callable) -> Callable:
 
 
 BEST_LOGIT = Exercise(
-    id="08.4",
+    id="08.3",
     title="The best critic there is",
     reference=best_logit,
     hints=(
@@ -692,4 +692,4 @@ DECIBELS = Exercise(
 )
 
 
-EXERCISES = (PRICE_OF_BLUR, FEATURE_NATS, CRITIC_LOSS, BEST_LOGIT, DISBELIEF, DECIBELS)
+EXERCISES = (PRICE_OF_BLUR, FEATURE_NATS, BEST_LOGIT, CRITIC_LOSS, DISBELIEF, DECIBELS)
