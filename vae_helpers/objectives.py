@@ -184,9 +184,10 @@ def critic_error(pair: Any, x: Tensor, *conditions: Tensor, loss: str = "hinge")
         places of both that the critic tells rightly: 0.5 is a guess.
     """
     checking.choice(loss, "loss", ADVERSARIAL)
+    _check_conditions(conditions)
     with torch.no_grad():  # the VAE is not to learn from the critic's loss
         made = pair.vae.decode(pair.vae.encode(x, *conditions).rsample(), *conditions).mean
-    d_real, d_made = pair.critic(x).flatten(1), pair.critic(made.clamp(0, 1)).flatten(1)  # (N, places)
+    d_real, d_made = (pair.critic(pictures).reshape(len(x), -1) for pictures in (x, made.clamp(0, 1)))  # (N, places)
     of_real, of_made, _ = ADVERSARIAL[loss]
     right = ((d_real > 0).float().mean() + (d_made < 0).float().mean()) / 2
     error = of_real(d_real).mean(1) + of_made(d_made).mean(1)
