@@ -79,9 +79,8 @@ def sharpness(x: Tensor) -> Tensor:
     """
     _check_one(x, "x")
     checking.shape(x, "x", "(N, C, H, W)", H=3, W=3)
-    return (
-        torch.cat([_laplacian(a.mean(1)).flatten(1).var(1, correction=0) for (a,) in _pieces(x)]).float().to(x.device)
-    )
+    variances = [_laplacian(a.mean(1)).flatten(1).var(1, correction=0) for (a,) in _pieces(x)]  # (n,) each
+    return torch.cat(variances).float().to(x.device)
 
 
 def _laplacian(grey: Tensor) -> Tensor:
