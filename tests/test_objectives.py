@@ -384,6 +384,15 @@ def test_features_that_say_more_of_one_picture_than_of_another_are_refused():
         feature_nats(x, x_hat, lambda pictures: [pictures] * (2 if pictures is x else 1))
 
 
+def test_pictures_that_would_be_compared_in_all_pairs_are_refused():
+    x, x_hat = two_batches()
+    for bad in (x_hat[:1], x_hat[:, :, :1], x_hat[0]):
+        with pytest.raises(ValueError, match=r"x and x_hat must have the same shape, not \(7, 1, 4, 4\) and"):
+            feature_nats(x, bad, lambda pictures: [pictures])
+    with pytest.raises(TypeError, match="x must be a floating-point tensor, not"):
+        feature_nats((255 * x).byte(), x_hat, lambda pictures: [pictures])
+
+
 @pytest.fixture
 def gaussian():
     torch.manual_seed(0)

@@ -139,7 +139,12 @@ def feature_nats(x: Tensor, x_hat: Tensor, features: FeatureMaps) -> Tensor:
         features: pictures -> a list of tensors (N, ...), such as `Features` or a critic's `features`.
     Returns:
         a scalar, nats per image.
+    Raises:
+        TypeError, ValueError: no floating-point tensors, or of different shapes, which would be compared in all pairs.
     """
+    checking.floating(x, "x"), checking.floating(x_hat, "x_hat")
+    if x.shape != x_hat.shape:
+        raise ValueError(f"x and x_hat must have the same shape, not {tuple(x.shape)} and {tuple(x_hat.shape)}.")
     with torch.no_grad():
         real = features(x)
     pairs = zip(real, features(x_hat), strict=True)

@@ -37,6 +37,7 @@ ALSO = {
     ),
     "HierarchicalVAE.redraw": ("torch.nn", "torch.distributions"),
     "denoising_error": ("y",),
+    "feature_nats": ("torch.nn",),
     "align": ("factors",),
     "factor_r2": faces.NAMES,
 }
