@@ -71,6 +71,11 @@ def test_its_logits_are_the_head_on_the_last_of_its_features():
     assert not torch.equal(critic(x), critic(1 - x))
 
 
+def test_beyond_its_edge_a_picture_is_grey():
+    told = PatchDiscriminator(width=4).features(torch.full((1, 3, 16, 16), 0.5))
+    assert torch.allclose(told[0], told[0][..., :1, :1].expand_as(told[0]), atol=1e-6)  # no frame around it
+
+
 def test_half_precision_inside_comes_out_as_float32_and_float64_stays():
     critic, x = PatchDiscriminator(width=4), torch.rand(2, 3, 8, 8)
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -176,6 +176,16 @@ def test_the_network_is_frozen_and_the_gradient_passes_to_the_pictures():
     assert not features.scale0.requires_grad
 
 
+def test_a_network_handed_over_in_training_mode_is_in_eval_mode_from_then_on_and_has_learned_nothing():
+    layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.9)).train()
+    before = {name: t.clone() for name, t in layers.state_dict().items()}
+    features, x = Features(layers, (2,), stored()), to_float(stored(5))
+    assert not any(part.training for part in features.network.modules())
+    assert torch.equal(features(x)[0], features(x)[0])
+    assert torch.allclose(features(x)[0][:1], features(x[:1])[0], atol=1e-5)
+    assert all(torch.equal(t, before[name]) for name, t in layers.state_dict().items())
+
+
 class WithFeatures(nn.Module):
     """A picture that is learned, and features that a careless learner has put inside the model."""
 
