@@ -8,8 +8,18 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tools import train_denoiser, train_factor_reader, train_portrait_vae
-from vae_helpers import ResidualDenoiser, checkpoints, factor_r2, pretrained, psnr, read_factors, to_float
+from tools import train_denoiser, train_factor_reader, train_portrait_vae, train_sharp_portrait_vae
+from vae_helpers import (
+    ResidualDenoiser,
+    checkpoints,
+    face_distance,
+    factor_r2,
+    pretrained,
+    psnr,
+    read_factors,
+    sharpness,
+    to_float,
+)
 from vae_helpers.data.faces import SEEDS as SEEDS_OF_DATA
 from vae_helpers.data.photos import photographs
 from vae_helpers.models.factor_reader import FactorReader, PortraitJudge
@@ -17,16 +27,22 @@ from vae_helpers.rendering import faces
 
 SIGMA = 25 / 255
 SEED = 4711  # neither the reader nor the data sets of the course have seen portraits of it
-DENOISER, FACTOR_READER, PORTRAIT_JUDGE, PORTRAIT_VAE = (
+DENOISER, FACTOR_READER, PORTRAIT_JUDGE, PORTRAIT_VAE, SHARP_PORTRAIT_VAE = (
     Path(pretrained.__file__).parent / name
-    for name in (pretrained.DENOISER, pretrained.FACTOR_READER, pretrained.PORTRAIT_JUDGE, pretrained.PORTRAIT_VAE)
+    for name in (
+        pretrained.DENOISER,
+        pretrained.FACTOR_READER,
+        pretrained.PORTRAIT_JUDGE,
+        pretrained.PORTRAIT_VAE,
+        pretrained.SHARP_PORTRAIT_VAE,
+    )
 )
 NETWORKS = [
     pretrained.denoiser,
     pretrained.factor_reader,
     pretrained.portrait_judge,
     pretrained.portrait_vae,
-    # sharp_portrait_vae, once its weights are there
+    pretrained.sharp_portrait_vae,
 ]
 
 
@@ -316,3 +332,50 @@ def test_the_tool_trains_a_portrait_vae_and_writes_a_file_that_loads(tmp_path, m
     own = pretrained.new_portrait_vae().state_dict()
     assert {name: t.shape for name, t in tensors.items()} == {name: t.shape for name, t in own.items()}
     assert "factors read from them, R2: skin" in capsys.readouterr().out and PORTRAIT_VAE.read_bytes() == before
+
+
+# --- the sharp VAE of portraits ---------------------------------------------------------------------------------------
+
+
+def test_the_shipped_changes_are_all_of_the_portrait_vae_but_its_largest_layers():
+    tensors, kind, notes = checkpoints.read(SHARP_PORTRAIT_VAE)
+    own = pretrained.new_portrait_vae().state_dict()
+    left_out = {f"{layer}.{name}" for layer in pretrained.LARGEST_LAYERS for name in ("weight", "bias")}
+    assert kind == "VAE" and set(notes) == {"steps", "portraits"}
+    assert tensors.keys() == own.keys() - left_out and left_out < own.keys()
+    assert all(t.shape == own[name].shape and t.dtype == torch.float16 for name, t in tensors.items())
+    assert SHARP_PORTRAIT_VAE.stat().st_size < 0.25 * PORTRAIT_VAE.stat().st_size
+
+
+def test_the_sharp_vae_is_the_shipped_one_with_these_changes():
+    soft, sharp = pretrained.portrait_vae().state_dict(), pretrained.sharp_portrait_vae().state_dict()
+    tensors, _, _ = checkpoints.read(SHARP_PORTRAIT_VAE)
+    assert all(torch.equal(t, tensors[name].float() if name in tensors else soft[name]) for name, t in sharp.items())
+    assert sum(not torch.equal(sharp[name], soft[name]) for name in tensors) > 0.9 * len(tensors)
+
+
+def test_the_sharp_vaes_portraits_are_sharper_and_nearer_by_the_judge_and_its_pixels_further_off(rebuilt):
+    factors, x, soft = rebuilt
+    sharp = pretrained.sharp_portrait_vae().reconstruct(x).clamp(0, 1)
+    shares = [(sharpness(seen) / sharpness(x)).mean().item() for seen in (soft, sharp)]
+    assert shares[0] < shares[1] < 1.2, shares
+    distances = [face_distance(seen, x, judge=True) for seen in (soft, sharp)]
+    assert distances[1] < distances[0], distances
+    assert 30 < psnr(sharp, x).mean() < psnr(soft, x).mean() + 1
+    read = [factor_r2(seen, factors, judge=True) for seen in (soft, sharp)]
+    assert min(read[1].values()) > 0.7 and sum(read[1].values()) > sum(read[0].values()), read
+
+
+def test_the_tool_sharpens_a_portrait_vae_and_writes_what_changed(tmp_path, monkeypatch, capsys):
+    path, before = tmp_path / "sharp.safetensors", [file.read_bytes() for file in (PORTRAIT_VAE, SHARP_PORTRAIT_VAE)]
+    monkeypatch.setattr(train_sharp_portrait_vae, "CRITIC_ALONE", 1)
+    monkeypatch.setattr(sys, "argv", ["tool", "--steps", "2", "--portraits", "40", "--to", str(path)])
+    with torch.random.fork_rng(devices=[]):
+        train_sharp_portrait_vae.main()
+    tensors, kind, notes = checkpoints.read(path)
+    assert kind == "VAE" and notes == {"steps": 2, "portraits": 40}
+    assert tensors.keys() == checkpoints.read(SHARP_PORTRAIT_VAE)[0].keys()
+    soft = pretrained.portrait_vae().state_dict()
+    assert any(not torch.equal(t.float(), soft[name]) for name, t in tensors.items())
+    assert "factors read by the judge, R2: skin" in capsys.readouterr().out
+    assert [file.read_bytes() for file in (PORTRAIT_VAE, SHARP_PORTRAIT_VAE)] == before
