@@ -1,14 +1,20 @@
 """The benchmarks: they take turns, throw disturbed samples away and compute honest ratios, and their peers learn."""
 
+import copy
+import functools
 import math
+import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from benchmarks import __main__ as page
-from benchmarks import digits_likelihood, measuring, mlp_epoch, peers
+from benchmarks import digits_likelihood, measuring, mlp_epoch, peers, sharper_images
 from benchmarks.measuring import MachineBusy, Timing, in_turns, ratio
-from vae_helpers import evaluate, mlp_vae, seed_everything, to_float
+from vae_helpers import conv_vae, evaluate, feature_nats, mlp_vae, seed_everything, to_float
+from vae_helpers.objectives import negative_elbo
+from vae_helpers.rendering import faces
 
 
 @pytest.fixture
@@ -156,3 +162,152 @@ def test_the_density_of_dequantised_digits_bounds_their_probability():
 def test_what_is_chosen_is_the_best_on_validation_digits():
     best = digits_likelihood.chosen(lambda a, b: lambda x: x + (a - 2) ** 2 + b, torch.zeros(3), (1, 2, 3), (0, 1))
     assert torch.equal(best(torch.zeros(3)), torch.zeros(3))
+
+
+# --- sharper images ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """A small VAE, and two steps in place of a trial and many; portraits with their factors."""
+    monkeypatch.setattr(sharper_images, "new_vae", lambda: conv_vae((3, 32, 32), 4, 4, hidden=8))
+    monkeypatch.setattr(sharper_images, "steps_in", lambda seconds, train: 2)
+    factors = faces.sample(40, 4711)
+    return faces.render(factors, 32), factors
+
+
+def state(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def test_every_row_goes_on_from_a_model_and_leaves_it_as_it_was(tiny, monkeypatch):
+    stored, factors = tiny
+    monkeypatch.setattr(sharper_images, "with_critic", functools.partial(sharper_images.with_critic, alone=1))
+    found, before = {}, {}
+    for name, model in sharper_images.rows(stored, 2, 0.1, seed=0):
+        assert all(torch.equal(state(found[other]), weights) for other, weights in before.items()), name
+        found[name], before[name] = model, state(model).clone()
+    assert len({weights.numpy().tobytes() for weights in before.values()}) == len(found) == 13  # all differ
+    assert all(torch.isfinite(weights).all() for weights in before.values())
+    scores = sharper_images.scores(found["pixels again"], stored, stored, factors)
+    assert len(scores) == len(sharper_images.COLUMNS) == 8 and all(map(math.isfinite, scores))
+    again = dict(sharper_images.rows(stored, 2, 0.1, seed=0))
+    assert torch.equal(state(again["the start: pixels"]), before["the start: pixels"])
+
+
+def test_the_sweep_names_when_the_critic_starts_and_leaves_the_vae_alone_until_then(tiny, monkeypatch):
+    stored, _ = tiny
+    monkeypatch.setattr(sharper_images, "CRITIC_ALONE", 1)
+    found = dict(sharper_images.sweep(stored, 10, 0.1, seed=0))
+    assert list(found)[:3] == [
+        "0% of the pixel steps, critic alone 0",
+        "0% of the pixel steps, critic alone 1",
+        "10% of the pixel steps, critic alone 0",
+    ]
+    assert len(found) == 8
+    start = sharper_images.new_vae()
+    for alone, moves in ((0, True), (1, True), (2, False)):  # of two steps
+        moved = sharper_images.with_critic(start, stored, 0.1, 0, alone=alone)
+        assert moved is not start and torch.equal(state(moved), state(start)) != moves
+
+
+def test_a_row_has_as_many_steps_as_its_seconds_allow_after_a_trial(monkeypatch):
+    clock, asked = [0.0], []
+
+    def train(steps):
+        asked.append(steps)
+        clock[0] += 0.02 * steps if len(asked) > 1 else 100.0  # the first one is slow, and does not count
+
+    monkeypatch.setattr(sharper_images.time, "process_time", lambda: clock[0])
+    assert sharper_images.steps_in(3.0, train) == pytest.approx(150, abs=1) and asked == [10, 50]
+    assert sharper_images.steps_in(1e-9, train) == 1
+
+
+def test_the_trial_leaves_the_model_and_the_steps_are_those_of_the_trial(tiny, monkeypatch):
+    stored, _ = tiny
+    start, tried = sharper_images.new_vae(), []
+    before = state(start).clone()
+
+    def steps_in(seconds, train):
+        train(1)
+        tried.append((seconds, torch.equal(state(start), before)))
+        return 3
+
+    monkeypatch.setattr(sharper_images, "steps_in", steps_in)
+    model = sharper_images.trained_on(start, stored, negative_elbo, 7.0, seed=1)
+    assert tried == [(7.0, True)] and torch.equal(state(start), before) and not torch.equal(state(model), before)
+    by_hand = copy.deepcopy(start)
+    sharper_images.fit(by_hand, stored, steps=3, seed=1, objective=negative_elbo, **sharper_images.SETTINGS)
+    assert torch.equal(state(by_hand), state(model))
+
+
+def test_differences_see_edges_and_no_brightness():
+    differences = sharper_images.Differences()
+    x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    maps = differences(x)
+    assert [tuple(one.shape) for one in maps] == [(2, 6, side - 1, side - 1) for side in (32, 16, 8, 4)]
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(maps, differences(x + 0.3), strict=True))
+    ramp = (torch.arange(32.0)[:, None] / 32).expand(1, 1, 32, 32)  # grows downwards
+    for scale, one in enumerate(differences(ramp)):
+        assert torch.allclose(one[:, 0], torch.tensor(2**scale / 32)) and (one[:, 1].abs() < 1e-6).all()
+
+
+def test_absolute_errors_are_nats_of_a_laplace_distribution_at_its_likeliest_scale():
+    torch.manual_seed(0)
+    vae, x = conv_vae((3, 16, 16), 2, 4, hidden=8), torch.rand(5, 3, 16, 16)
+    torch.manual_seed(1)
+    q = vae.encode(x)
+    divergence, error = sharper_images.kl(q, vae.prior), (vae.decode(q.rsample()).mean - x).abs()
+    scale = error.mean()
+    nats = (error / scale + (2 * scale).log()).flatten(1).sum(1).mean() - 768 * (1 + math.log(2))
+    torch.manual_seed(1)
+    assert torch.allclose(sharper_images.laplace(vae, x)["loss"], divergence + nats, rtol=1e-4)
+
+
+def test_the_spaces_are_five_and_see_the_sharp_and_the_soft_apart(tiny):
+    stored, _ = tiny
+    found = sharper_images.spaces(sharper_images.new_vae(), stored)
+    x = to_float(stored)
+    soft = torch.nn.functional.avg_pool2d(torch.nn.functional.pad(x, (1,) * 4, mode="replicate"), 3, stride=1)
+    assert len(found) == 5
+    for name, features in found.items():
+        told = features(x)
+        assert len(told) in (3, 4) and all(len(one) == 40 for one in told), name
+        assert torch.isfinite(feature_nats(x, soft, features)), name
+        assert not any(p.requires_grad for p in features.parameters()), name
+    random = sharper_images.random_reader(stored)
+    means = [m.running_mean.abs().sum().item() for m in random.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert len(means) == 5 and min(means) > 0  # its normalisation has seen portraits
+
+
+def test_pictures_as_they_are_score_as_well_as_the_judge_can_read(tiny):
+    stored, factors = tiny
+    x = to_float(stored)
+    perfect = sharper_images.compared(x, x, factors)
+    assert perfect[0] == math.inf and min(perfect[1:5]) > 0.85 and perfect[5] == pytest.approx(0, abs=1e-3)
+    soft = torch.nn.functional.avg_pool2d(torch.nn.functional.pad(x, (2,) * 4, mode="replicate"), 5, stride=1)
+    scores = sharper_images.compared(soft, x, factors)
+    assert scores[0] < 40 and all(a < b for a, b in zip(scores[1:5], perfect[1:5], strict=True)) and scores[5] > 1
+
+
+def test_portraits_are_made_at_codes_of_training_portraits_and_the_same_each_time(tiny):
+    stored, _ = tiny
+    model = sharper_images.new_vae()
+    made = sharper_images.portraits_made(model, stored, 7, components=3)
+    assert made.shape == (7, 3, 32, 32) and 0 <= made.min() <= made.max() <= 1 and not made.requires_grad
+    assert torch.equal(made, sharper_images.portraits_made(model, stored, 7, components=3))
+
+
+def test_the_table_has_a_line_for_each_row_with_mean_and_deviation_over_seeds(monkeypatch, capsys):
+    monkeypatch.setenv("VAE_HELPERS_PRECISION", "")  # put back afterwards
+    monkeypatch.setattr(sharper_images, "one_thread", lambda: None)
+    split = SimpleNamespace(images=torch.zeros(4, 3, 32, 32, dtype=torch.uint8), factors=torch.zeros(4, 14))
+    monkeypatch.setattr(sharper_images, "load", lambda *_, **__: SimpleNamespace(train=split, test=split))
+    monkeypatch.setattr(sharper_images, "rows", lambda images, start, seconds, seed: [("pixels", seed), ("all", 5)])
+    monkeypatch.setattr(sharper_images, "scores", lambda model, *_: [float(model)] * 8)
+    monkeypatch.setattr(sys, "argv", ["benchmark", "--seeds", "3"])
+    sharper_images.main()
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    assert len(lines) == 4 and lines[0].count("|") == lines[2].count("|") == 10
+    assert lines[2].startswith("| pixels | 1.00 ± 1.00 |") and lines[3].startswith("| all | 5.00 ± 0.00 |")
+    assert sharper_images.spread((2.0,)) == "2.00"

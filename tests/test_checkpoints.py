@@ -117,6 +117,72 @@ def test_a_shipped_network_is_rounded_to_half_precision_and_frozen(tmp_path):
     assert not found.training and not any(p.requires_grad for p in found.parameters())
 
 
+def stack(seed=0, width=3):
+    """Layers whose names begin alike."""
+    torch.manual_seed(seed)
+    whole = nn.Module()
+    whole.encoder = nn.Sequential(*(nn.Linear(width, width) for _ in range(11)))
+    whole.norm = nn.BatchNorm1d(width)
+    return whole
+
+
+def carried(tmp_path, monkeypatch, **settings):
+    """The name of a package of this test's own, and of a file in it that `stack(seed=1)` was written to."""
+    package = f"carrier_of_{tmp_path.name}"
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    checkpoints.save_shipped(tmp_path / package / "changes.safetensors", stack(seed=1), **settings)
+    return package, "changes.safetensors"
+
+
+def test_a_file_of_changes_has_all_but_what_is_left_out_and_names_that_begin_alike_are_kept(tmp_path):
+    left_out = ("encoder.1", "norm")
+    path = checkpoints.save_shipped(tmp_path / "m.safetensors", stack(), besides=left_out, steps=5)
+    tensors, kind, notes = checkpoints.read(path)
+    expected = {f"encoder.{k}.{name}" for k in (0, *range(2, 11)) for name in ("weight", "bias")}
+    assert tensors.keys() == expected and "encoder.10.weight" in tensors
+    assert kind == "Module" and notes == {"steps": 5}
+    whole, _, _ = checkpoints.read(checkpoints.save_shipped(tmp_path / "whole.safetensors", stack()))
+    assert whole.keys() == stack().state_dict().keys() and {t.dtype for t in tensors.values()} == {torch.float16}
+
+
+def test_changes_replace_what_the_file_has_and_leave_the_rest(tmp_path, monkeypatch):
+    where = carried(tmp_path, monkeypatch, besides=("encoder.1", "norm"))
+    model, before, other = stack(), weights(stack()), weights(stack(seed=1))
+    model.norm.running_mean.fill_(7)
+    assert checkpoints.shipped_changes(model.requires_grad_(False).eval(), *where) is model
+    for name, t in model.state_dict().items():
+        if name == "norm.running_mean":
+            assert (t == 7).all()
+        elif name.startswith(("encoder.1.", "norm.")):
+            assert torch.equal(t, before[name]), name
+        else:
+            assert torch.equal(t, other[name].half().float()) and not torch.equal(t, before[name]), name
+    assert not any(p.requires_grad for p in model.parameters()) and not model.training
+
+
+def test_changes_of_another_model_are_refused_and_the_model_is_as_it_was(tmp_path, monkeypatch):
+    where = carried(tmp_path, monkeypatch)
+    smaller = stack()
+    del smaller.encoder[10]
+    for target, words in (
+        (smaller, r"it has encoder\.10\.(weight|bias), which the model lacks; has encoder\.10"),
+        (stack(width=4), r"has encoder\.0\.weight as float32 \(3, 3\), the model as float32 \(4, 4\)"),
+    ):
+        before = weights(target)
+        with pytest.raises(CheckpointError, match=words):
+            checkpoints.shipped_changes(target, *where)
+        assert same(weights(target), before)
+
+
+def test_a_misspelt_name_of_what_is_left_out_is_refused_and_nothing_written(tmp_path):
+    for besides in (("encoder.11",), ("encoder.1", "Norm"), ("encoder.1.",), "norm", ("encoder.1.weight",)):
+        with pytest.raises(ValueError, match=r"besides names '.*', but the model has no submodule of that name"):
+            checkpoints.save_shipped(tmp_path / "m.safetensors", stack(), besides=besides)
+    assert os.listdir(tmp_path) == []
+
+
 def refused(path, words, target=None):
     target = target or model(seed=1)
     before = weights(target)

@@ -5,20 +5,34 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.distributions import Independent, Normal
 
 from vae_helpers import log_likelihood
 from vae_helpers.distributions import GaussianLikelihood, GreyBernoulliLikelihood, diagonal_gaussian, standard_normal
-from vae_helpers.models import Autoencoder, ProbabilisticPCA, mlp_hierarchy, mlp_vae
+from vae_helpers.models import (
+    AdversarialPair,
+    Autoencoder,
+    PatchDiscriminator,
+    ProbabilisticPCA,
+    mlp_hierarchy,
+    mlp_vae,
+)
 from vae_helpers.objectives import (
+    SMALLEST_ERROR,
+    critic_error,
     denoising_error,
     elbo,
+    feature_nats,
     importance_weighted_bound,
     negative_elbo,
     negative_elbo_by_level,
+    negative_elbo_with_critic,
+    negative_elbo_with_features,
     squared_error,
 )
+from vae_helpers.training import fit
 
 
 class Misspecified:
@@ -288,3 +302,321 @@ def test_log_weights_of_another_shape_are_refused(shape):
     for measure in (importance_weighted_bound, log_likelihood):
         with pytest.raises(ValueError, match=r"log_weights\(x\) returns must give a tensor \(K, N\).* \(3, 5\), not "):
             measure(Mistaken(), torch.rand(5, 1, 2, 2), samples=3)
+
+
+# --- features ---------------------------------------------------------------------------------------------------------
+
+
+class Layers(nn.Module):
+    """Two layers, (N, 4, 3, 3) and (N, 6), that may be told in other units."""
+
+    def __init__(self, *units):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Conv2d(1, 4, 2), nn.Linear(36, 6)
+        self.units = units or (1.0, 1.0)
+
+    def forward(self, x):
+        first = self.first(x).tanh()
+        return [self.units[0] * first, self.units[1] * self.second(first.flatten(1))]
+
+
+def two_batches(n=7, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(0)
+    return (torch.rand(n, 1, 4, 4, dtype=dtype, generator=generator) for _ in range(2))
+
+
+def test_feature_nats_are_those_of_a_gaussian_at_its_likeliest_sigma_up_to_a_constant():
+    x, x_hat = two_batches()
+    features = Layers(1.0, 300.0).double()
+    expected = 0.0
+    for real, made in zip(features(x), features(x_hat), strict=True):
+        n, s = real[0].numel(), (real - made).square().mean().sqrt()
+        nats = [-Normal(made, k * s).log_prob(real).flatten(1).sum(1).mean() for k in (1, 0.9, 1.1)]
+        assert nats[0] < min(nats[1:])  # the likeliest
+        expected += nats[0] - n / 2 * (1 + math.log(2 * math.pi))
+    told = feature_nats(x, x_hat, features)
+    assert told.shape == () and torch.allclose(told, expected)
+
+
+def test_feature_nats_of_pixels_are_half_their_number_times_the_log_of_the_mean_squared_error():
+    x, x_hat = two_batches()
+    expected = 16 / 2 * math.log((x - x_hat).square().mean().item())
+    assert feature_nats(x, x_hat, lambda x: [x]).item() == pytest.approx(expected)
+    assert feature_nats(x, x_hat, lambda x: [x, 2 * x]).item() == pytest.approx(2 * expected + 16 * math.log(2))
+    assert feature_nats(x, x_hat, lambda x: [x[:, 0, 0, 0]]).item() == pytest.approx(
+        math.log((x - x_hat)[:, 0, 0, 0].square().mean().item()) / 2
+    )  # one number for each picture
+
+
+def test_the_units_of_a_layer_do_not_change_the_gradient():
+    x, x_hat = two_batches()
+    x_hat.requires_grad_()
+    gradients = [
+        torch.autograd.grad(feature_nats(x, x_hat, Layers(*units).double()), x_hat)[0]
+        for units in ((1.0, 1.0), (1e-3, 50.0))
+    ]
+    assert gradients[0].abs().min() > 0 and torch.allclose(*gradients)
+
+
+def test_the_gradient_of_feature_nats_is_the_numerical_one_and_goes_to_the_made_picture_only():
+    x, x_hat = two_batches(3)
+    features = Layers().double().requires_grad_(False)
+    assert torch.autograd.gradcheck(lambda made: feature_nats(x, made, features), x_hat.requires_grad_())
+    feature_nats(x.requires_grad_(), x_hat, features).backward()
+    assert x.grad is None and x_hat.grad.abs().sum() > 0
+    assert not feature_nats(x, x_hat.detach(), features).requires_grad
+
+
+def test_equal_pictures_are_as_near_as_the_smallest_error_and_no_nearer():
+    x, _ = two_batches()
+    assert feature_nats(x, x, lambda x: [x]).item() == pytest.approx(8 * math.log(SMALLEST_ERROR))
+    made = x.clone().requires_grad_()
+    feature_nats(x, made, Layers().double()).backward()
+    assert torch.isfinite(made.grad).all()
+    close = x + 2 * math.sqrt(SMALLEST_ERROR)
+    assert feature_nats(x, close, lambda x: [x]).item() == pytest.approx(8 * math.log(4 * SMALLEST_ERROR), rel=1e-6)
+
+
+def test_features_that_say_more_of_one_picture_than_of_another_are_refused():
+    x, x_hat = two_batches()
+    with pytest.raises(ValueError, match=r"(shorter|longer) than argument"):
+        feature_nats(x, x_hat, lambda pictures: [pictures] * (2 if pictures is x else 1))
+
+
+def test_pictures_that_would_be_compared_in_all_pairs_are_refused():
+    x, x_hat = two_batches()
+    for bad in (x_hat[:1], x_hat[:, :, :1], x_hat[0]):
+        with pytest.raises(ValueError, match=r"x and x_hat must have the same shape, not \(7, 1, 4, 4\) and"):
+            feature_nats(x, bad, lambda pictures: [pictures])
+    with pytest.raises(TypeError, match="x must be a floating-point tensor, not"):
+        feature_nats((255 * x).byte(), x_hat, lambda pictures: [pictures])
+
+
+@pytest.fixture
+def gaussian():
+    torch.manual_seed(0)
+    return mlp_vae((1, 4, 4), 3, (16,), GaussianLikelihood(0.3, learn_sigma=True))
+
+
+def seeded(objective, model, x, *conditions, **settings):
+    torch.manual_seed(0)
+    return objective(model, x, *conditions, **settings)
+
+
+def picture(vae, x):
+    """The mean at the same draw."""
+    torch.manual_seed(0)
+    return vae.decode(vae.encode(x).rsample()).mean
+
+
+def test_features_that_cost_nothing_leave_the_negative_elbo(gaussian):
+    x = torch.rand(5, 1, 4, 4)
+    for beta in (1.0, 0.3):
+        plain = seeded(negative_elbo, gaussian, x, beta=beta)
+        parts = seeded(negative_elbo_with_features, gaussian, x, features=Layers(), price=0, beta=beta)
+        assert list(parts) == [*plain, "features"] == ["loss", "elbo", "distortion", "kl", "features"]
+        assert all(torch.allclose(parts[name], plain[name]) and parts[name].shape == (5,) for name in plain)
+
+
+def test_a_nat_of_features_costs_its_price_and_the_elbo_is_still_that_of_pixels(gaussian):
+    x, features = torch.rand(5, 1, 4, 4), Layers()
+    plain = seeded(negative_elbo, gaussian, x)
+    told = feature_nats(x, picture(gaussian, x), features)
+    for price in (1.0, 2.5):
+        parts = seeded(negative_elbo_with_features, gaussian, x, features=features, price=price)
+        assert torch.allclose(parts["features"], told) and parts["features"].shape == ()
+        assert torch.allclose(parts["loss"], plain["loss"] + price * told)
+        assert torch.allclose(parts["elbo"], plain["elbo"])
+    default = seeded(negative_elbo_with_features, gaussian, x, features=features)
+    assert torch.allclose(default["loss"], plain["loss"] + told)
+
+
+class Labelled(nn.Module):
+    """A VAE that notes the conditions with which it is called."""
+
+    def __init__(self, vae):
+        super().__init__()
+        self.vae, self.seen = vae, []
+        self.prior = vae.prior
+
+    def encode(self, x, label):
+        self.seen.append(("encode", label))
+        return self.vae.encode(x)
+
+    def decode(self, z, label):
+        self.seen.append(("decode", label))
+        return self.vae.decode(z)
+
+
+def test_conditions_reach_encoder_and_decoder(gaussian):
+    x, label, model = torch.rand(5, 1, 4, 4), torch.arange(5), Labelled(gaussian)
+    both = AdversarialPair(model, nn.Flatten())
+    for objective, subject, settings in (
+        (negative_elbo_with_features, model, {"features": Layers()}),
+        (negative_elbo_with_critic, both, {}),
+        (critic_error, both, {}),
+    ):
+        model.seen.clear()
+        objective(subject, x, label, **settings)
+        assert [name for name, _ in model.seen] == ["encode", "decode"] and all(seen is label for _, seen in model.seen)
+        with pytest.raises(TypeError, match=r"a condition must be a tensor .*, not 5"):
+            objective(subject, x, 5, **settings)
+
+
+def test_a_vae_learns_by_features_alone_what_they_see(gaussian):
+    """Features that see the upper half only: it gets better, with pixels for next to nothing."""
+    images = torch.randint(0, 256, (64, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images[:, :, :2] = images[:, :, :1, :1]  # one number for each picture, in the upper half
+    objective = functools.partial(negative_elbo_with_features, features=lambda x: [x[:, :, :2]], price=20.0)
+    history = fit(gaussian, images, steps=150, batch_size=32, objective=objective, learning_rate=5e-3, progress=False)
+    assert history.train["features"][-1] < history.train["features"][0] - 2
+    errors = (picture(gaussian, images / 255) - images / 255).square().mean((0, 1, 3))
+    assert errors[:2].max() < 0.5 * errors[2:].min()
+
+
+@pytest.mark.parametrize("objective", [negative_elbo_with_features, negative_elbo_with_critic])
+def test_a_bad_price_or_beta_is_named(gaussian, objective):
+    pair = AdversarialPair(gaussian, nn.Flatten())
+    subject = gaussian if objective is negative_elbo_with_features else pair
+    for name in ("price", "beta"):
+        for value in (-1, math.nan, "1", None):
+            with pytest.raises(ValueError, match=f"{name} must be a finite number of at least 0"):
+                objective(subject, torch.rand(2, 1, 4, 4), features=Layers(), **{name: value})
+
+
+# --- a critic ---------------------------------------------------------------------------------------------------------
+
+
+class Fixed(nn.Module):
+    """A critic with given logits: first those of real pictures, then those of made ones."""
+
+    def __init__(self, *logits):
+        super().__init__()
+        self.logits, self.given = list(logits), []
+
+    def forward(self, x):
+        self.given.append(x)
+        return self.logits[len(self.given) - 1]
+
+
+REAL, MADE = torch.tensor([[2.0, 0.5], [-1.0, 0.0]]), torch.tensor([[-3.0, 0.5], [-0.5, 0.0]])  # (N, places)
+
+
+def test_hinge_and_non_saturating_are_what_they_are_on_given_logits(gaussian):
+    x = torch.rand(2, 1, 4, 4)
+    for shape in ((2, 2), (2, 1, 2), (2, 2, 1, 1)):  # places, however they are arranged
+        parts = {
+            loss: critic_error(AdversarialPair(gaussian, Fixed(REAL.view(shape), MADE.view(shape))), x, loss=loss)
+            for loss in ("hinge", "non-saturating")
+        }
+        assert torch.allclose(parts["hinge"]["loss"], torch.tensor([(0 + 0.5 + 0 + 1.5) / 2, (2 + 1 + 0.5 + 1) / 2]))
+        log = -F.logsigmoid(REAL).mean(1) - F.logsigmoid(-MADE).mean(1)
+        assert torch.allclose(parts["non-saturating"]["loss"], log)
+        for told in parts.values():
+            assert list(told) == ["loss", "real", "made", "right"]
+            assert told["real"].item() == 0.375 and told["made"].item() == -0.75
+            assert told["right"].item() == (2 / 4 + 2 / 4) / 2  # a logit of 0 is right about neither
+            assert told["real"].shape == told["made"].shape == told["right"].shape == ()
+    default = critic_error(AdversarialPair(gaussian, Fixed(REAL, MADE)), x)
+    assert torch.equal(default["loss"], parts["hinge"]["loss"])
+
+
+def test_a_critic_that_is_always_right_or_always_wrong_says_so(gaussian):
+    x, yes, no = torch.rand(4, 1, 4, 4), torch.full((4, 3), 5.0), torch.full((4, 3), -5.0)
+    for real, made, right in ((yes, no, 1.0), (no, yes, 0.0), (yes, yes, 0.5), (no, no, 0.5)):
+        assert critic_error(AdversarialPair(gaussian, Fixed(real, made)), x)["right"].item() == right
+
+
+def test_a_critic_may_have_one_logit_for_each_picture(gaussian):
+    parts = critic_error(AdversarialPair(gaussian, Fixed(REAL[:, 0], MADE[:, 0])), torch.rand(2, 1, 4, 4))
+    assert torch.allclose(parts["loss"], torch.tensor([0.0, 2.0 + 0.5]))
+
+
+def test_the_critic_sees_the_picture_and_the_mean_at_a_draw_within_what_is_shown(gaussian):
+    x, critic = torch.rand(2, 1, 4, 4), Fixed(REAL, MADE)
+    with torch.no_grad():
+        gaussian.decoder[0][-1].bias.add_(torch.linspace(-0.5, 1.5, 16))
+    seeded(critic_error, AdversarialPair(gaussian, critic), x)
+    mean = picture(gaussian, x)
+    assert mean.min() < 0 and mean.max() > 1
+    assert critic.given[0] is x and torch.equal(critic.given[1], mean.clamp(0, 1))
+
+
+def test_large_logits_make_large_losses_and_no_infinity(gaussian):
+    x, far = torch.rand(2, 1, 4, 4), torch.full((2, 2), 1e4)
+    for loss in ("hinge", "non-saturating"):
+        parts = critic_error(AdversarialPair(gaussian, Fixed(-far, far)), x, loss=loss)
+        assert torch.allclose(parts["loss"], torch.tensor(2e4), rtol=1e-3)
+        pair = AdversarialPair(gaussian, Fixed(-far))
+        assert negative_elbo_with_critic(pair, x, loss=loss)["disbelief"].item() == pytest.approx(1e4)
+
+
+@pytest.fixture
+def pair(gaussian):
+    torch.manual_seed(1)
+    return AdversarialPair(gaussian, PatchDiscriminator(channels=1, width=4))
+
+
+def test_the_critics_loss_sends_no_gradient_to_the_vae_and_one_to_all_of_the_critic(pair):
+    assert all(p.requires_grad for p in pair.vae.parameters())
+    x = torch.rand(5, 1, 4, 4)
+    for loss in ("hinge", "non-saturating"):
+        pair.zero_grad()
+        critic_error(pair, x, loss=loss)["loss"].mean().backward()
+        assert all(p.grad is None for p in pair.vae.parameters())
+        weights = [p for name, p in pair.critic.named_parameters() if name != "head.bias"]
+        assert all(p.grad.abs().sum() > 0 for p in weights)  # that one pulls both ways alike as long as it is unsure
+
+
+def test_the_vaes_loss_reaches_all_of_the_vae_through_the_critic(pair):
+    x = torch.rand(5, 1, 4, 4)
+    disbelief = negative_elbo_with_critic(pair, x)["disbelief"]
+    learns = {name: p for name, p in pair.vae.named_parameters() if "sigma" not in name}  # not a matter of the mean
+    assert len(learns) > 3
+    for gradient in torch.autograd.grad(disbelief, learns.values()):
+        assert gradient.abs().sum() > 0
+
+
+def test_disbelief_costs_its_price_in_nats(pair):
+    x = torch.rand(5, 1, 4, 4)
+    plain, made = seeded(negative_elbo, pair.vae, x, beta=0.5), picture(pair.vae, x)
+    logits = pair.critic(made)
+    bce = F.binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
+    for loss, disbelief in (("hinge", -logits.mean()), ("non-saturating", bce)):
+        for price in (0, 1.0, 700.0):
+            parts = seeded(negative_elbo_with_critic, pair, x, price=price, loss=loss, beta=0.5)
+            assert list(parts) == [*plain, "disbelief"] and parts["disbelief"].shape == ()
+            assert torch.allclose(parts["disbelief"], disbelief)
+            assert torch.allclose(parts["loss"], plain["loss"] + price * disbelief, rtol=1e-5)
+            assert all(torch.allclose(parts[name], plain[name]) for name in ("elbo", "distortion", "kl"))
+
+
+@pytest.mark.parametrize("loss", ["hinge", "non-saturating"])
+def test_a_step_down_the_disbelief_makes_the_critic_believe_more(pair, loss):
+    made = torch.rand(5, 1, 4, 4, requires_grad=True)
+    pair.vae.decode = lambda z: Independent(Normal(made, 1.0), 3)
+    parts = negative_elbo_with_critic(pair, torch.rand(5, 1, 4, 4), loss=loss)
+    (gradient,) = torch.autograd.grad(parts["disbelief"], made)
+    assert pair.critic(made - 0.1 * gradient / gradient.norm()).mean() > pair.critic(made).mean()
+
+
+def test_features_may_be_compared_beside_the_critic_also_its_own(pair):
+    x = torch.rand(5, 1, 4, 4)
+    plain, made = seeded(negative_elbo_with_critic, pair, x, price=50.0), picture(pair.vae, x)
+    for features in (Layers(), pair.critic.features):
+        parts = seeded(negative_elbo_with_critic, pair, x, price=50.0, features=features)
+        told = feature_nats(x, made, features)
+        assert list(parts) == [*plain, "features"] and torch.allclose(parts["features"], told)
+        assert torch.allclose(parts["loss"], plain["loss"] + told)  # whose price is one
+        assert torch.allclose(parts["disbelief"], plain["disbelief"])
+    gradients = torch.autograd.grad(told, [p for name, p in pair.vae.named_parameters() if "sigma" not in name])
+    assert all(gradient.abs().sum() > 0 for gradient in gradients)
+
+
+@pytest.mark.parametrize("objective", [critic_error, negative_elbo_with_critic])
+def test_a_loss_of_another_name_is_refused_with_a_guess(pair, objective):
+    with pytest.raises(ValueError, match=r"loss must be one of hinge, non-saturating, not 'hing'.* mean 'hinge'"):
+        objective(pair, torch.rand(2, 1, 4, 4), loss="hing")
+    with pytest.raises(ValueError, match="loss must be one of hinge, non-saturating, not None"):
+        objective(pair, torch.rand(2, 1, 4, 4), loss=None)

@@ -8,18 +8,42 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tools import train_denoiser, train_factor_reader, train_portrait_vae
-from vae_helpers import ResidualDenoiser, checkpoints, factor_r2, pretrained, psnr, read_factors, to_float
+from tools import train_denoiser, train_factor_reader, train_portrait_vae, train_sharp_portrait_vae
+from vae_helpers import (
+    ResidualDenoiser,
+    checkpoints,
+    face_distance,
+    factor_r2,
+    pretrained,
+    psnr,
+    read_factors,
+    sharpness,
+    to_float,
+)
+from vae_helpers.data.faces import SEEDS as SEEDS_OF_DATA
 from vae_helpers.data.photos import photographs
-from vae_helpers.models.factor_reader import FactorReader
+from vae_helpers.models.factor_reader import FactorReader, PortraitJudge
 from vae_helpers.rendering import faces
 
 SIGMA = 25 / 255
 SEED = 4711  # neither the reader nor the data sets of the course have seen portraits of it
-DENOISER, FACTOR_READER, PORTRAIT_VAE = (
+DENOISER, FACTOR_READER, PORTRAIT_JUDGE, PORTRAIT_VAE, SHARP_PORTRAIT_VAE = (
     Path(pretrained.__file__).parent / name
-    for name in (pretrained.DENOISER, pretrained.FACTOR_READER, pretrained.PORTRAIT_VAE)
+    for name in (
+        pretrained.DENOISER,
+        pretrained.FACTOR_READER,
+        pretrained.PORTRAIT_JUDGE,
+        pretrained.PORTRAIT_VAE,
+        pretrained.SHARP_PORTRAIT_VAE,
+    )
 )
+NETWORKS = [
+    pretrained.denoiser,
+    pretrained.factor_reader,
+    pretrained.portrait_judge,
+    pretrained.portrait_vae,
+    pretrained.sharp_portrait_vae,
+]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +67,7 @@ def test_the_shipped_network_cleans_a_photograph_it_never_saw_at_every_level():
         assert (psnr(x, cleaned) - psnr(x, y.clamp(0, 1))).item() > gain, f"sigma {level}/255"
 
 
-@pytest.mark.parametrize("network", [pretrained.denoiser, pretrained.factor_reader, pretrained.portrait_vae])
+@pytest.mark.parametrize("network", NETWORKS)
 def test_a_network_is_frozen_and_the_callers_own(network):
     theirs = network().half().train().requires_grad_()
     with torch.no_grad():
@@ -57,15 +81,16 @@ def test_a_network_is_frozen_and_the_callers_own(network):
 
 def test_what_a_caller_does_to_a_reader_does_not_change_what_is_read():
     images = faces.render(faces.sample(5, 4711), 32)
-    before = read_factors(images)
-    pretrained.factor_reader().half()
-    assert torch.equal(read_factors(images), before)
+    before = [read_factors(images, judge=judge) for judge in (False, True)]
+    pretrained.factor_reader().half(), pretrained.portrait_judge().half()
+    assert all(torch.equal(read_factors(images, judge=judge), before[judge]) for judge in (False, True))
 
 
 def test_a_network_draws_no_random_numbers():
     torch.manual_seed(0)
     state = torch.get_rng_state()
-    pretrained.denoiser(), pretrained.factor_reader(), pretrained.portrait_vae()
+    for network in NETWORKS:
+        network()
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -92,6 +117,38 @@ def test_the_shipped_reader_is_a_small_checkpoint_of_this_network():
     assert all(torch.equal(loaded[name], t.to(loaded[name].dtype)) for name, t in tensors.items())
 
 
+def test_the_shipped_judge_is_a_small_checkpoint_of_its_network():
+    tensors, kind, notes = checkpoints.read(PORTRAIT_JUDGE)
+    assert PORTRAIT_JUDGE.stat().st_size < 1e6
+    assert kind == "PortraitJudge" and notes == {"steps": 6000, "portraits": 60_000}
+    own = PortraitJudge().state_dict()
+    assert {name: t.shape for name, t in tensors.items()} == {name: t.shape for name, t in own.items()}
+    assert {t.dtype for t in tensors.values()} == {torch.float16}
+    loaded = pretrained.portrait_judge()
+    assert isinstance(loaded, PortraitJudge)
+    assert all(torch.equal(loaded.state_dict()[name], t.float()) for name, t in tensors.items())
+
+
+def kinds(network):
+    return {type(module) for module in network.modules()}
+
+
+def test_the_judge_is_built_otherwise_than_the_reader():
+    judge, reader = pretrained.portrait_judge(), pretrained.factor_reader()
+    shared = kinds(judge) & kinds(reader)
+    assert shared == {torch.nn.Sequential, torch.nn.Conv2d, torch.nn.Flatten, torch.nn.Linear}, shared
+    strides = [[m.stride for m in net.modules() if isinstance(m, torch.nn.Conv2d)] for net in (judge, reader)]
+    assert len(strides[0]) != len(strides[1]) and set(strides[0]) == {(1, 1)} and (2, 2) in strides[1]
+    assert judge.body[0].in_channels == 3 and reader.body[1][0].in_channels == 12  # full resolution, and not
+    x = torch.rand(2, 3, 32, 32)
+    assert judge(x).shape == reader(x).shape == (2, 14) and judge.body(x).shape == (2, 64)
+
+
+def test_the_judge_says_of_a_portrait_the_same_whoever_else_is_in_the_batch(small):
+    x, judge = to_float(small[:8]), pretrained.portrait_judge()
+    assert torch.allclose(judge.train()(x)[:1], judge(x[:1]), atol=1e-5)  # no normalisation over a batch
+
+
 # --- the tool that trains the denoiser -------------------------------------------------------------------------------
 
 
@@ -112,7 +169,7 @@ def test_the_shipped_denoiser_is_what_the_tool_writes_unless_told_otherwise():
     assert {name: t.shape for name, t in tensors.items()} == {name: t.shape for name, t in own.items()}
 
 
-# --- the tool that trains the reader of factors ----------------------------------------------------------------------
+# --- the tool that trains the reader of factors and the judge ---------------------------------------------------------
 
 
 def test_the_tool_trains_a_reader_and_writes_a_file_that_loads(tmp_path, monkeypatch, small):
@@ -131,16 +188,64 @@ def test_the_tool_trains_a_reader_and_writes_a_file_that_loads(tmp_path, monkeyp
     assert FACTOR_READER.read_bytes() == bytes_before
 
 
-def test_a_reader_in_training_gets_better():
+def test_the_tool_trains_a_judge_and_writes_a_file_that_loads(tmp_path, monkeypatch, capsys):
+    before, path = [file.read_bytes() for file in (FACTOR_READER, PORTRAIT_JUDGE)], tmp_path / "judge.safetensors"
+    monkeypatch.setattr(sys, "argv", ["tool", "--judge", "--steps", "3", "--portraits", "64", "--to", str(path)])
     with torch.random.fork_rng(devices=[]):
-        few, more = (train_factor_reader.train(steps, 256) for steps in (1, 25))
+        train_factor_reader.main()
+    tensors, kind, notes = checkpoints.read(path)
+    assert kind == "PortraitJudge" and notes == {"steps": 3, "portraits": 64}
+    PortraitJudge().load_state_dict(tensors)
+    assert [file.read_bytes() for file in (FACTOR_READER, PORTRAIT_JUDGE)] == before
+    assert "32 x 32" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("judge", [False, True])
+def test_without_to_the_tool_writes_the_shipped_file_and_says_how_well_it_reads(judge, tmp_path, monkeypatch, capsys):
+    (tmp_path / "pretrained_weights").mkdir()
+    monkeypatch.setattr(pretrained, "__file__", str(tmp_path / "pretrained.py"))
+    monkeypatch.setattr(sys, "argv", ["tool", "--steps", "5", *["--judge"] * judge])
+    monkeypatch.setattr(train_factor_reader.faces, "sample", lambda n, seed, sample=faces.sample: sample(30, seed))
+    asked, tasks = [], []
+    monkeypatch.setattr(train_factor_reader, "train", lambda steps, n, task: tasks.append((n, task)) or task.build())
+    monkeypatch.setattr(train_factor_reader, "factor_r2", lambda *_, judge: asked.append(judge) or {"skin": 0.5})
+    train_factor_reader.main()
+    (written,) = (tmp_path / "pretrained_weights").iterdir()
+    assert f"pretrained_weights/{written.name}" == (pretrained.PORTRAIT_JUDGE if judge else pretrained.FACTOR_READER)
+    assert tasks == [(60_000, train_factor_reader.JUDGE if judge else train_factor_reader.READER)]
+    assert asked == [judge, judge] and "64 x 64: skin 0.500" in capsys.readouterr().out
+
+
+def test_each_network_learns_from_portraits_that_nobody_else_has(monkeypatch):
+    seeds = [*train_factor_reader.SEEDS.values(), *SEEDS_OF_DATA.values()]
+    assert len(set(seeds)) == len(seeds) == 6 and SEED not in seeds and min(seeds) > 1000
+    drawn, spoiled, portraits = [], [], train_factor_reader.portraits
+    monkeypatch.setattr(train_factor_reader, "portraits", lambda n, seed: drawn.append(seed) or portraits(n, seed))
+    for task in (train_factor_reader.READER, train_factor_reader.JUDGE):
+        with torch.random.fork_rng(devices=[]):
+            train_factor_reader.train(1, 8, task._replace(spoil=lambda x: spoiled.append(x.shape) or x))
+    assert drawn == [3001, 3003] and spoiled == [(128, 3, 32, 32)] * 2
+    assert (train_factor_reader.READER.spoil, train_factor_reader.JUDGE.spoil) == (
+        train_factor_reader.worsened,
+        train_factor_reader.rescaled,
+    )
+
+
+@pytest.mark.parametrize(
+    ("task", "share"),
+    [(train_factor_reader.READER, 0.8), (train_factor_reader.JUDGE, 0.95)],  # which has no batches' statistics
+    ids=["reader", "judge"],
+)
+def test_a_network_in_training_gets_better(task, share):
+    with torch.random.fork_rng(devices=[]):
+        few, more = (train_factor_reader.train(steps, 256, task) for steps in (1, 25))
     factors, pictures = train_factor_reader.portraits(200, SEED + 1)
     with torch.no_grad():
         losses = [
             (network.cpu().train()(to_float(pictures)) - faces.to_unit(factors)).square().mean().item()
             for network in (few, more)
         ]
-    assert losses[1] < 0.8 * losses[0]
+    assert losses[1] < share * losses[0]
 
 
 def test_the_tool_draws_every_second_portrait_larger():
@@ -149,7 +254,7 @@ def test_the_tool_draws_every_second_portrait_larger():
     assert torch.equal(pictures[1::2], faces.render(factors, 32)[1::2])
     averaged = F.avg_pool2d(to_float(faces.render(factors, 64)), 2)[::2]
     assert (to_float(pictures[::2]) - averaged).abs().max() <= 0.5 / 255 + 1e-6
-    assert SEED not in train_factor_reader.SEEDS.values() and len(set(train_factor_reader.SEEDS.values())) == 2
+    assert SEED not in train_factor_reader.SEEDS.values()
 
 
 def test_the_tool_blurs_half_of_a_batch_and_adds_a_little_noise(small):
@@ -166,6 +271,26 @@ def test_the_tool_blurs_half_of_a_batch_and_adds_a_little_noise(small):
         worse = train_factor_reader.worsened(x)
     change = (worse - x).square().mean((1, 2, 3)).sqrt()
     assert change[20:].max() < 0.021 and change[:20].mean() > 2 * change[20:].mean()
+
+
+def test_the_tool_takes_pixels_from_half_of_a_batch_and_lights_all_of_it_from_one_side(small):
+    x = to_float(small[:40])
+    sides = set()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for _ in range(30):
+            spoiled = train_factor_reader.rescaled(x)
+            assert spoiled.shape == x.shape and spoiled.min() > -0.5 and spoiled.max() < 1.5
+            left_whole = (spoiled - x).square().mean((1, 2, 3)).sqrt()
+            assert left_whole[20:].max() < 0.12 and left_whole[:20].mean() > 1.3 * left_whole[20:].mean()
+            sides.add(round(left_whole[:20].mean().item(), 3))
+        flat = torch.full((400, 3, 32, 32), 0.5)
+        lit = train_factor_reader.rescaled(flat).mean((1, 2))  # (N, columns)
+    assert len(sides) > 5  # pixels a side are drawn for each batch
+    slope = 32 * (lit[:, 16:].mean(1) - lit[:, :16].mean(1)) / 16 / 2  # what is gained from the left edge to the middle
+    assert lit.mean().item() == pytest.approx(0.5, abs=0.005) and abs(slope.mean()) < 0.003
+    assert slope.std().item() == pytest.approx(0.5 * 0.03, rel=0.2)  # in the half with fewer pixels and in the other
+    assert slope[:200].std().item() == pytest.approx(slope[200:].std().item(), rel=0.3)
 
 
 # --- the VAE of portraits --------------------------------------------------------------------------------------------
@@ -207,3 +332,50 @@ def test_the_tool_trains_a_portrait_vae_and_writes_a_file_that_loads(tmp_path, m
     own = pretrained.new_portrait_vae().state_dict()
     assert {name: t.shape for name, t in tensors.items()} == {name: t.shape for name, t in own.items()}
     assert "factors read from them, R2: skin" in capsys.readouterr().out and PORTRAIT_VAE.read_bytes() == before
+
+
+# --- the sharp VAE of portraits ---------------------------------------------------------------------------------------
+
+
+def test_the_shipped_changes_are_all_of_the_portrait_vae_but_its_largest_layers():
+    tensors, kind, notes = checkpoints.read(SHARP_PORTRAIT_VAE)
+    own = pretrained.new_portrait_vae().state_dict()
+    left_out = {f"{layer}.{name}" for layer in pretrained.LARGEST_LAYERS for name in ("weight", "bias")}
+    assert kind == "VAE" and set(notes) == {"steps", "portraits"}
+    assert tensors.keys() == own.keys() - left_out and left_out < own.keys()
+    assert all(t.shape == own[name].shape and t.dtype == torch.float16 for name, t in tensors.items())
+    assert SHARP_PORTRAIT_VAE.stat().st_size < 0.25 * PORTRAIT_VAE.stat().st_size
+
+
+def test_the_sharp_vae_is_the_shipped_one_with_these_changes():
+    soft, sharp = pretrained.portrait_vae().state_dict(), pretrained.sharp_portrait_vae().state_dict()
+    tensors, _, _ = checkpoints.read(SHARP_PORTRAIT_VAE)
+    assert all(torch.equal(t, tensors[name].float() if name in tensors else soft[name]) for name, t in sharp.items())
+    assert sum(not torch.equal(sharp[name], soft[name]) for name in tensors) > 0.9 * len(tensors)
+
+
+def test_the_sharp_vaes_portraits_are_sharper_and_nearer_by_the_judge_and_its_pixels_further_off(rebuilt):
+    factors, x, soft = rebuilt
+    sharp = pretrained.sharp_portrait_vae().reconstruct(x).clamp(0, 1)
+    shares = [(sharpness(seen) / sharpness(x)).mean().item() for seen in (soft, sharp)]
+    assert shares[0] < shares[1] < 1.2, shares
+    distances = [face_distance(seen, x, judge=True) for seen in (soft, sharp)]
+    assert distances[1] < distances[0], distances
+    assert 30 < psnr(sharp, x).mean() < psnr(soft, x).mean() + 1
+    read = [factor_r2(seen, factors, judge=True) for seen in (soft, sharp)]
+    assert min(read[1].values()) > 0.7 and sum(read[1].values()) > sum(read[0].values()), read
+
+
+def test_the_tool_sharpens_a_portrait_vae_and_writes_what_changed(tmp_path, monkeypatch, capsys):
+    path, before = tmp_path / "sharp.safetensors", [file.read_bytes() for file in (PORTRAIT_VAE, SHARP_PORTRAIT_VAE)]
+    monkeypatch.setattr(train_sharp_portrait_vae, "CRITIC_ALONE", 1)
+    monkeypatch.setattr(sys, "argv", ["tool", "--steps", "2", "--portraits", "40", "--to", str(path)])
+    with torch.random.fork_rng(devices=[]):
+        train_sharp_portrait_vae.main()
+    tensors, kind, notes = checkpoints.read(path)
+    assert kind == "VAE" and notes == {"steps": 2, "portraits": 40}
+    assert tensors.keys() == checkpoints.read(SHARP_PORTRAIT_VAE)[0].keys()
+    soft = pretrained.portrait_vae().state_dict()
+    assert any(not torch.equal(t.float(), soft[name]) for name, t in tensors.items())
+    assert "factors read by the judge, R2: skin" in capsys.readouterr().out
+    assert [file.read_bytes() for file in (PORTRAIT_VAE, SHARP_PORTRAIT_VAE)] == before

@@ -111,8 +111,13 @@ def save_shipped(path: str | os.PathLike, model: nn.Module, besides: Sequence[st
 
     Args:
         path, model, notes: as for `save`.
-        besides: names of submodules that are left out, because another file has them.
+        besides: names of submodules that are left out, because another file has them; see `shipped_changes`.
+    Raises:
+        ValueError: no submodule of such a name.
     """
+    for name in besides:
+        if name not in dict(model.named_modules()):
+            raise ValueError(f"besides names {name!r}, but the model has no submodule of that name.")
     left_out = tuple(f"{name}." for name in besides)
     kept = {name: t for name, t in model.state_dict().items() if not name.startswith(left_out)}
     tensors = {name: t.half() if t.is_floating_point() else t for name, t in kept.items()}
@@ -127,12 +132,12 @@ def load_shipped(path: str | os.PathLike, build: Callable[[], nn.Module]) -> nn.
     """
     with torch.device("meta"):
         model = build()
-    model.load_state_dict(_whole_floats(path), assign=True)
+    tensors, _, _ = read(path)
+    model.load_state_dict(_whole_floats(tensors), assign=True)
     return model.requires_grad_(False).eval()
 
 
-def _whole_floats(path: str | os.PathLike) -> dict[str, Tensor]:
-    tensors, _, _ = read(path)
+def _whole_floats(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
 
 
@@ -143,11 +148,16 @@ def shipped(build: Callable[[], nn.Module], package: str, file: str) -> nn.Modul
 
 
 def shipped_changes(model: nn.Module, package: str, file: str) -> nn.Module:
-    """The model with the weights replaced that a file of `save_shipped(..., besides=...)` has."""
+    """The model with the weights replaced that a file of `save_shipped(..., besides=...)` has.
+
+    Raises:
+        CheckpointError: it has weights that the model lacks, or of another shape; the model is as it was.
+    """
     with resources.as_file(resources.files(package) / file) as path:
-        _, unknown = model.load_state_dict(_whole_floats(path), strict=False)
-    if unknown:
-        raise CheckpointError(f"{file} has {unknown[0]}, which the model lacks: it is of another model.")
+        tensors, kind, _ = read(path)
+        changed = model.state_dict() | _whole_floats(tensors)
+        check_fits(path, changed, kind, model)
+    model.load_state_dict(changed)
     return model
 
 

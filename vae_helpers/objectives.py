@@ -139,7 +139,12 @@ def feature_nats(x: Tensor, x_hat: Tensor, features: FeatureMaps) -> Tensor:
         features: pictures -> a list of tensors (N, ...), such as `Features` or a critic's `features`.
     Returns:
         a scalar, nats per image.
+    Raises:
+        TypeError, ValueError: no floating-point tensors, or of different shapes, which would be compared in all pairs.
     """
+    checking.floating(x, "x"), checking.floating(x_hat, "x_hat")
+    if x.shape != x_hat.shape:
+        raise ValueError(f"x and x_hat must have the same shape, not {tuple(x.shape)} and {tuple(x_hat.shape)}.")
     with torch.no_grad():
         real = features(x)
     pairs = zip(real, features(x_hat), strict=True)
@@ -184,9 +189,10 @@ def critic_error(pair: Any, x: Tensor, *conditions: Tensor, loss: str = "hinge")
         places of both that the critic tells rightly: 0.5 is a guess.
     """
     checking.choice(loss, "loss", ADVERSARIAL)
+    _check_conditions(conditions)
     with torch.no_grad():  # the VAE is not to learn from the critic's loss
         made = pair.vae.decode(pair.vae.encode(x, *conditions).rsample(), *conditions).mean
-    d_real, d_made = pair.critic(x).flatten(1), pair.critic(made.clamp(0, 1)).flatten(1)  # (N, places)
+    d_real, d_made = (pair.critic(pictures).reshape(len(x), -1) for pictures in (x, made.clamp(0, 1)))  # (N, places)
     of_real, of_made, _ = ADVERSARIAL[loss]
     right = ((d_real > 0).float().mean() + (d_made < 0).float().mean()) / 2
     error = of_real(d_real).mean(1) + of_made(d_made).mean(1)

@@ -1,13 +1,14 @@
-"""PSNR and SSIM against their definitions written out in numpy, and against scikit-image."""
+"""PSNR, SSIM and sharpness against their definitions written out in numpy, and against scikit-image."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from skimage import metrics
 
-from vae_helpers.evaluation import pictures, psnr, ssim
+from vae_helpers.evaluation import pictures, psnr, sharpness, ssim
 from vae_helpers.images import to_float
 
 SHAPES = [(3, 1, 11, 11), (2, 3, 11, 17), (2, 1, 32, 32), (2, 3, 64, 40), (1, 4, 23, 12)]
@@ -160,3 +161,73 @@ def test_bad_pairs_are_named(measure):
 def test_ssim_refuses_images_smaller_than_its_window(size):
     with pytest.raises(ValueError, match="11 x 11"):
         ssim(*rough((1, 1, *size)))
+
+
+# --- sharpness --------------------------------------------------------------------------------------------------------
+
+
+def test_sharpness_is_the_variance_of_a_laplacian_worked_out_by_hand():
+    x = torch.zeros(1, 1, 4, 4)
+    x[0, 0, 1, 1] = 0.5  # the Laplacian of the four inner pixels: 2, -0.5, -0.5, 0
+    assert sharpness(x).item() == pytest.approx((4 + 0.25 + 0.25) / 4 - (1 / 4) ** 2)
+    colours = torch.cat([x, 0 * x, 0 * x], 1)  # of which brightness is the mean
+    assert sharpness(colours).item() == pytest.approx(sharpness(x).item() / 9)
+    assert sharpness(torch.cat([x, x, x], 1)).item() == pytest.approx(sharpness(x).item())
+
+
+def test_sharpness_is_that_of_a_convolution():
+    x, _ = rough((3, 1, 9, 13))
+    kernel = torch.tensor([[0.0, -1, 0], [-1, 4, -1], [0, -1, 0]])[None, None]
+    expected = F.conv2d(x, kernel).flatten(1).var(1, correction=0)
+    assert sharpness(x).dtype == torch.float32 and torch.allclose(sharpness(x), expected, rtol=1e-5)
+
+
+def test_flat_pictures_and_ramps_have_no_sharpness():
+    ramp = torch.linspace(0, 1, 12)[:, None] / 2 + torch.linspace(0, 1, 9) / 2
+    for x in (torch.full((1, 3, 5, 5), 0.3), ramp[None, None]):
+        assert sharpness(x).item() < 1e-12
+    assert sharpness(torch.zeros(1, 1, 3, 3)).item() == 0  # one place
+
+
+def test_blur_lowers_sharpness_and_noise_raises_it():
+    x, _ = smooth((4, 3, 32, 32))
+    _, noisy = rough((4, 3, 32, 32), seed=1)
+    edges = (x > x.mean()).float()
+    blurred = [edges]
+    for _ in range(3):
+        blurred.append(F.avg_pool2d(F.pad(blurred[-1], (1,) * 4, mode="replicate"), 3, stride=1))
+    scores = torch.stack([sharpness(one) for one in blurred])  # (4, N)
+    assert (scores[1:] < 0.7 * scores[:-1]).all()
+    grain = 0.1 * (noisy - 0.5)
+    assert (sharpness((0.5 + 0.2 * (x - 0.5) + grain).clamp(0, 1)) > 10 * sharpness(0.5 + 0.2 * (x - 0.5))).all()
+
+
+def test_sharpness_is_of_each_picture_by_itself_and_grows_with_the_square_of_contrast():
+    x, _ = rough((5, 3, 14, 19))
+    assert torch.allclose(sharpness(x), torch.cat([sharpness(x[i : i + 1]) for i in range(5)]))
+    assert torch.allclose(sharpness(0.5 * x + 0.2), 0.25 * sharpness(x), rtol=1e-4)
+    for same in (x.mT, x.flip(1), x.flip(3)):
+        assert torch.allclose(sharpness(same), sharpness(x), rtol=1e-5)
+
+
+def test_stored_pictures_are_as_sharp_as_their_floats_and_pieces_change_nothing(monkeypatch):
+    x = torch.randint(0, 256, (5, 3, 12, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    whole = sharpness(x)
+    assert torch.allclose(whole, sharpness(to_float(x)), rtol=1e-5)
+    monkeypatch.setattr(pictures, "VALUES_AT_A_TIME", 2 * 3 * 144)
+    assert torch.equal(sharpness(x), whole)
+
+
+def test_pictures_without_a_laplacian_are_refused():
+    for dtype in (torch.float32, torch.uint8):
+        for shape in ((2, 3, 2, 5), (2, 3, 5, 2)):
+            with pytest.raises(ValueError, match=r"x must have shape \(N, C, H, W\) .* H and W of at least 3, not"):
+                sharpness(torch.zeros(shape, dtype=dtype))
+        with pytest.raises(ValueError, match=r"x must have shape \(N, C, H, W\)"):
+            sharpness(torch.zeros(3, 5, 5, dtype=dtype))
+    with pytest.raises(ValueError, match=r"x must lie in \[0, 1\]"):
+        sharpness(torch.full((1, 1, 4, 4), 255.0))
+    with pytest.raises(ValueError, match="NaN"):
+        sharpness(torch.full((1, 1, 4, 4), math.nan))
+    with pytest.raises(TypeError, match=r"x must be .*floating-point"):
+        sharpness(torch.zeros(1, 1, 4, 4).long())

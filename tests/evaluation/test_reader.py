@@ -1,4 +1,4 @@
-"""The reader of factors: how well it reads, what its numbers mean, and that reading leaves no trace."""
+"""The reader of factors and the judge: how well they read, what its numbers mean, and that reading leaves no trace."""
 
 import itertools
 import math
@@ -10,7 +10,15 @@ import torch
 import torch.nn.functional as F
 from sklearn.metrics import r2_score
 
-from vae_helpers.evaluation import face_distance, factor_features, factor_r2, read_factors, reader
+from vae_helpers import pretrained
+from vae_helpers.evaluation import (
+    face_distance,
+    factor_features,
+    factor_r2,
+    frechet_distance,
+    read_factors,
+    reader,
+)
 from vae_helpers.images import to_float
 from vae_helpers.models.factor_reader import FEATURE_DIM
 from vae_helpers.rendering import faces
@@ -97,10 +105,11 @@ def test_stored_pictures_and_floats_are_read_alike(small):
 
 
 def test_features_are_what_the_factors_are_read_from(small):
-    features = factor_features(small[:20])
-    assert features.shape == (20, FEATURE_DIM) and features.std(0).min() > 0
-    read = faces.from_unit(reader._reader(CPU).head(features).clamp(-1.5, 1.5))
-    assert torch.allclose(read, read_factors(small[:20]), atol=1e-6)
+    for judge in (False, True):
+        network, features = reader._reader(CPU, judge), factor_features(small[:20], judge=judge)
+        assert features.shape == (20, FEATURE_DIM) and features.std(0).min() > 0
+        read = faces.from_unit(network.head(features).clamp(-1.5, 1.5))
+        assert torch.allclose(read, read_factors(small[:20], judge=judge), atol=1e-6)
 
 
 def test_nonsense_is_read_as_at_most_a_little_out_of_range():
@@ -233,17 +242,84 @@ def test_other_bad_arguments_are_named(small):
         face_distance(small, small[:1])
 
 
+# --- the judge -----------------------------------------------------------------------------------------------------
+
+
+def blurred(x, sigma):
+    weights = torch.exp(-0.5 * (torch.arange(-3, 4) / sigma) ** 2)
+    kernel = torch.outer(weights, weights) / weights.sum() ** 2
+    return F.conv2d(F.pad(x, (3,) * 4, mode="replicate"), kernel.expand(3, 1, 7, 7), groups=3).clamp(0, 1)
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_the_judge_reads_every_factor_from_new_portraits(size, factors, request):
+    scores = factor_r2(request.getfixturevalue(size), factors, judge=True)
+    assert tuple(scores) == faces.NAMES and min(scores.values()) >= 0.94, scores
+
+
+def test_the_judge_reads_soft_portraits_and_the_softer_the_worse(factors, small):
+    soft, softer = (factor_r2(blurred(to_float(small), sigma), factors, judge=True) for sigma in (0.7, 1.0))
+    assert min(soft.values()) > 0.9, soft
+    assert min(softer.values()) > 0.65 and softer["smile"] > 0.9, softer
+    assert all(softer[name] < soft[name] < 1 for name in ("smile", "gaze", "eye_size", "brows"))
+
+
+def test_the_judge_reads_nothing_from_other_peoples_portraits(factors, small):
+    shuffled = factor_r2(small.roll(1, 0), factors, judge=True)
+    assert max(shuffled.values()) < -0.5
+
+
+def test_the_judge_is_another_network_in_every_question(factors, small):
+    images, rows = small[:200], factors[:200]
+    network = pretrained.portrait_judge()
+    with torch.no_grad():
+        x = to_float(images)
+        read, told = faces.from_unit(network(x).clamp(-1.5, 1.5)), network.body(x)
+    assert torch.allclose(read_factors(images, judge=True), read, atol=1e-5)
+    assert torch.allclose(factor_features(images, judge=True), told, atol=1e-5)
+    assert (read_factors(images) - read).abs().max() > 0.01 and not torch.allclose(factor_features(images), told)
+    assert torch.equal(read_factors(images), read_factors(images, judge=False))
+    error = (read - rows).square().mean(0) / rows.var(0, correction=0)
+    assert list(factor_r2(images, rows, judge=True).values()) == pytest.approx((1 - error).tolist(), abs=1e-5)
+    others = noisy(small[200:400], 0.1)
+    expected = frechet_distance(told, factor_features(others, judge=True))
+    assert face_distance(images, others, judge=True) == pytest.approx(expected, rel=1e-5)
+    assert face_distance(images, others) != pytest.approx(expected, rel=0.01)
+
+
+def test_the_two_networks_errors_are_not_the_same_ones(factors, small):
+    """A judge that errs where the reader errs would not see what a loss with the reader's features does to pictures."""
+    mistakes = [faces.to_unit(read_factors(small, judge=judge)) - faces.to_unit(factors) for judge in (False, True)]
+    a, b = (one - one.mean(0) for one in mistakes)
+    correlation = (a * b).sum(0) / (a.square().sum(0) * b.square().sum(0)).sqrt()  # (14,)
+    assert correlation.abs().mean() < 0.5, correlation
+
+
+def test_what_is_neither_true_nor_false_asks_no_judge(factors, small):
+    for judge in (1, "yes", None, []):
+        for call in (
+            lambda judge: read_factors(small[:2], judge=judge),
+            lambda judge: factor_features(small[:2], judge=judge),
+            lambda judge: face_distance(small[:2], small[:2], judge),
+            lambda judge: factor_r2(small[:9], factors[:9], judge),
+        ):
+            with pytest.raises(ValueError, match="judge must be True or False"):
+                call(judge)
+
+
 # --- the network ---------------------------------------------------------------------------------------------------
 
 
-def test_there_is_one_network_and_it_cannot_be_trained(small):
-    network = reader._reader(CPU)
+@pytest.mark.parametrize("judge", [False, True])
+def test_there_is_one_network_of_each_kind_and_it_cannot_be_trained(small, judge):
+    network = reader._reader(CPU, judge)
     before = {name: t.clone() for name, t in network.state_dict().items()}
-    assert reader._reader(CPU) is network and not any(part.training for part in network.modules())
+    assert reader._reader(CPU, judge) is network is not reader._reader(CPU, not judge)
+    assert not any(part.training for part in network.modules())
     assert not any(p.requires_grad for p in network.parameters())
-    read_factors(small[:300])
-    face_distance(small[:200], small[200:400])
-    assert all(torch.equal(t, before[name]) for name, t in reader._reader(CPU).state_dict().items())
+    read_factors(small[:300], judge=judge)
+    face_distance(small[:200], small[200:400], judge)
+    assert all(torch.equal(t, before[name]) for name, t in reader._reader(CPU, judge).state_dict().items())
     assert not any(t.is_meta for t in before.values())
 
 

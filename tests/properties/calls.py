@@ -61,6 +61,14 @@ def gaussian_vae() -> models.VAE:
 
 
 @functools.cache
+def pair() -> models.AdversarialPair:
+    """A small VAE and a critic, not trained."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return models.AdversarialPair(vae(), models.PatchDiscriminator(1, 2))
+
+
+@functools.cache
 def small_denoiser() -> models.ResidualDenoiser:
     """A network of 30 channels, not trained."""
     with torch.random.fork_rng():
@@ -166,6 +174,8 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
     "ProbabilisticPCA.maximum_likelihood": lambda: {"x": unit(9, 5), "latent_dim": 2},
     "ResidualDenoiser": lambda: {"channels": 1, "widths": (4, 6)},
     "ResidualDenoiser.forward": lambda: {"self": small_denoiser(), "y": unit(2, 1, 5, 3), "sigma": 0.1},
+    "Features": lambda: {"network": torch.nn.Sequential(torch.nn.Tanh()), "layers": (0,), "images": unit(3, 1, 4, 4)},
+    "PatchDiscriminator": lambda: {"channels": 1, "width": 2},
     # objectives
     "elbo": lambda: {"model": vae(), "x": unit(3, 1, 4, 4), "samples": 2},
     "importance_weighted_bound": lambda: {"model": vae(), "x": unit(3, 1, 4, 4), "samples": 5, "chunk": 2},
@@ -177,10 +187,32 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
         "free_nats": 0.1,
         "samples": 2,
     },
+    "feature_nats": lambda: {
+        "x": unit(3, 1, 4, 4),
+        "x_hat": unit(3, 1, 4, 4, seed=1),
+        "features": pair().critic.features,
+    },
+    "negative_elbo_with_features": lambda: {
+        "model": vae(),
+        "x": unit(3, 1, 4, 4),
+        "features": pair().critic.features,
+        "price": 2.0,
+        "beta": 0.5,
+    },
+    "critic_error": lambda: {"pair": pair(), "x": unit(3, 1, 4, 4), "loss": "hinge"},
+    "negative_elbo_with_critic": lambda: {
+        "pair": pair(),
+        "x": unit(3, 1, 4, 4),
+        "price": 10.0,
+        "features": pair().critic.features,
+        "loss": "non-saturating",
+        "beta": 0.5,
+    },
     "squared_error": lambda: {"model": torch.sigmoid, "x": unit(3, 1, 4, 4)},
     "denoising_error": lambda: {"model": small_denoiser(), "x": unit(2, 1, 8, 8), "sigma": (0.1, 0.2)},
     # evaluation
     "psnr": lambda: {"x": unit(2, 3, 4, 5), "y": unit(2, 3, 4, 5, seed=1)},
+    "sharpness": lambda: {"x": unit(2, 3, 4, 5)},
     "ssim": lambda: {"x": unit(2, 1, 11, 12), "y": unit(2, 1, 11, 12, seed=1)},
     "mean_and_error": lambda: {"values": unit(5)},
     "frechet_distance": lambda: {"features_a": unit(5, 3), "features_b": unit(4, 3, seed=1)},
@@ -208,10 +240,10 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
         "batch_size": 2,
         "seed": 0,
     },
-    "read_factors": lambda: {"images": bytes_(2, 3, 32, 32), "batch_size": 3},
-    "factor_features": lambda: {"images": unit(2, 3, 32, 32), "batch_size": 3},
-    "face_distance": lambda: {"images": bytes_(2, 3, 32, 32), "others": unit(3, 3, 34, 34)},
-    "factor_r2": lambda: {"images": bytes_(9, 3, 32, 32), "factors": varied(9)},
+    "read_factors": lambda: {"images": bytes_(2, 3, 32, 32), "batch_size": 3, "judge": True},
+    "factor_features": lambda: {"images": unit(2, 3, 32, 32), "batch_size": 3, "judge": True},
+    "face_distance": lambda: {"images": bytes_(2, 3, 32, 32), "others": unit(3, 3, 34, 34), "judge": True},
+    "factor_r2": lambda: {"images": bytes_(9, 3, 32, 32), "factors": varied(9), "judge": True},
     # noise and blocks
     "gaussian": lambda: {"x": unit(2, 3, 4, 5), "sigma": 0.1, "seed": 0, "clip": True},
     "poisson": lambda: {"x": unit(2, 3, 4, 5), "photons": 9, "seed": 0, "clip": True},

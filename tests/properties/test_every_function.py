@@ -17,9 +17,13 @@ ELEMENTWISE = {
     *("random_shift", "random_turn", "diagonal_gaussian", "soft_bound", "log_ndtr", "GreyBernoulli", "bits_per_dim"),
     *("ContinuousBernoulli", "DiscretisedGaussian", "negative_elbo", "squared_error", "blockwise"),
     *("DiscretisedLogistic", "LogisticMixtureLikelihood.forward", "negative_elbo_by_level"),
+    *("feature_nats", "negative_elbo_with_features", "critic_error", "negative_elbo_with_critic"),
 }
 # For the same reason their x is not checked at all.
-TRUSTED = {"elbo": "x", "importance_weighted_bound": "x", "negative_elbo": "x", "negative_elbo_by_level": "x"}
+TRUSTED = {
+    **{"elbo": "x", "importance_weighted_bound": "x", "negative_elbo": "x", "negative_elbo_by_level": "x"},
+    **{"negative_elbo_with_features": "x", "critic_error": "x", "negative_elbo_with_critic": "x"},
+}
 # What errors name besides arguments: see `documented`.
 ALSO = {
     **dict.fromkeys(
@@ -33,6 +37,7 @@ ALSO = {
     ),
     "HierarchicalVAE.redraw": ("torch.nn", "torch.distributions"),
     "denoising_error": ("y",),
+    "feature_nats": ("torch.nn",),
     "align": ("factors",),
     "factor_r2": faces.NAMES,
 }

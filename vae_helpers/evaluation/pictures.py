@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from vae_helpers import checking
 from vae_helpers.images import check_images, check_pictures
 
 WINDOW_SIGMA = 1.5  # of SSIM's Gaussian window, in pixels
@@ -62,6 +63,32 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
     return torch.cat([_ssim_map(a, b).mean((1, 2, 3)) for a, b in _pieces(x, y)]).float().to(x.device)
 
 
+def sharpness(x: Tensor) -> Tensor:
+    """The variance of the Laplacian of the brightness of each picture, (N,): blur lowers it, and noise raises it.
+
+    The Laplacian is 4 times a pixel less its four neighbours; brightness is the mean of the channels. To be read beside
+    that of the true picture, and with the eye: speckle is sharp too.
+
+    Args:
+        x: (N, C, H, W), `uint8` or floating point in [0, 1], H, W >= 3.
+    Returns:
+        (N,), `float32`, on the device of x; in squared units of brightness, of which black is 0 and white 1.
+    Raises:
+        TypeError: neither `uint8` nor floating point.
+        ValueError: another shape, NaN, values outside [0, 1].
+    """
+    _check_one(x, "x")
+    checking.shape(x, "x", "(N, C, H, W)", H=3, W=3)
+    variances = [_laplacian(a.mean(1)).flatten(1).var(1, correction=0) for (a,) in _pieces(x)]  # (n,) each
+    return torch.cat(variances).float().to(x.device)
+
+
+def _laplacian(grey: Tensor) -> Tensor:
+    """Four times each pixel less its neighbours: (N, H, W) -> (N, H - 2, W - 2)."""
+    neighbours = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
+    return 4 * grey[:, 1:-1, 1:-1] - neighbours
+
+
 def _ssim_map(x: Tensor, y: Tensor) -> Tensor:
     """SSIM at each place of the window: (N, C, H, W) -> (N, C, H - 10, W - 10).
 
@@ -89,39 +116,26 @@ def _means_along(maps: Tensor, axis: int) -> Tensor:
     return total
 
 
-def _pieces(x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """The pair, a few images at a time, as float64 in [0, 1]; on the CPU where the device has no float64."""
-    if x.device.type == "mps":
-        x, y = x.cpu(), y.cpu()
-    images_at_a_time = max(1, VALUES_AT_A_TIME // math.prod(x.shape[1:]))
-    for a, b in zip(x.split(images_at_a_time), y.split(images_at_a_time), strict=True):
-        yield _double(a), _double(b)
+def _pieces(*batches: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """The batches, a few images at a time, as float64 in [0, 1]; on the CPU where the device has no float64."""
+    batches = tuple(x.cpu() if x.device.type == "mps" else x for x in batches)
+    images_at_a_time = max(1, VALUES_AT_A_TIME // math.prod(batches[0].shape[1:]))
+    for pieces in zip(*(x.split(images_at_a_time) for x in batches), strict=True):
+        yield tuple(map(_double, pieces))
 
 
 def _double(x: Tensor) -> Tensor:
     return x.double() / 255 if x.dtype == torch.uint8 else x.detach().double()
 
 
+def _check_one(x: Tensor, name: str) -> None:
+    stored = isinstance(x, Tensor) and x.dtype == torch.uint8
+    check_images(x, name) if stored else check_pictures(x, name)
+
+
 def _check_pair(x: Tensor, y: Tensor) -> None:
-    for name, value in (("x", x), ("y", y)):
-        stored = isinstance(value, Tensor) and value.dtype == torch.uint8
-        check_images(value, name) if stored else check_pictures(value, name)
+    _check_one(x, "x"), _check_one(y, "y")
     if x.dtype != y.dtype:
         raise TypeError(f"x and y must have the same type, not {x.dtype} and {y.dtype}. See vae_helpers.to_float.")
     if x.shape != y.shape:
         raise ValueError(f"x and y must have the same shape, not {tuple(x.shape)} and {tuple(y.shape)}.")
-
-
-def sharpness(x: Tensor) -> Tensor:
-    """The variance of the Laplacian of the brightness of each picture, (N,): blur lowers it, and noise raises it.
-
-    The Laplacian is 4 times a pixel less its four neighbours; brightness is the mean of the channels. To be read beside
-    that of the true picture, and with the eye: speckle is sharp too.
-
-    Args:
-        x: (N, C, H, W), `uint8` or floating point in [0, 1], H, W >= 3.
-    """
-    check_images(x, "x") if x.dtype == torch.uint8 else check_pictures(x, "x")
-    grey = _double(x).mean(1)  # (N, H, W)
-    middle, rest = grey[:, 1:-1, 1:-1], grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
-    return (4 * middle - rest).flatten(1).var(1, correction=0).float().to(x.device)

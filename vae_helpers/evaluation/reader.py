@@ -39,14 +39,14 @@ def read_factors(images: Tensor, batch_size: int = 500, judge: bool = False) -> 
     Raises:
         TypeError, ValueError: not such pictures.
     """
-    seen, reader = _seen(images, batch_size), _reader(images.device, judge)
+    seen, reader = _seen(images, batch_size), _reader(images.device, checking.flag(judge, "judge"))
     return faces.from_unit(torch.cat([reader(x) for x in seen]).clamp(-1.5, 1.5))
 
 
 @torch.no_grad()
 def factor_features(images: Tensor, batch_size: int = 500, judge: bool = False) -> Tensor:
     """The 64 features that the network reads factors from; arguments as for `read_factors`. (N, 64)."""
-    seen, reader = _seen(images, batch_size), _reader(images.device, judge)
+    seen, reader = _seen(images, batch_size), _reader(images.device, checking.flag(judge, "judge"))
     return torch.cat([reader.body(x) for x in seen])
 
 

@@ -14,7 +14,7 @@ from vae_helpers.models.protocol import LatentVariableModel, prepared
 
 
 class PatchDiscriminator(nn.Module):
-    """Pictures -> logits, one for each place: is the patch of 19 x 19 pixels around it real? (Isola et al. 2017).
+    """Pictures -> logits, one for each place: is the patch of 18 x 18 pixels around it real? (Isola et al. 2017).
 
     It sees texture and edges, not the whole: that a face has two eyes is not for it to say.
 
@@ -36,7 +36,10 @@ class PatchDiscriminator(nn.Module):
         self.head = nn.Conv2d(2 * width, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) in [0, 1] -> logits (N, H/4, W/4), above 0 where it takes the patch for real."""
+        """(N, C, H, W) in [0, 1] -> logits (N, H/4, W/4), above 0 where it takes the patch for real.
+
+        H and W must be even; their quarters are rounded up.
+        """
         return not_halved(self.head(self.features(x)[-1]).squeeze(1))
 
     def features(self, x: Tensor) -> list[Tensor]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from vae_helpers import checking
-from vae_helpers.images import to_float
+from vae_helpers.images import check_images, check_pictures, to_float
 from vae_helpers.models.layers import not_halved
 from vae_helpers.models.protocol import device_of
 
@@ -34,11 +36,11 @@ class Features(nn.Module):
 
     Args:
         network: layers in a row, such as `factor_reader().body`.
-        layers: which of them are looked at, by their index.
+        layers: which of them are looked at, by their index; their maps come in the network's order.
         images: pictures `uint8` or floats in [0, 1], (N, C, S, S), N >= 2, on which the scales are measured; the first
             1,000 count.
     Raises:
-        TypeError: a network without layers in a row.
+        TypeError: a network without layers in a row, or images that are no pictures.
         ValueError: no such layer, or no such pictures.
     """
 
@@ -49,12 +51,12 @@ class Features(nn.Module):
                 f"network must be an nn.Sequential, whose layers have indices, not {checking.kind_of(network)}. "
                 "nn.Sequential(*modules) makes one."
             )
-        self.layers = sorted({checking.integer(index, "layers", 0, len(network) - 1) for index in layers})
-        if not self.layers:
-            raise ValueError("layers must name at least one layer by its index, such as (4, 5, 8), not none.")
-        if not isinstance(images, Tensor) or images.dim() != 4 or len(images) < 2:
-            raise ValueError(f"images must be at least two pictures (N, C, S, S), not {checking.shown(images)}.")
+        self.layers = _checked_layers(layers, len(network))
+        _check_looked_at(images)
         self.network = network.requires_grad_(False).eval()
+        for module in network.modules():
+            if getattr(module, "inplace", False):
+                module.inplace = False  # it would write over the map of the layer before
         looked_at = images[:LOOKED_AT].to(device_of(network))
         with torch.no_grad():
             maps = self._maps(to_float(looked_at) if looked_at.dtype == torch.uint8 else looked_at)
@@ -68,7 +70,7 @@ class Features(nn.Module):
 
     def _maps(self, x: Tensor) -> list[Tensor]:
         maps = []
-        for index, layer in enumerate(self.network[: max(self.layers) + 1]):
+        for index, layer in zip(range(max(self.layers) + 1), self.network, strict=False):
             x = layer(x)
             if index in self.layers:
                 maps.append(not_halved(x))
@@ -77,6 +79,19 @@ class Features(nn.Module):
     def train(self, mode: bool = True) -> Features:
         """Stays in eval mode: a judge whose normalisation follows what it judges is none."""
         return super().train(False)
+
+
+def _checked_layers(layers: Any, n: int) -> list[int]:
+    if not isinstance(layers, Sequence) or isinstance(layers, str) or not layers:
+        raise ValueError(f"layers must be indices of layers, such as (4, 5, 8), not {checking.shown(layers)}.")
+    return sorted({checking.integer(index, "layers", 0, n - 1) for index in layers})
+
+
+def _check_looked_at(images: Any) -> None:
+    stored = isinstance(images, Tensor) and images.dtype == torch.uint8
+    check_images(images) if stored else check_pictures(images, "images")
+    if len(images) < 2:
+        raise ValueError("images must be at least two pictures: the scale of a channel is measured on them.")
 
 
 class Standardised(nn.Module):
@@ -113,10 +128,11 @@ def vgg16_features(folder: str | os.PathLike, images: Tensor, layers: Sequence[i
             f"there is no {path}. With a network, torchvision.models.vgg16(weights='IMAGENET1K_V1') downloads it into "
             "torch.hub.get_dir() + '/checkpoints'; or copy it from a machine that has it."
         )
-    stored = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
     network = make_layers(cfgs["D"], batch_norm=False)
+    indices = _checked_layers(layers, len(network))
     try:
+        stored = torch.load(path, weights_only=True, map_location="cpu")  # an old file, which cannot be mapped
         network.load_state_dict({name: stored[f"features.{name}"] for name in network.state_dict()})
-    except (KeyError, RuntimeError) as error:
+    except (EOFError, LookupError, RuntimeError, TypeError, UnpicklingError) as error:
         raise ValueError(f"{path} does not hold torchvision's VGG16: {error}") from error
-    return Features(nn.Sequential(Standardised(), *network), [1 + index for index in layers], images)
+    return Features(nn.Sequential(Standardised(), *network), [1 + index for index in indices], images)
