@@ -106,10 +106,10 @@ def spaces(start: VAE, images: Tensor) -> dict[str, nn.Module]:
     seen_twice_as_large = nn.Sequential(nn.Upsample(scale_factor=2, mode="bilinear"), *artist)
     return {
         "differences of neighbours": Differences(),
-        "layers of random weights": Features(random_reader(images), READER_LAYERS, images),
-        "layers of its own encoder": Features(copy.deepcopy(start.encoder)[:], (4, 7, 8), images),
-        "layers of a VAE trained for hours": Features(seen_twice_as_large, (7, 10, 11), images),
-        "layers of the factor reader": Features(pretrained.factor_reader().body, READER_LAYERS, images),
+        "random weights": Features(random_reader(images), READER_LAYERS, images),
+        "the model's own encoder": Features(copy.deepcopy(start.encoder)[:], (4, 7, 8), images),
+        "the encoder of a VAE trained for an hour": Features(seen_twice_as_large, (7, 10, 11), images),
+        "the reader": Features(pretrained.factor_reader().body, READER_LAYERS, images),
     }
 
 
@@ -160,19 +160,26 @@ def rows(images: Tensor, start_steps: int, seconds: float, seed: int) -> Iterato
     seed_everything(seed)
     start = new_vae()
     fit(start, images, steps=start_steps, seed=seed, **SETTINGS)
-    yield "the start: pixels", start
+    yield "the start", start
     pixels = trained_on(start, images, negative_elbo, seconds, seed + 10)
-    yield "pixels again", pixels
-    yield "... and once more", trained_on(pixels, images, negative_elbo, seconds, seed + 20)
+    yield "pixels for as long", pixels
     yield "absolute errors of pixels", trained_on(start, images, laplace, seconds, seed + 10)
-    for name, features in spaces(start, images).items():
-        objective = functools.partial(negative_elbo_with_features, features=features)
-        model = trained_on(start, images, objective, seconds, seed + 10)
-        yield name, model
-    yield "... and once more, by the reader", trained_on(model, images, objective, seconds, seed + 20)
-    yield "... with a critic as well", with_critic_for(model, images, seconds, seed + 20, features)
-    yield "pixels again, then a critic", with_critic_for(pixels, images, seconds, seed + 20)
+    found = spaces(start, images)
+    models = {
+        name: trained_on(start, images, with_features(features), seconds, seed + 10) for name, features in found.items()
+    }
+    yield from models.items()
+    yield "pixels twice as long", trained_on(pixels, images, negative_elbo, seconds, seed + 20)
+    reader, read = found["the reader"], models["the reader"]
+    yield "the reader twice as long", trained_on(read, images, with_features(reader), seconds, seed + 20)
+    yield "the reader, then a critic too", with_critic_for(read, images, seconds, seed + 20, reader)
+    yield "pixels, then a critic too", with_critic_for(pixels, images, seconds, seed + 20)
     yield "a critic from the start on", with_critic_for(start, images, seconds, seed + 10)
+
+
+def with_features(features: nn.Module) -> Objective:
+    """The objective that also compares by these features."""
+    return functools.partial(negative_elbo_with_features, features=features)
 
 
 def sweep(images: Tensor, steps: int, seconds: float, seed: int) -> Iterator[tuple[str, VAE]]:

@@ -330,6 +330,25 @@ def test_links_lead_somewhere(name):
             assert unquote(anchor) in anchors(lesson(place.name[:2])), f"{place.name} has no heading #{anchor}"
 
 
+def test_the_tables_of_08_are_rows_of_the_table_they_come_from():
+    """Three seeds of each loss, which the notebook has no time for: mean ± deviation, cell by cell."""
+    (head, *table) = rows_with_head(part((DOCS / "performance.md").read_text("utf-8"), "## Sharper portraits"))
+    measured = {row[0]: dict(zip(head[1:], row[1:], strict=True)) for row in table}
+    told = [cell.source for _, cell in lesson("08").markdown if "| PSNR, dB |" in cell.source]
+    assert len(told) == 2
+    for page in told:
+        (columns, *lines) = rows_with_head(page)
+        assert len(lines) >= 4
+        for name, *values in lines:
+            assert values == [measured[name][column] for column in columns[1:]], name
+
+
+def rows_with_head(text):
+    """The rows of a table, its first one included, without the line of dashes."""
+    lines = [line for line in text.splitlines() if line.startswith("|") and "---" not in line]
+    return [[value.strip() for value in line.strip("|").split("|")] for line in lines]
+
+
 @pytest.mark.parametrize("name", ["teaching.md", "glossary.md"])
 def test_headings_are_in_order_and_each_has_a_name_of_its_own(name):
     found = headings((DOCS / name).read_text("utf-8"))

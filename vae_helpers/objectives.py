@@ -203,7 +203,7 @@ def negative_elbo_with_critic(
     pair: Any,
     x: Tensor,
     *conditions: Tensor,
-    price: float = 300.0,
+    price: float = 600.0,
     features: FeatureMaps | None = None,
     loss: str = "hinge",
     beta: float = 1.0,

@@ -1,6 +1,6 @@
 """Factors read from the pixels of drawn portraits, by small networks (`vae_helpers.models.factor_reader`).
 
-It judges pictures that have no known factors: reconstructions, samples, composites. What a model's pictures kept of a
+They read pictures that have no known factors: reconstructions, samples, composites. What a model's pictures kept of a
 factor is what the reader still finds in them, and the Frechet distance between its features compares sets of pictures.
 
 Its weights are shipped (`vae_helpers.pretrained`). It learned from flat portraits, half of them a little blurred or

@@ -122,7 +122,7 @@ def vgg16_features(folder: str | os.PathLike, images: Tensor, layers: Sequence[i
     """
     from torchvision.models.vgg import cfgs, make_layers
 
-    path = Path(folder) / VGG16_FILE
+    path = Path(folder).expanduser() / VGG16_FILE
     if not path.is_file():
         raise FileNotFoundError(
             f"there is no {path}. With a network, torchvision.models.vgg16(weights='IMAGENET1K_V1') downloads it into "
