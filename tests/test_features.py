@@ -75,6 +75,11 @@ def test_a_channel_that_says_the_same_of_all_pictures_does_not_outvote_the_rest(
     assert features.scale1.min().item() == pytest.approx(module.SMALLEST_SCALE * features.scale1.max().item(), rel=1e-3)
 
 
+def test_pictures_that_are_all_the_same_give_no_scale():
+    with pytest.raises(ValueError, match="layer 2 says the same of all images"):
+        Features(network(), (2,), torch.zeros(4, 3, 8, 8))
+
+
 def test_only_the_first_thousand_pictures_are_looked_at(monkeypatch):
     monkeypatch.setattr(module, "LOOKED_AT", 10)
     images = stored()

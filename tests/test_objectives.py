@@ -620,3 +620,30 @@ def test_a_loss_of_another_name_is_refused_with_a_guess(pair, objective):
         objective(pair, torch.rand(2, 1, 4, 4), loss="hing")
     with pytest.raises(ValueError, match="loss must be one of hinge, non-saturating, not None"):
         objective(pair, torch.rand(2, 1, 4, 4), loss=None)
+
+
+# --- odd inputs, found by an adversary --------------------------------------------------------------------------------
+
+
+def test_features_in_half_precision_are_compared_in_single_precision():
+    """float16 knows no 1e-12 and no 1e5, and bfloat16 rounds a mean: such as autocast gives."""
+    x = torch.rand(3, 3, 8, 8)
+    for half in (torch.float16, torch.bfloat16):
+        close, far = x + 2e-3, 1 - x
+        for made, unit in ((close, 1.0), (far, 300.0)):
+            told = feature_nats(x, made, lambda v, half=half, unit=unit: [(unit * v).to(half)])
+            exact = feature_nats(x, made, lambda v, half=half, unit=unit: [(unit * v).to(half).double()])
+            assert told.dtype == torch.float32 and told.item() == pytest.approx(exact.item(), rel=1e-5)
+        assert feature_nats(x, x, lambda v, half=half: [v.to(half)]).isfinite()
+
+
+def test_features_that_give_nothing_are_refused():
+    x = torch.rand(2, 1, 4, 4)
+    with pytest.raises(ValueError, match="features gives no tensor"):
+        feature_nats(x, x, lambda v: [])
+
+
+def test_what_has_no_vae_and_no_critic_is_no_pair():
+    for objective in (critic_error, negative_elbo_with_critic):
+        with pytest.raises(TypeError, match="Identity has not both"):
+            objective(nn.Identity(), torch.rand(3, 3, 4, 4))

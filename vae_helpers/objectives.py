@@ -18,6 +18,7 @@ from torch import Tensor
 
 from vae_helpers import checking
 from vae_helpers.distributions import kl, validate_first_batch
+from vae_helpers.models.layers import not_halved
 from vae_helpers.models.protocol import Elbo, standard_elbo, standard_log_weights
 
 
@@ -140,14 +141,17 @@ def feature_nats(x: Tensor, x_hat: Tensor, features: FeatureMaps) -> Tensor:
     Returns:
         a scalar, nats per image.
     Raises:
-        TypeError, ValueError: no floating-point tensors, or of different shapes, which would be compared in all pairs.
+        TypeError, ValueError: no floating-point tensors, or of different shapes, which would be compared in all pairs;
+            features that give nothing.
     """
     checking.floating(x, "x"), checking.floating(x_hat, "x_hat")
     if x.shape != x_hat.shape:
         raise ValueError(f"x and x_hat must have the same shape, not {tuple(x.shape)} and {tuple(x_hat.shape)}.")
     with torch.no_grad():
         real = features(x)
-    pairs = zip(real, features(x_hat), strict=True)
+    pairs = [(not_halved(a), not_halved(b)) for a, b in zip(real, features(x_hat), strict=True)]
+    if not pairs:
+        raise ValueError("features gives no tensor: there is nothing to compare the pictures by.")
     return sum(a[0].numel() / 2 * (b - a).square().mean().clamp_min(SMALLEST_ERROR).log() for a, b in pairs)
 
 
@@ -190,6 +194,7 @@ def critic_error(pair: Any, x: Tensor, *conditions: Tensor, loss: str = "hinge")
     """
     checking.choice(loss, "loss", ADVERSARIAL)
     _check_conditions(conditions)
+    _check_pair(pair)
     with torch.no_grad():  # the VAE is not to learn from the critic's loss
         made = pair.vae.decode(pair.vae.encode(x, *conditions).rsample(), *conditions).mean
     d_real, d_made = (pair.critic(pictures).reshape(len(x), -1) for pictures in (x, made.clamp(0, 1)))  # (N, places)
@@ -225,6 +230,7 @@ def negative_elbo_with_critic(
     """
     checking.choice(loss, "loss", ADVERSARIAL)
     price, beta = checking.number(price, "price", 0), checking.number(beta, "beta", 0)
+    _check_pair(pair)
     p, parts = _elbo_and_picture(pair.vae, x, conditions, beta)
     disbelief = ADVERSARIAL[loss][2](pair.critic(p.mean)).mean()
     parts |= {"loss": parts["loss"] + price * disbelief, "disbelief": disbelief}
@@ -249,6 +255,14 @@ def _elbo_and_picture(model: Any, x: Tensor, conditions: tuple, beta: float) -> 
     log_likelihood, divergence = p.log_prob(x), kl(q, model.prior)
     parts = {"elbo": log_likelihood - divergence, "distortion": -log_likelihood, "kl": divergence}
     return p, {"loss": beta * divergence - log_likelihood} | parts
+
+
+def _check_pair(pair: Any) -> None:
+    if not (hasattr(pair, "vae") and hasattr(pair, "critic")):
+        raise TypeError(
+            f"the pair must have a vae and a critic; a {type(pair).__name__} has not both. "
+            "AdversarialPair(vae, PatchDiscriminator()) makes one."
+        )
 
 
 def squared_error(model: Any, x: Tensor) -> dict[str, Tensor]:

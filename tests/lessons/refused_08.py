@@ -244,6 +244,9 @@ REFUSED = {
         lambda a, b, sigma: (a - b).flatten(1).norm(dim=1) / (2 * sigma),
         lambda a, b, sigma: (a - b).flatten(1).sum(1) ** 2 / (8 * sigma**2),
         lambda a, b, sigma: blur()(a.clamp(0, 1), b.clamp(0, 1), sigma) * 0 + blur()(a, b, sigma)[:1],
+        lambda a, b, sigma: blur()(a.clamp(0, 1), b.clamp(0, 1), sigma),
+        lambda a, b, sigma: blur()(a[:, :3], b[:, :3], sigma),
+        blur(lambda a, b, s: ((a - b) / (2 * s)) ** 4 / ((a - b) / (2 * s)) ** 2 / 2),  # NaN where they are equal
     ],
     "08.2": [
         nats(n=lambda f: f[0].numel()),
@@ -372,6 +375,10 @@ REFUSED = {
         ),
         lambda critic, x, x_hat: hinge()(lambda t: critic(t) * 2, x, x_hat),
         lambda critic, x, x_hat: hinge()(critic, x, (x_hat > 0.5).to(x_hat)),
+        hinge(cut=lambda made: made.detach().clamp(0, 1)),
+        hinge(cut=lambda made: made.detach().clamp_(0, 1)),  # the VAE's picture, too, for they share their memory
+        hinge(see=lambda critic, x: critic(x.clamp(0, 1))),
+        lambda critic, x, x_hat: hinge()(critic, x.clamp(0, 1), x_hat),
     ],
     "08.3": [
         lambda x, real, made: made.log_prob(x) - real.log_prob(x),
@@ -420,6 +427,9 @@ REFUSED = {
         lambda x, real, made: ((x - made.mean) / made.stddev) ** 2 / 2 - ((x - real.mean) / real.stddev) ** 2 / 2,
         lambda x, real, made: (x - made.mean).abs() - (x - real.mean).abs(),
         lambda x, real, made: torch.distributions.kl_divergence(real, made),
+        lambda x, real, made: logit(x, real, made).nan_to_num(),
+        lambda x, real, made: logit(x, real, made).nan_to_num(posinf=1e4, neginf=-1e4),
+        lambda x, real, made: logit(x, real, made).clamp(-1e6, 1e6),
         shifting,
         moved,
     ],

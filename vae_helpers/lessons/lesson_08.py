@@ -10,7 +10,15 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, MultivariateNormal, Normal
+from torch.distributions import (
+    Categorical,
+    Distribution,
+    Independent,
+    MixtureSameFamily,
+    MultivariateNormal,
+    Normal,
+    Uniform,
+)
 
 from vae_helpers.exercises.checks import Check, Probes, close_to, compares
 from vae_helpers.exercises.definition import Exercise, Misconception, wrong_answers
@@ -32,20 +40,24 @@ def price_of_blur(a, b, sigma):
 
 
 def _blur_probes():
-    """Two batches, and a batch of one picture in double precision."""
+    """Two batches, one with four channels and numbers outside [0, 1], and one picture in double precision."""
     return [
         (_rand(1, 3, 2, 4, 3), _rand(2, 3, 2, 4, 3), 0.3),
-        (_rand(3, 2, 3, 5, 2), _rand(4, 2, 3, 5, 2), 1.6),
+        (2 * _rand(3, 2, 4, 5, 2) - 0.5, 2 * _rand(4, 2, 4, 5, 2) - 0.5, 1.6),
         (_rand(5, 1, 1, 3, 4, dtype=torch.float64), _rand(6, 1, 1, 3, 4, dtype=torch.float64), 0.7),
     ]
 
 
 def _sharp_probes():
-    """A decoder that is very sure of its pixels."""
-    return [(_rand(7, 3, 1, 4, 4), _rand(8, 3, 1, 4, 4), 0.003)]
+    """A decoder that is very sure of its pixels, and a pair of the same picture twice."""
+    b = _rand(8, 3, 1, 4, 4)
+    return [(torch.cat([_rand(7, 2, 1, 4, 4), b[2:]]), b, 0.003)]
 
 
-SURE = "it is wrong where sigma is small: add nothing to it, give it no least value, and do not cut the nats off"
+SURE = (
+    "it is wrong where sigma is small, or where both pictures are the same: add nothing to sigma, give it no least "
+    "value, do not cut the nats off, and divide by no difference of the two"
+)
 
 
 PRICE_OF_BLUR = Exercise(
@@ -325,10 +337,10 @@ def _painted(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> torc
 
 
 def _critic_probes():
-    """Real pictures and made ones: out of a graph, moved themselves, and painted without a gradient."""
+    """Real pictures and made ones: out of a graph and partly outside [0, 1], moved themselves, without a gradient."""
     double = {"dtype": torch.float64}
     return [
-        (_patch_critic(0), _rand(1, 3, 3, 12, 8), _painted(2, 3, 3, 12, 8)),
+        (_patch_critic(0), 1.2 * _rand(1, 3, 3, 12, 8) - 0.1, 1.2 * _painted(2, 3, 3, 12, 8) - 0.1),
         (_dense_critic(3), _rand(4, 5, 1, 3, 3, **double), _rand(5, 5, 1, 3, 3, **double).requires_grad_()),
         (_patch_critic(6), _rand(7, 1, 3, 8, 12), _rand(8, 1, 3, 8, 12)),
     ]
@@ -405,6 +417,8 @@ CRITIC_LOSS = Exercise(
         ("1 - d_real", "1 - d_real.tanh()", "1 + d_made", "1 + d_made.tanh()"),
         "this is the loss with log sigmoid, of (8.7): the hinge, (8.8), stops where the critic is sure enough",
         lambda critic, x, x_hat: F.softplus(-critic(x)).mean() + F.softplus(critic(x_hat.detach())).mean(),
+        "x_hat is cut to [0, 1] first: equation (8.8) asks for d(x_hat), whatever was painted; who calls this may cut",
+        ("x_hat.detach()", "x_hat.detach().clamp(0, 1)"),
         "the hinge's corner is rounded off: it is max(0, 1 - d), which is 0 from d = 1 on",
         ("F.relu(1 - d_real)", "F.softplus(1 - d_real)", "F.relu(1 + d_made)", "F.softplus(1 + d_made)"),
         "the hinge is squared: it grows in proportion to what is missing",
@@ -472,15 +486,16 @@ def _logit_probes():
 
 
 def _far_out_probes():
-    """Where both densities are too small for a float."""
+    """Where both densities are too small for a float, and where one of the two never occurs: the logit is infinite."""
     sharp, wide = Normal(torch.tensor(0.5), torch.tensor(0.6)), Normal(torch.tensor(0.2), torch.tensor(1.7))
-    far = torch.tensor([-60.0, -30.0, 25.0, 90.0])
-    return [(far, _two_humps(), wide), (far, wide, sharp)]
+    far, unit = torch.tensor([-60.0, -30.0, 25.0, 90.0]), Uniform(0.0, 1.0, validate_args=False)
+    at = torch.tensor([-0.5, 0.4, 1.5])
+    return [(far, _two_humps(), wide), (far, wide, sharp), (at, unit, wide), (at, wide, unit)]
 
 
 FAR_OUT = (
     "it is right only near the middle of the two: far out both densities become 0 in a float, or a sigmoid becomes 0 "
-    "or 1, and an epsilon or a clamp takes over; stay in logs throughout"
+    "or 1, and an epsilon or a clamp takes over; stay in logs throughout, and leave an infinite logit infinite"
 )
 
 

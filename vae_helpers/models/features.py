@@ -41,7 +41,7 @@ class Features(nn.Module):
             1,000 count.
     Raises:
         TypeError: a network without layers in a row, or images that are no pictures.
-        ValueError: no such layer, or no such pictures.
+        ValueError: no such layer, no such pictures, or a layer that says the same of all of them.
     """
 
     def __init__(self, network: nn.Sequential, layers: Sequence[int], images: Tensor):
@@ -60,7 +60,9 @@ class Features(nn.Module):
         looked_at = images[:LOOKED_AT].to(device_of(network))
         with torch.no_grad():
             maps = self._maps(to_float(looked_at) if looked_at.dtype == torch.uint8 else looked_at)
-        for k, one in enumerate(maps):
+        for k, (index, one) in enumerate(zip(self.layers, maps, strict=True)):
+            if len(one) == len(images[:LOOKED_AT]) and torch.equal(one, one[:1].expand_as(one)):
+                raise ValueError(f"layer {index} says the same of all images, and has no scale: give varied pictures.")
             spread = one.std([axis for axis in range(one.dim()) if axis != 1], keepdim=True)[0]  # (F, 1, 1) or (F,)
             self.register_buffer(f"scale{k}", spread.clamp_min(SMALLEST_SCALE * spread.max().item() + 1e-12))
 
