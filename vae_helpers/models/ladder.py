@@ -174,24 +174,6 @@ class HierarchicalVAE(LatentVariableModel):
                 )
         return torch.cat(levels, -1)
 
-    @torch.no_grad()
-    def reconstruct(self, x: Tensor) -> Tensor:
-        """The decoder's mean image at the mean code: (N, C, H, W)."""
-        with evaluating(self):
-            return self.decode(self.encode(x).mean).mean
-
-    @torch.no_grad()
-    def sample(self, n: int) -> Tensor:
-        """n draws of the model, z ~ p(z) from the top down, then x ~ p(x | z_1): (n, C, H, W)."""
-        with evaluating(self):
-            return self.decode(self.prior.sample((n,))).sample()
-
-    @torch.no_grad()
-    def sample_means(self, n: int) -> Tensor:
-        """The mean images at n draws of the prior, (n, C, H, W): smoother than samples, and not samples."""
-        with evaluating(self):
-            return self.decode(self.prior.rsample((n,))).mean
-
 
 class LadderVAE(HierarchicalVAE):
     """q from the top down, each level the product of p(z_l | z_{l+1}) and a message from the picture.

@@ -78,6 +78,24 @@ class LatentVariableModel(nn.Module):
         """A function of K that gives log p(x, z) - log q(z | x) at K fresh draws of q for each image: (K, N), nats."""
         return standard_log_weights(self, x, *conditions)
 
+    @torch.no_grad()
+    def reconstruct(self, x: Tensor, *conditions: Tensor) -> Tensor:
+        """The decoder's mean image at the mean of q(z | x): (N, C, H, W). No sampling, in train and eval mode alike."""
+        with evaluating(self):
+            return self.decode(self.encode(x, *conditions).mean, *conditions).mean
+
+    @torch.no_grad()
+    def sample(self, n: int) -> Tensor:
+        """n draws of the model: z ~ p(z), then x ~ p(x | z), pixel noise and all. (n, C, H, W)."""
+        with evaluating(self):
+            return self.decode(self.prior.sample((n,))).sample()
+
+    @torch.no_grad()
+    def sample_means(self, n: int) -> Tensor:
+        """The mean images E[x | z] at n draws z ~ p(z), (n, C, H, W): smoother than samples, and not samples."""
+        with evaluating(self):
+            return self.decode(self.prior.sample((n,))).mean
+
 
 def standard_elbo(model: Any, x: Tensor, *conditions: Tensor, samples: int = 1) -> Elbo:
     """E_q[log p(x | z)] - KL(q(z | x) || p(z)) from a model's `encode`, `decode` and `prior`.

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.distributions import Independent
 
 from vae_helpers import checking
 from vae_helpers.distributions import BernoulliLikelihood, diagonal_gaussian, soft_bound
 from vae_helpers.models.layers import mlp, not_halved
-from vae_helpers.models.protocol import LatentVariableModel, evaluating
+from vae_helpers.models.protocol import LatentVariableModel
 
 
 class VAE(LatentVariableModel):
@@ -43,24 +42,6 @@ class VAE(LatentVariableModel):
         """Codes (..., D) -> p(x | z), batch shape (...), event shape (C, H, W)."""
         flat = not_halved(self.decoder(z.reshape(-1, self.latent_dim)))  # (prod(...), C, H, W)
         return self.likelihood(flat.reshape(*z.shape[:-1], *flat.shape[1:]))
-
-    @torch.no_grad()
-    def reconstruct(self, x: Tensor) -> Tensor:
-        """The decoder's mean image at the mean of q(z | x): (N, C, H, W). No sampling, in train and eval mode alike."""
-        with evaluating(self):
-            return self.decode(self.encode(x).mean).mean
-
-    @torch.no_grad()
-    def sample(self, n: int) -> Tensor:
-        """n draws of the model: z ~ p(z), then x ~ p(x | z), pixel noise and all. (n, C, H, W)."""
-        with evaluating(self):
-            return self.decode(self.prior.sample((n,))).sample()
-
-    @torch.no_grad()
-    def sample_means(self, n: int) -> Tensor:
-        """The mean images E[x | z] at n draws z ~ p(z), (n, C, H, W): smoother than samples, and not samples."""
-        with evaluating(self):
-            return self.decode(self.prior.sample((n,))).mean
 
 
 def mlp_vae(
