@@ -16,26 +16,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from numbers import Real
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from vae_helpers import checking
 from vae_helpers.moved import former_names
-from vae_helpers.rendering import drawing
+from vae_helpers.rendering import drawing, styles
 from vae_helpers.rendering.drawing import Colour, Layer, along, blob, cover_, ellipse, smooth_minimum, to_edge, wave
-
-
-class Factor(NamedTuple):
-    """One thing that varies between portraits."""
-
-    name: str
-    low: float
-    high: float
-    meaning: str  # what low ... high stand for
-
+from vae_helpers.rendering.factors import Factor, FactorTable
 
 FACTORS = (
     Factor("skin", 0, 1, "light ... dark"),
@@ -53,7 +42,8 @@ FACTORS = (
     Factor("clothes", 0, 1, "navy, teal, green, mustard, coral, plum"),
     Factor("background", 0, 1, "sky, mint, cream, peach, lilac"),
 )
-NAMES = tuple(factor.name for factor in FACTORS)
+TABLE = FactorTable(FACTORS, module="faces", picture="portrait")
+NAMES = TABLE.names
 PARTS = ("background", "clothes", "skin", "hair", "brows", "eyes", "mouth", "glasses")
 STYLES = ("flat", "soft", "sketch", "mosaic")
 MIN_SIZE, MAX_SIZE = 32, 256  # pixels
@@ -91,6 +81,7 @@ TEETH, MOUTH, FRAME = (0.98, 0.96, 0.94), (0.45, 0.14, 0.16), (0.16, 0.15, 0.20)
 
 NECK = 0.62  # y about which the head turns
 EYES_ABOVE = 0.69  # how far above it the origin of (u, v) is
+HEAVIEST_INK, INK_OF_A_SKETCH = 0.03, 0.011  # half the width of a line
 LARGEST_TILT = math.radians(14)
 HALF_WIDTH, WIDENING = 0.40, 0.055  # of a face, and how much of it a face_width of 1 adds
 EYE = 0.185  # |u| of the eyes
@@ -107,12 +98,10 @@ def sample(n: int, seed: int = 0) -> Tensor:
     Raises:
         ValueError: n or seed is no whole number, or out of its range.
     """
-    n, seed = checking.integer(n, "n"), checking.seed(seed)
-    factors = torch.rand(n, len(FACTORS), generator=torch.Generator().manual_seed(seed), device="cpu")
-    glasses = NAMES.index("glasses")
+    factors = TABLE.uniform(n, seed)
+    glasses = index("glasses")
     factors[:, glasses] = (factors[:, glasses] < SHARE_WITH_GLASSES).float()
-    low, high = ranges(factors)
-    return low + (high - low) * factors
+    return factors
 
 
 def with_factors(factors: Tensor, **values: float | Tensor) -> Tensor:
@@ -125,47 +114,27 @@ def with_factors(factors: Tensor, **values: float | Tensor) -> Tensor:
         TypeError: a value that is not a real number or a tensor of them.
         ValueError: a name that is no factor, or a value of the wrong shape or outside the factor's range.
     """
-    result = _check_form(factors).clone()  # its values may be out of range until they are set
-    for name, value in values.items():
-        column = index(name)
-        if not isinstance(value, Real | Tensor) or (isinstance(value, Tensor) and value.is_complex()):
-            kind = value.dtype if isinstance(value, Tensor) else repr(value)
-            raise TypeError(f"{name} must be a real number or a tensor of them (torch.tensor makes one), not {kind}.")
-        if isinstance(value, Tensor) and value.shape not in ((), (len(result),)):
-            raise ValueError(
-                f"{name} has shape {tuple(value.shape)}, but there are {len(result)} portraits: "
-                f"give one number for all, or a tensor of shape ({len(result)},)."
-            )
-        result[:, column] = torch.as_tensor(value, dtype=result.dtype, device=result.device)
-    return check_factors(result)
+    return TABLE.with_factors(factors, **values)
 
 
 def index(name: str) -> int:
     """The column of a factor."""
-    return NAMES.index(checking.choice(name, "a factor", NAMES))
+    return TABLE.index(name)
 
 
 def check_factors(factors: Tensor) -> Tensor:
     """Return the factors if they are (N, 14), floating point, finite and in range; explain what is wrong otherwise."""
-    low, high = ranges(_check_form(factors))
-    wrong = ~((factors >= low) & (factors <= high))  # NaN too
-    if wrong.any():
-        row, column = (int(i) for i in wrong.nonzero()[0])
-        factor, value = FACTORS[column], factors[row, column].item()
-        raise ValueError(
-            f"{factor.name} = {value:g} in row {row} is outside its range of {factor.low} to {factor.high} "
-            f"({factor.meaning}). Give it a value in the range: faces.with_factors(factors, {factor.name}=...)."
-        )
-    return factors
+    return TABLE.check(factors)
 
 
-def render(factors: Tensor, size: int = 64, style: str = "flat") -> Tensor:
+def render(factors: Tensor, size: int = 64, style: str | Tensor = "flat") -> Tensor:
     """The portraits with these factors.
 
     Args:
         factors: (N, 14), see `FACTORS`.
         size: pixels of a side, 32 to 256.
-        style: "flat"; "soft", with light from the upper left; "sketch", ink lines over a wash of colour; "mosaic".
+        style: "flat"; "soft", with light from the upper left; "sketch", ink lines over a wash of colour; "mosaic". Or
+            factors of styles, (N, 7) or (1, 7), see `vae_helpers.rendering.styles`.
     Returns:
         `uint8` (N, 3, size, size) on the factors' device. A portrait does not depend on the others in its batch.
     Raises:
@@ -174,7 +143,7 @@ def render(factors: Tensor, size: int = 64, style: str = "flat") -> Tensor:
     return torch.cat(_drawn(_pictures, factors, size, style))
 
 
-def masks(factors: Tensor, size: int = 64, style: str = "flat") -> dict[str, Tensor]:
+def masks(factors: Tensor, size: int = 64, style: str | Tensor = "flat") -> dict[str, Tensor]:
     """Which share of each pixel shows which part, exactly, in a picture of this style.
 
     Between styles masks differ a little: ink and light widen a part a little at its edge, and tiles average.
@@ -190,49 +159,50 @@ def masks(factors: Tensor, size: int = 64, style: str = "flat") -> dict[str, Ten
 
 def ranges(like: Tensor) -> tuple[Tensor, Tensor]:
     """The lowest and the highest value of each factor, (14,) each, of the type and on the device of `like`."""
-    return tuple(like.new_tensor([getattr(f, end) for f in FACTORS]) for end in ("low", "high"))
+    return TABLE.ranges(like)
 
 
 def to_unit(factors: Tensor) -> Tensor:
     """Factors in their own units (..., 14) -> low ... high of each as -1 ... 1."""
-    low, high = ranges(factors)
-    return 2 * (factors - low) / (high - low) - 1
+    return TABLE.to_unit(factors)
 
 
 def from_unit(unit: Tensor) -> Tensor:
     """The inverse of `to_unit`."""
-    low, high = ranges(unit)
-    return low + (high - low) * (unit + 1) / 2
+    return TABLE.from_unit(unit)
 
 
-def _check_form(factors: Tensor) -> Tensor:
-    checking.floating(factors, "factors", cure="faces.sample(n) draws some; factors.float() converts whole numbers.")
-    columns = f"There is a column for each of {', '.join(NAMES)}; one portrait is factors[:1]."
-    return checking.shape(factors, "factors", f"(N, {len(FACTORS)})", columns)
-
-
-def _drawn(draw: Callable[[Tensor, int, str], Tensor], factors: Tensor, size: int, style: str) -> list[Tensor]:
+def _drawn(
+    draw: Callable[[Tensor, int, str | Tensor], Tensor], factors: Tensor, size: int, style: str | Tensor
+) -> list[Tensor]:
     """`draw` of some portraits at a time, their arguments checked."""
     check_factors(factors)
-    size, style = checking.integer(size, "size", MIN_SIZE, MAX_SIZE), checking.choice(style, "style", STYLES)
-    return drawing.in_chunks(lambda chunk: draw(chunk, size, style), factors.detach().float(), size)
+    size, factors = checking.integer(size, "size", MIN_SIZE, MAX_SIZE), factors.detach().float()
+    if not isinstance(style, Tensor):
+        style = checking.choice(style, "style", STYLES)
+        return drawing.in_chunks(lambda chunk: draw(chunk, size, style), factors, size)
+    style = styles.for_portraits(style, len(factors)).to(factors)
+    both = torch.cat([factors, style], 1)  # (N, 14 + 7)
+    return drawing.in_chunks(lambda chunk: draw(chunk[:, : len(FACTORS)], size, chunk[:, len(FACTORS) :]), both, size)
 
 
-def _pictures(factors: Tensor, size: int, style: str) -> Tensor:
+def _pictures(factors: Tensor, size: int, style: str | Tensor) -> Tensor:
     layers = list(_portrait(_Scene.of(factors, size, style)))
     picture = drawing.painted(layers, drawing.seen(layers, size))  # (N, 3, size, size)
-    if style == "mosaic":
+    if isinstance(style, Tensor):
+        picture = styles.coloured(styles.hatched(styles.lit(picture, style), style), style)
+    elif style == "mosaic":
         picture = drawing.tiles(picture, laid=True)
     return picture.mul_(255).add_(0.5).clamp_(0, 255).to(torch.uint8)
 
 
-def _seen_parts(factors: Tensor, size: int, style: str) -> Tensor:
+def _seen_parts(factors: Tensor, size: int, style: str | Tensor) -> Tensor:
     layers = list(_portrait(_Scene.of(factors, size, style)))
     shares = drawing.seen(layers, size)  # (N, L, size, size)
     parts = shares.new_zeros(len(factors), len(PARTS), size, size)
     for i, layer in enumerate(layers):
         parts[:, PARTS.index(layer.part)] += shares[:, i]
-    return drawing.tiles(parts, laid=False) if style == "mosaic" else parts
+    return drawing.tiles(parts, laid=False) if isinstance(style, str) and style == "mosaic" else parts
 
 
 @dataclass
@@ -252,11 +222,22 @@ class _Scene:
 
     factor: dict[str, Tensor]  # name -> (N, 1, 1)
     size: int
-    style: str
+    sketched: bool = False  # a wash of colour, fewer tones
+    ink: Tensor | None = None  # (N, 1, 1), half the width of the lines along edges
+    light: Tensor | None = None  # (N, 1, 1), -1 ... 1 for light from the upper left ... right
 
     @classmethod
-    def of(cls, factors: Tensor, size: int, style: str) -> _Scene:
-        return cls(dict(zip(NAMES, factors.T[:, :, None, None], strict=True)), size, style)
+    def of(cls, factors: Tensor, size: int, style: str | Tensor) -> _Scene:
+        columns = factors.T[:, :, None, None]  # (14, N, 1, 1)
+        scene, one = cls(dict(zip(NAMES, columns, strict=True)), size), torch.ones_like(columns[0])
+        if isinstance(style, Tensor):
+            ink, light = (style[:, styles.TABLE.index(name), None, None] for name in ("ink", "light"))
+            scene.ink, scene.light = (HEAVIEST_INK * ink if ink.any() else None), (light if light.any() else None)
+        elif style == "sketch":
+            scene.sketched, scene.ink = True, INK_OF_A_SKETCH * one
+        elif style == "soft":
+            scene.light = -one
+        return scene
 
     def __getitem__(self, name: str) -> Tensor:
         return self.factor[name]
@@ -272,7 +253,7 @@ class _Scene:
     def view(self, left: float = -1, right: float = 1, top: float = -1, bottom: float = 1) -> _View:
         """The pixels of a part of the picture."""
         size, tilt = self.size, self["tilt"] * LARGEST_TILT
-        more = 1 if self.style == "sketch" else 0  # for the slopes in `to_edge`, which need the pixels around
+        more = 1 if self.ink is not None else 0  # for the slopes in `to_edge`, which need the pixels around
         rows, columns = (
             slice(max(0, math.floor((low + 1) / 2 * size) - more), min(size, math.ceil((high + 1) / 2 * size) + more))
             for low, high in ((top, bottom), (left, right))
@@ -288,26 +269,28 @@ class _Scene:
         return cover_(distance, self.size)
 
     def shape(self, part: str, at: _View, distance: Tensor, colour: Tensor, outlined: bool = True) -> Iterator[Layer]:
-        """A filled shape; in a sketch a wash of its colour, and ink along its edge."""
-        ink = self.style == "sketch" and outlined
-        edge = to_edge(distance, self.size).sub_(0.011) if ink else None
-        if self.style == "sketch":
+        """A filled shape, in a sketch a wash of its colour, and ink along its edge where there is any."""
+        inked = self.ink is not None and outlined
+        edge = to_edge(distance, self.size).sub_(self.ink) if inked else None
+        if self.sketched:
             colour = torch.lerp(colour.pow(0.7) if outlined else colour, self.fixed(PAPER), 0.15)
         yield Layer(part, colour, self.cover(distance), at.window)
-        if ink:
-            yield Layer(part, self.fixed(INK), self.cover(edge), at.window)
+        if inked:
+            fading = (self.ink / INK_OF_A_SKETCH).clamp(max=1)  # of lines too thin for pixels
+            yield Layer(part, self.fixed(INK), self.cover(edge) * fading, at.window)
 
     def tint(self, part: str, at: _View, amount: Tensor, colour: Tensor) -> Iterator[Layer]:
         """A tone over what is there: `amount` (N, h, w) in [0, 1] of `colour`. A sketch has fewer."""
-        if self.style == "sketch":
+        if self.sketched:
             amount = amount * 0.4
         yield Layer(part, colour, amount, at.window)
 
-    def light(self, part: str, at: _View, inside: Tensor, x: Tensor, y: Tensor, colour: Tensor) -> Iterator[Layer]:
-        """In the soft style: shade at the lower right and light at the upper left of a form, x and y in [-1, 1]."""
-        if self.style == "soft":
-            facing = -(0.55 * x + 0.60 * y)  # the cosine between the surface and the light, roughly
+    def lit(self, part: str, at: _View, inside: Tensor, x: Tensor, y: Tensor, colour: Tensor) -> Iterator[Layer]:
+        """Where there is light: shade on the far side of a form and shine on the near one, x and y in [-1, 1]."""
+        if self.light is not None:
+            facing = 0.55 * self.light.sign() * x - 0.60 * y  # the cosine between the surface and the light, roughly
             shade, shine = (0.75 * (-facing - 0.1)).clamp_(0, 0.6), (0.6 * (facing - 0.1)).clamp_(0, 0.5)
+            inside = inside * self.light.abs()
             yield Layer(part, colour * 0.45, inside * shade, at.window)
             yield Layer(part, colour.sqrt(), inside * shine, at.window)
 
@@ -340,7 +323,7 @@ def _body(scene: _Scene) -> Iterator[Layer]:
     shoulders = ellipse(at.x, at.y - 1.18, 0.80, 0.56).expand(n, -1, -1)
     yield from scene.shape("clothes", at, shoulders.clone(), clothes)
     inside = scene.cover(shoulders.clone())
-    yield from scene.light("clothes", at, inside, at.x / 0.8, (at.y - 1.18) / 0.56 + 0.6, clothes)
+    yield from scene.lit("clothes", at, inside, at.x / 0.8, (at.y - 1.18) / 0.56 + 0.6, clothes)
     at = scene.view(-0.36, 0.36, 0.05, 0.86)
     collar = torch.maximum(ellipse(at.x, at.y - 0.66, 0.27, 0.17), ellipse(at.x, at.y - 1.18, 0.80, 0.56))
     yield from scene.shape("clothes", at, collar.expand(n, -1, -1).clone(), clothes * 0.8)
@@ -361,7 +344,7 @@ def _head(scene: _Scene) -> Iterator[Layer]:
     face = ellipse(at.u / narrowing, at.v - 0.02, 1.0, 0.52, scale=0.42)
     yield from scene.shape("skin", at, face.clone(), skin)
     inside = scene.cover(face)
-    yield from scene.light("skin", at, inside, at.u / width, at.v / 0.52, skin)
+    yield from scene.lit("skin", at, inside, at.u / width, at.v / 0.52, skin)
     cheeks = blob(at.u.abs() - 0.24, at.v - 0.19, 0.17, 0.13)
     yield from scene.tint("skin", at, 0.5 * cheeks * inside, skin * skin.new_tensor([1.0, 0.72, 0.68]))
     at = scene.view(-0.26, 0.26, -0.10, 0.34)
@@ -425,7 +408,7 @@ def _hair_in_front(scene: _Scene, at: _View, outline: Tensor) -> Iterator[Layer]
     yield from scene.tint("hair", at, 0.16 * strands * inside, colour * 0.55)
     shine = 0.32 * inside * blob(at.u + 0.12, at.v + 0.47, 0.36, 0.11)
     yield from scene.tint("hair", at, shine, torch.lerp(colour, scene.fixed(WHITE), 0.5))
-    yield from scene.light("hair", at, inside, at.u / 0.5, at.v / 0.6, colour)
+    yield from scene.lit("hair", at, inside, at.u / 0.5, at.v / 0.6, colour)
 
 
 def _brows_and_glasses(scene: _Scene) -> Iterator[Layer]:

@@ -1,0 +1,121 @@
+"""What pictures are drawn from: a table of named factors, and tensors with a column for each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Real
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vae_helpers import checking
+
+
+class Factor(NamedTuple):
+    """One thing that varies between pictures."""
+
+    name: str
+    low: float
+    high: float
+    meaning: str  # what low ... high stand for
+
+
+@dataclass(frozen=True)
+class FactorTable:
+    """The factors of one kind of picture, in the order of the columns of a tensor (N, F).
+
+    Attributes:
+        factors: its rows.
+        module: whose `sample` and `with_factors` an error message points to, such as "faces".
+        picture: what a row of a tensor stands for, such as "portrait".
+    """
+
+    factors: tuple[Factor, ...]
+    module: str
+    picture: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the factors."""
+        return tuple(factor.name for factor in self.factors)
+
+    def index(self, name: str) -> int:
+        """The column of a factor."""
+        return self.names.index(checking.choice(name, "a factor", self.names))
+
+    def ranges(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """The lowest and the highest value of each factor, (F,) each, of the type and on the device of `like`."""
+        return tuple(like.new_tensor([getattr(f, end) for f in self.factors]) for end in ("low", "high"))
+
+    def to_unit(self, factors: Tensor) -> Tensor:
+        """Factors in their own units (..., F) -> low ... high of each as -1 ... 1."""
+        low, high = self.ranges(factors)
+        return 2 * (factors - low) / (high - low) - 1
+
+    def from_unit(self, unit: Tensor) -> Tensor:
+        """The inverse of `to_unit`."""
+        low, high = self.ranges(unit)
+        return low + (high - low) * (unit + 1) / 2
+
+    def uniform(self, n: int, seed: int) -> Tensor:
+        """Uniform, independent factors of n pictures, (n, F); the first of a larger n are those of a smaller one.
+
+        Raises:
+            ValueError: n or seed is no whole number, or out of its range.
+        """
+        n, seed = checking.integer(n, "n"), checking.seed(seed)
+        unit = torch.rand(n, len(self.factors), generator=torch.Generator().manual_seed(seed), device="cpu")
+        low, high = self.ranges(unit)
+        return low + (high - low) * unit
+
+    def check(self, factors: Tensor) -> Tensor:
+        """Return the factors if they are (N, F), floating point, finite and in range; explain what is wrong otherwise.
+
+        Raises:
+            TypeError, ValueError: they are not.
+        """
+        low, high = self.ranges(self.check_form(factors))
+        wrong = ~((factors >= low) & (factors <= high))  # NaN too
+        if wrong.any():
+            row, column = (int(i) for i in wrong.nonzero()[0])
+            factor, value = self.factors[column], factors[row, column].item()
+            raise ValueError(
+                f"{factor.name} = {value:g} in row {row} is outside its range of {factor.low} to {factor.high} "
+                f"({factor.meaning}). Give it a value in the range: "
+                f"{self.module}.with_factors(factors, {factor.name}=...)."
+            )
+        return factors
+
+    def check_form(self, factors: Tensor) -> Tensor:
+        """Return the factors if they are floating point and (N, F), whatever their values."""
+        cure = f"{self.module}.sample(n) draws some; factors.float() converts whole numbers."
+        checking.floating(factors, "factors", cure=cure)
+        columns = f"There is a column for each of {', '.join(self.names)}; one {self.picture} is factors[:1]."
+        return checking.shape(factors, "factors", f"(N, {len(self.factors)})", columns)
+
+    def with_factors(self, factors: Tensor, **values: float | Tensor) -> Tensor:
+        """A copy of the factors with some set by name.
+
+        Args:
+            factors: (N, F).
+            values: name -> one number for all, or (N,).
+        Raises:
+            TypeError: a value that is not a real number or a tensor of them.
+            ValueError: a name that is no factor, or a value of the wrong shape or outside the factor's range.
+        """
+        result = self.check_form(factors).clone()  # its values may be out of range until they are set
+        for name, value in values.items():
+            column = self.index(name)
+            if not isinstance(value, Real | Tensor) or (isinstance(value, Tensor) and value.is_complex()):
+                kind = value.dtype if isinstance(value, Tensor) else repr(value)
+                raise TypeError(
+                    f"{name} must be a real number or a tensor of them (torch.tensor makes one), not {kind}."
+                )
+            if isinstance(value, Tensor) and value.shape not in ((), (len(result),)):
+                raise ValueError(
+                    f"{name} has shape {tuple(value.shape)}, but there are {len(result)} {self.picture}s: "
+                    f"give one number for all, or a tensor of shape ({len(result)},)."
+                )
+            result[:, column] = torch.as_tensor(value, dtype=result.dtype, device=result.device)
+        return self.check(result)
