@@ -165,7 +165,7 @@ def few_faces(monkeypatch):
 def test_faces_are_as_many_as_promised():
     data = load("faces", size=32, n=5)
     assert [len(getattr(data, part)) for part in PARTS] == [5, 1000, 2000]
-    assert drawn_faces.load_faces.__defaults__ == (64, "flat", 10_000)
+    assert drawn_faces.load_faces.__defaults__ == (64, "flat", 10_000, None, 16)
     assert data.levels == 256 and data.classes == ("without glasses", "with glasses")
 
 

@@ -247,6 +247,60 @@ ADVERSARIAL: dict[str, tuple[Callable[[Tensor], Tensor], ...]] = {
 }
 
 
+def style_reading_error(pair: Any, x: Tensor, s: Tensor) -> dict[str, Tensor]:
+    """The critic's loss: how badly does it read the style from the content? Trains `pair.critic`.
+
+    Args:
+        pair: an `AdversarialPair` of a `StyleVAE` and `StyleReaders`.
+        x: (N, C, H, W).
+        s: (N, style_dim), the styles.
+    Returns:
+        "loss" (N,), the squared error, averaged over readers and summed over the style; "leak", see `style_leak`.
+    """
+    _check_pair(pair)
+    with torch.no_grad():  # the VAE is not to learn from the critic's loss
+        z = pair.vae.encode(x, s).rsample()
+    guessed = pair.critic(z)  # (R, N, style_dim)
+    return {"loss": (guessed - s).square().sum(-1).mean(0), "leak": style_leak(guessed, s)}
+
+
+def style_leak(guessed: Tensor, s: Tensor) -> Tensor:
+    """How much the readers know of the styles, in nats: sum over the style of log(variance / squared error) / 2.
+
+    A lower bound on what contents tell about styles, were styles Gaussian and independent (Barber & Agakov 2003).
+
+    Args:
+        guessed: (R, N, style_dim).
+        s: (N, style_dim).
+    Returns:
+        a scalar, >= 0: what is guessed worse than by the mean counts as nothing known.
+    """
+    error = (guessed - s).square().mean((0, 1))  # (style_dim,)
+    return (0.5 * (s.var(0, correction=0) / error).log()).clamp(min=0).sum()
+
+
+def negative_elbo_without_leak(
+    pair: Any, x: Tensor, s: Tensor, price: float = 100.0, beta: float = 1.0
+) -> dict[str, Tensor]:
+    """The loss of a conditional VAE whose content is to know nothing of the style: trains `pair.vae`.
+
+    Args:
+        pair, x, s: as for `style_reading_error`.
+        price: what a nat that the critic knows costs, >= 0.
+        beta: weight of the KL.
+    Returns:
+        "loss", "elbo", "distortion" and "kl", each (N,), nats per image; "leak", nats, see `style_leak`.
+    """
+    checking.number(price, "price", 0), checking.number(beta, "beta", 0)
+    _check_pair(pair)
+    q = pair.vae.encode(x, s)
+    z = q.rsample()
+    log_likelihood, divergence = pair.vae.decode(z, s).log_prob(x), kl(q, pair.vae.prior)
+    leak = style_leak(pair.critic(z), s)
+    parts = {"elbo": log_likelihood - divergence, "distortion": -log_likelihood, "kl": divergence, "leak": leak}
+    return {"loss": beta * divergence - log_likelihood + price * leak} | parts
+
+
 def _elbo_and_picture(model: Any, x: Tensor, conditions: tuple, beta: float) -> tuple[Any, dict[str, Tensor]]:
     """p(x | z) at one draw of q, and the parts of the negative beta-ELBO at the same draw, each (N,)."""
     _check_conditions(conditions)

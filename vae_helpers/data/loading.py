@@ -17,7 +17,7 @@ BUILT_IN = {"digits": load_digits, "faces": load_faces, "photos": load_photos}
 DATA_SETS = (*BUILT_IN, *SOURCES, "folder")
 ARGUMENTS = {
     "digits": ("size",),
-    "faces": ("size", "style", "n"),
+    "faces": ("size", "style", "n", "styles", "per_style"),
     "photos": ("size", "colour", "n"),
     **dict.fromkeys(SOURCES, ("size", "root", "download")),
     "folder": ("root", "size", "fit", "colour", "background"),
@@ -32,6 +32,8 @@ def load(
     download: bool = False,
     style: str | None = None,
     n: int | None = None,
+    styles: int | None = None,
+    per_style: int | None = None,
     colour: bool | None = None,
     fit: str | None = None,
     background: int | tuple[int, int, int] | None = None,
@@ -50,6 +52,8 @@ def load(
         download: fetch torchvision's missing files (never done unless asked for).
         style: of the faces, "flat" unless told; `vae_helpers.rendering.faces.STYLES` lists them.
         n: training images of faces (10,000 unless told) or photos (2,000 unless told).
+        styles: number of sets of faces to train with, each in a style of its own (`vae_helpers.data.faces`).
+        per_style: faces in a set (16 unless told).
         colour: False for photos in grey, more of them, or for your own pictures in grey; True unless told.
         fit: of your own pictures: "crop" for their middle square (unless told), "pad" for all of them.
         background: of your own pictures: grey or (red, green, blue) behind what is transparent or padded; 255, white,
@@ -77,6 +81,8 @@ def load(
         "download": checking.flag(download, "download") or None,
         "style": style,
         "n": n,
+        "styles": styles,
+        "per_style": per_style,
         "colour": colour,
         "fit": fit,
         "background": background,

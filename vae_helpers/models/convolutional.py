@@ -27,8 +27,8 @@ class ConvEncoder(nn.Sequential):
     """
 
     def __init__(self, image_shape: Sequence[int], outputs: int, width: int = 64, hidden: int = 256):
-        channels, places, doublings = _check_shape(image_shape)
-        outputs, width, hidden = _counts(outputs=outputs, width=width, hidden=hidden)
+        channels, places, doublings = check_shape(image_shape)
+        outputs, width, hidden = counts(outputs=outputs, width=width, hidden=hidden)
         stages = [width, *[2 * width] * (doublings + 1)]
         layers: list[nn.Module] = [nn.PixelUnshuffle(2)]  # (N, 4 C, S/2, S/2): all pixels, at a quarter of the places
         for c_in, c_out in zip([4 * channels, *stages], stages, strict=False):
@@ -52,7 +52,7 @@ class ConvDecoder(nn.Module):
 
     def __init__(self, image_shape: Sequence[int], latent_dim: int, width: int = 64, hidden: int = 256):
         super().__init__()
-        channels, _, _ = _check_shape(image_shape)
+        channels, _, _ = check_shape(image_shape)
         self.body = _grow(image_shape, latent_dim, width, hidden, channels_out=channels)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -76,8 +76,8 @@ class PaletteDecoder(nn.Module):
         self, image_shape: Sequence[int], latent_dim: int, width: int = 64, hidden: int = 256, colours: int = 16
     ):
         super().__init__()
-        channels, _, _ = _check_shape(image_shape)
-        latent_dim, colours = _counts(latent_dim=latent_dim, colours=colours)
+        channels, _, _ = check_shape(image_shape)
+        latent_dim, colours = counts(latent_dim=latent_dim, colours=colours)
         self.to_colours = nn.Sequential(nn.Linear(latent_dim, channels * colours), nn.Unflatten(1, (-1, colours)))
         self.to_shares = _grow(image_shape, latent_dim, width, hidden, channels_out=colours)
 
@@ -129,8 +129,8 @@ def conv_vae(
 
 def _grow(image_shape: Sequence[int], latent_dim: int, width: int, hidden: int, channels_out: int) -> nn.Sequential:
     """Layers (N, D) -> (N, channels_out, S, S)."""
-    _, places, doublings = _check_shape(image_shape)
-    latent_dim, width, hidden = _counts(latent_dim=latent_dim, width=width, hidden=hidden)
+    _, places, doublings = check_shape(image_shape)
+    latent_dim, width, hidden = counts(latent_dim=latent_dim, width=width, hidden=hidden)
     layers: list[nn.Module] = [nn.Linear(latent_dim, hidden), nn.SiLU(), nn.Linear(hidden, width * places**2)]
     layers += [nn.Unflatten(1, (width, places, places)), nn.SiLU()]
     for _ in range(doublings):
@@ -140,7 +140,7 @@ def _grow(image_shape: Sequence[int], latent_dim: int, width: int, hidden: int, 
     return nn.Sequential(*layers)
 
 
-def _check_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
+def check_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
     """C, the places of a side at which the decoder starts, and how often these are doubled before it paints."""
     cure = "The shape of one image is images.shape[1:]."
     shape = channels, height, width = checking.integers(image_shape, "image_shape", "(C, S, S)", cure=cure)
@@ -155,5 +155,6 @@ def _check_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
     return channels, places, doublings
 
 
-def _counts(**counts: int) -> Iterator[int]:
+def counts(**counts: int) -> Iterator[int]:
+    """Numbers that count something, checked under their names."""
     return (checking.integer(value, name) for name, value in counts.items())

@@ -1,0 +1,232 @@
+"""What a set of pictures shares, and what is left of each: a style and a content.
+
+    s ~ N(0, I)                     once for a set of pictures
+    z_i ~ N(0, I)                   once for each of them
+    x_i | z_i, s ~ the decoder      all of them painted in one style
+
+With the style given, `StyleVAE` is a conditional VAE (Sohn et al. 2015). With the style inferred from a set it is a
+group VAE (Bouchacourt et al. 2018; Hosoya 2019): q(s | x_1 ... x_K) is the product of what each picture says about s,
+with the prior counted once. Of the experts that say it `LinearStyle` is the simplest, and known in closed form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Independent
+
+from vae_helpers import checking
+from vae_helpers.distributions import GaussianFactor, GaussianLikelihood, diagonal_gaussian, soft_bound, standard_normal
+from vae_helpers.images import to_float
+from vae_helpers.models.convolutional import PATCH, check_shape, counts
+from vae_helpers.models.layers import mlp, not_halved
+from vae_helpers.models.protocol import LatentVariableModel
+
+
+class FiLM(nn.Module):
+    """Each channel scaled and shifted as the style says (Perez et al. 2018); to begin with, not at all."""
+
+    def __init__(self, style_dim: int, channels: int):
+        super().__init__()
+        self.said = _silent(nn.Linear(style_dim, 2 * channels))
+
+    def forward(self, x: Tensor, s: Tensor) -> Tensor:
+        """(N, channels, ...) and (N, style_dim) -> (N, channels, ...)."""
+        scale, shift = self.said(s).unflatten(1, (-1, *[1] * (x.dim() - 2))).chunk(2, dim=1)
+        return x * (1 + scale) + shift
+
+
+class Palette(nn.Module):
+    """Colours to colours, by the affine map that the style says: c -> (1 + A(s)) c + b(s); to begin with, c -> c."""
+
+    def __init__(self, style_dim: int, channels: int = 3, hidden: int = 32):
+        super().__init__()
+        self.said = nn.Sequential(
+            nn.Linear(style_dim, hidden), nn.SiLU(), _silent(nn.Linear(hidden, channels * (channels + 1)))
+        )
+
+    def forward(self, x: Tensor, s: Tensor) -> Tensor:
+        """Colours (N, C, ...) and styles (N, style_dim) -> (N, C, ...)."""
+        A_and_b = not_halved(self.said(s)).unflatten(1, (x.shape[1], -1))  # (N, C, C + 1)
+        with torch.autocast(x.device.type, enabled=False):  # colours keep their digits
+            colours = not_halved(x).flatten(2)  # (N, C, M)
+            return (colours + torch.baddbmm(A_and_b[..., -1:], A_and_b[..., :-1], colours)).view_as(x)
+
+
+class Styled(nn.Sequential):
+    """Layers in a row, of which those that ask for the style are given it."""
+
+    def forward(self, x: Tensor, s: Tensor) -> Tensor:
+        """(N, ...) and (N, style_dim) -> what the last layer makes of it."""
+        for layer in self:
+            x = layer(x, s) if isinstance(layer, FiLM | Palette) else layer(x)
+        return x
+
+
+class StyleVAE(LatentVariableModel):
+    """A VAE of square pictures whose encoder and decoder are told the style.
+
+    The encoder undoes a palette before it looks, the decoder paints in one. Both are affine maps of colours, as changes
+    of light and paint are, to good approximation; what no palette can do, such as ink, is left to FiLM.
+
+    Args:
+        image_shape: (C, S, S), as for `conv_vae`.
+        latent_dim: D, numbers for the content.
+        style_dim: numbers for the style.
+        width, hidden: channels, and units of the dense layers.
+        colours: K that the decoder mixes, see `PaletteDecoder`.
+        likelihood: by default a Gaussian whose sigma, one number, is learned.
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        latent_dim: int = 40,
+        style_dim: int = 8,
+        width: int = 48,
+        hidden: int = 256,
+        colours: int = 16,
+        likelihood: nn.Module | None = None,
+    ):
+        super().__init__()
+        channels, places, doublings = check_shape(image_shape)
+        latent_dim, style_dim, width, hidden, colours = counts(
+            latent_dim=latent_dim, style_dim=style_dim, width=width, hidden=hidden, colours=colours
+        )
+        self.latent_dim, self.style_dim = latent_dim, style_dim
+        self.likelihood = likelihood or GaussianLikelihood(0.05, learn_sigma=True)
+        stages = [width, *[2 * width] * (doublings + 1)]
+        looking: list[nn.Module] = [Palette(style_dim, channels), nn.PixelUnshuffle(2)]
+        for c_in, c_out in zip([4 * channels, *stages], stages, strict=False):
+            looking += [nn.Conv2d(c_in, c_out, 3, stride=2, padding=1), FiLM(style_dim, c_out), nn.SiLU()]
+        looking += [nn.Flatten(), nn.Linear(stages[-1] * (-(-places // 2)) ** 2, hidden), FiLM(style_dim, hidden)]
+        self.encoder = Styled(*looking, nn.SiLU(), nn.Linear(hidden, 2 * latent_dim))
+        painting = [nn.Linear(latent_dim, hidden), FiLM(style_dim, hidden), nn.SiLU()]
+        painting += [nn.Linear(hidden, width * places**2), nn.Unflatten(1, (width, places, places)), nn.SiLU()]
+        for _ in range(doublings):
+            painting += [nn.Conv2d(width, 4 * width, 3, padding=1), nn.PixelShuffle(2), nn.SiLU()]
+        painting += [nn.Conv2d(width, width, 3, padding=1), FiLM(style_dim, width), nn.SiLU()]
+        self.to_shares = Styled(*painting, nn.Conv2d(width, colours * PATCH**2, 1), nn.PixelShuffle(PATCH))
+        self.to_colours = nn.Sequential(nn.Linear(latent_dim, channels * colours), nn.Unflatten(1, (-1, colours)))
+        self.palette = Palette(style_dim, channels)
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """Stored images `uint8` (N, C, H, W) as the data that the likelihood is defined on."""
+        return self.likelihood.prepare(images).to(self.dtype)
+
+    def encode(self, x: Tensor, s: Tensor) -> Independent:
+        """q(z | x, s): pictures (N, C, H, W) and styles (N, style_dim) -> batch shape (N,), event shape (D,)."""
+        mu, raw_log_var = not_halved(self.encoder(self.likelihood.encoder_input(x), s)).chunk(2, dim=-1)
+        return diagonal_gaussian(mu, soft_bound(raw_log_var))
+
+    def decode(self, z: Tensor, s: Tensor) -> Independent:
+        """p(x | z, s): contents (..., D) and styles that broadcast, (..., style_dim) -> batch shape (...)."""
+        s = s.expand(*z.shape[:-1], -1).reshape(-1, self.style_dim)
+        z, shape = z.reshape(-1, self.latent_dim), z.shape[:-1]
+        shares = not_halved(self.to_shares(z, s)).softmax(1)  # (M, K, H, W)
+        colours = self.palette(not_halved(self.to_colours(z)), s)  # (M, C, K), about 0
+        with torch.autocast(z.device.type, enabled=False):
+            picture = 0.5 + torch.bmm(colours, shares.flatten(2)).unflatten(2, shares.shape[2:])
+        return self.likelihood(picture.reshape(*shape, *picture.shape[1:]))
+
+
+class StyleReaders(nn.Module):
+    """Several small networks that try to read the style from a content: the critic of a `StyleVAE`.
+
+    One alone is chased: the encoder hides the style where that one does not look. Their mean error is what counts.
+
+    Args:
+        latent_dim, style_dim: as of the `StyleVAE`.
+        hidden: units of each of two layers.
+        readers: how many.
+    """
+
+    def __init__(self, latent_dim: int, style_dim: int, hidden: int = 128, readers: int = 4):
+        super().__init__()
+        sizes = [latent_dim, hidden, hidden, style_dim]
+        self.readers = nn.ModuleList(mlp(sizes) for _ in range(checking.integer(readers, "readers")))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Contents (N, D) -> styles, as each of R readers guesses them: (R, N, style_dim)."""
+        return not_halved(torch.stack([reader(z) for reader in self.readers]))
+
+
+class LinearStyle(nn.Module):
+    """What each picture says about the style of its set, by the linear-Gaussian model of sets.
+
+    A picture's thumbnail f, all its numbers in a row, is taken for f_i = m + B s + e_i: s ~ N(0, I) once for a set, and
+    e_i ~ N(0, S) anew for each picture. Both covariances are seen in sets of pictures, S within the sets and B B^T
+    between them, so that nothing has to be trained. The posterior of s is the product of one factor for each picture,
+    with precision B^T S^-1 B and shift B^T S^-1 (f - m), and the prior, once. B is chosen so that the precision is
+    diagonal: its columns are the directions in which sets differ most for how much their members do. (Ioffe 2006.)
+
+    Args:
+        sets: `uint8` (M, K, C, H, W): M sets of K pictures each, at least 2.
+        style_dim: how many of those directions are taken for style.
+        side: pixels of a thumbnail's side.
+        ridge: added to the variances within sets, as a share of their mean.
+    Raises:
+        ValueError: too few sets for so many directions, or pictures that no thumbnail divides.
+    """
+
+    def __init__(self, sets: Tensor, style_dim: int = 8, side: int = 8, ridge: float = 0.01):
+        super().__init__()
+        checking.shape(sets, "sets", "(M, K, C, H, W)", "load('faces', styles=1000, per_style=16) has some.", M=2, K=2)
+        self.side, self.style_dim = checking.integer(side, "side"), checking.integer(style_dim, "style_dim")
+        f = torch.stack([self._thumbnail(to_float(pictures)) for pictures in sets])  # (M, K, F)
+        m, members = f.mean((0, 1)), f.shape[1]
+        within = (f - f.mean(1, keepdim=True)).flatten(0, 1)
+        S = within.T @ within / (len(f) * (members - 1))  # (F, F)
+        centres = f.mean(1) - m
+        between = centres.T @ centres / (len(f) - 1) - S / members  # of B s; the mean of K members keeps S / K
+        S.diagonal().add_(checking.number(ridge, "ridge", 0) * S.diagonal().mean())
+        root = torch.linalg.cholesky(S)
+        whitened = torch.linalg.solve_triangular(
+            root, torch.linalg.solve_triangular(root, between, upper=False).mT, upper=False
+        )
+        ratios, directions = torch.linalg.eigh((whitened + whitened.mT) / 2)
+        ratios, directions = ratios.flip(0), directions.flip(1)
+        if not style_dim <= (ratios > 0).sum():
+            raise ValueError(
+                f"style_dim = {style_dim}, but the sets differ in {int((ratios > 0).sum())} directions only: ask for "
+                "no more of them, or give more sets."
+            )
+        reading = torch.linalg.solve_triangular(root.mT, directions[:, :style_dim], upper=True)  # S^-1 B, rescaled
+        self.register_buffer("ratios", ratios)  # (F,): variance between sets over variance within, largest first
+        self.register_buffer("m", m)
+        self.register_buffer("reading", reading * ratios[:style_dim].sqrt())  # (F, style_dim), S^-1 B
+
+    def forward(self, images: Tensor) -> GaussianFactor:
+        """What each picture says beyond the prior: `uint8` or floats in [0, 1] (..., C, H, W) -> batch shape (...)."""
+        f = self._thumbnail(to_float(images.flatten(0, -4)) if images.dtype == torch.uint8 else images.flatten(0, -4))
+        shift = ((f - self.m) @ self.reading).reshape(*images.shape[:-3], self.style_dim)
+        return GaussianFactor(shift, self.ratios[: self.style_dim].expand_as(shift))
+
+    def _thumbnail(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C side^2)."""
+        return nn.functional.adaptive_avg_pool2d(x, self.side).flatten(1)
+
+
+def infer_style(expert: nn.Module, sets: Tensor, seen: Tensor | None = None) -> Independent:
+    """q(s | the seen members of a set): the product of what each says, and the prior once.
+
+    Args:
+        expert: pictures -> a `GaussianFactor` for each, such as a `LinearStyle`.
+        sets: (..., K, C, H, W), `uint8` or floats in [0, 1].
+        seen: bool (..., K), which members count; all of them by default.
+    Returns:
+        batch shape (...), event shape (style_dim,).
+    """
+    said = expert(sets)  # batch shape (..., K)
+    if seen is not None:
+        said = said ** seen.to(said.shift.dtype)
+    prior = GaussianFactor.of(standard_normal(said.shift.shape[-1], said.shift.device, said.shift.dtype))
+    return (prior * GaussianFactor(said.shift.sum(-2), said.precision.sum(-2))).normalised()
+
+
+def _silent(layer: nn.Linear) -> nn.Linear:
+    """The layer, saying nothing to begin with."""
+    nn.init.zeros_(layer.weight), nn.init.zeros_(layer.bias)
+    return layer
