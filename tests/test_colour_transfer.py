@@ -9,7 +9,7 @@ from vae_helpers.colour_transfer import covariance_transfer, match_histograms, r
 def sets(n=3, members=4, seed=0):
     """Sets of pictures of mid-range colours that are correlated, each set in its own way: (n, members, 3, 6, 5)."""
     generator = torch.Generator().manual_seed(seed)
-    mix = 0.1 * torch.eye(3) + 0.05 * torch.randn(n, 3, 3, generator=generator, dtype=torch.float64)
+    mix = 0.2 * torch.eye(3) + 0.04 * torch.randn(n, 3, 3, generator=generator, dtype=torch.float64)
     colours = mix @ torch.rand(n, 3, members * 30, generator=generator, dtype=torch.float64)
     centre = 0.4 + 0.2 * torch.rand(n, 3, 1, generator=generator, dtype=torch.float64)
     colours = centre + colours - colours.mean(2, keepdim=True)
