@@ -251,31 +251,30 @@ def style_reading_error(pair: Any, x: Tensor, s: Tensor) -> dict[str, Tensor]:
     """The critic's loss: how badly does it read the style from the content? Trains `pair.critic`.
 
     Args:
-        pair: an `AdversarialPair` of a `StyleVAE` and `StyleReaders`.
+        pair: an `AdversarialPair` of a `StyleVAE` and a network from contents (N, D) to styles (N, style_dim).
         x: (N, C, H, W).
         s: (N, style_dim), the styles.
     Returns:
-        "loss" (N,), the squared error, averaged over readers and summed over the style; "leak", see `style_leak`.
+        "loss" (N,), the squared error, summed over the style; "leak", see `style_leak`.
     """
     _check_pair(pair)
     with torch.no_grad():  # the VAE is not to learn from the critic's loss
         z = pair.vae.encode(x, s).rsample()
-    guessed = pair.critic(z)  # (R, N, style_dim)
-    return {"loss": (guessed - s).square().sum(-1).mean(0), "leak": style_leak(guessed, s)}
+    guessed = not_halved(pair.critic(z))  # (N, style_dim)
+    return {"loss": (guessed - s).square().sum(-1), "leak": style_leak(guessed, s)}
 
 
 def style_leak(guessed: Tensor, s: Tensor) -> Tensor:
-    """How much the readers know of the styles, in nats: sum over the style of log(variance / squared error) / 2.
+    """How much a reader knows of the styles, in nats: the sum over the style of log(variance / squared error) / 2.
 
     A lower bound on what contents tell about styles, were styles Gaussian and independent (Barber & Agakov 2003).
 
     Args:
-        guessed: (R, N, style_dim).
-        s: (N, style_dim).
+        guessed, s: (N, style_dim).
     Returns:
         a scalar, >= 0: what is guessed worse than by the mean counts as nothing known.
     """
-    error = (guessed - s).square().mean((0, 1))  # (style_dim,)
+    error = (guessed - s).square().mean(0)  # (style_dim,)
     return (0.5 * (s.var(0, correction=0) / error).log()).clamp(min=0).sum()
 
 
@@ -296,7 +295,7 @@ def negative_elbo_without_leak(
     q = pair.vae.encode(x, s)
     z = q.rsample()
     log_likelihood, divergence = pair.vae.decode(z, s).log_prob(x), kl(q, pair.vae.prior)
-    leak = style_leak(pair.critic(z), s)
+    leak = style_leak(not_halved(pair.critic(z)), s)
     parts = {"elbo": log_likelihood - divergence, "distortion": -log_likelihood, "kl": divergence, "leak": leak}
     return {"loss": beta * divergence - log_likelihood + price * leak} | parts
 

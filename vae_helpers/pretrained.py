@@ -14,6 +14,7 @@ from vae_helpers import checkpoints
 from vae_helpers.models.convolutional import conv_vae
 from vae_helpers.models.denoiser import ResidualDenoiser
 from vae_helpers.models.factor_reader import FactorReader, PortraitJudge
+from vae_helpers.models.style import GroupVAE, LinearStyle, StyleVAE
 from vae_helpers.models.vae import VAE
 
 # Where the tools write and this module reads; beside it, so that a wheel has them.
@@ -22,6 +23,7 @@ FACTOR_READER = "pretrained_weights/factor_reader.safetensors"
 PORTRAIT_JUDGE = "pretrained_weights/portrait_judge.safetensors"
 PORTRAIT_VAE = "pretrained_weights/portrait_vae.safetensors"
 SHARP_PORTRAIT_VAE = "pretrained_weights/sharp_portrait_vae.safetensors"
+STYLE_VAE = "pretrained_weights/style_vae.safetensors"
 DENOISER_WIDTHS = (40, 64, 64, 64)
 PORTRAIT_SIZE = 64  # pixels of a side
 LARGEST_LAYERS = ("encoder.8", "decoder.to_shares.2")  # of the portrait VAE; the sharp one has them as they are
@@ -83,6 +85,23 @@ def sharp_portrait_vae(device: torch.device | str = "cpu") -> VAE:
         device: where it is put.
     """
     return checkpoints.shipped_changes(portrait_vae(), __package__, SHARP_PORTRAIT_VAE).to(device)
+
+
+def style_vae(device: torch.device | str = "cpu") -> GroupVAE:
+    """A `GroupVAE` of portraits in the styles of `load("faces", styles=...)`, 64 x 64.
+
+    Trained by `tools/train_style_vae.py` on 3,000 sets of 16 portraits, without their factors.
+
+    Args:
+        device: where it is put.
+    """
+    return checkpoints.shipped(new_style_vae, __package__, STYLE_VAE).to(device)
+
+
+def new_style_vae() -> GroupVAE:
+    """The same before it has learned anything."""
+    vae = StyleVAE((3, PORTRAIT_SIZE, PORTRAIT_SIZE), latent_dim=48, style_dim=8, width=40, hidden=128)
+    return GroupVAE(LinearStyle(vae.style_dim), vae)
 
 
 def new_portrait_vae() -> VAE:

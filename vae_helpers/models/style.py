@@ -18,11 +18,18 @@ from torch import Tensor, nn
 from torch.distributions import Independent
 
 from vae_helpers import checking
-from vae_helpers.distributions import GaussianFactor, GaussianLikelihood, diagonal_gaussian, soft_bound, standard_normal
+from vae_helpers.distributions import (
+    GaussianFactor,
+    GaussianLikelihood,
+    diagonal_gaussian,
+    kl,
+    soft_bound,
+    standard_normal,
+)
 from vae_helpers.images import to_float
 from vae_helpers.models.convolutional import PATCH, check_shape, counts
-from vae_helpers.models.layers import mlp, not_halved
-from vae_helpers.models.protocol import LatentVariableModel
+from vae_helpers.models.layers import not_halved
+from vae_helpers.models.protocol import LatentVariableModel, evaluating
 
 
 class FiLM(nn.Module):
@@ -132,85 +139,85 @@ class StyleVAE(LatentVariableModel):
         return self.likelihood(picture.reshape(*shape, *picture.shape[1:]))
 
 
-class StyleReaders(nn.Module):
-    """Several small networks that try to read the style from a content: the critic of a `StyleVAE`.
-
-    One alone is chased: the encoder hides the style where that one does not look. Their mean error is what counts.
-
-    Args:
-        latent_dim, style_dim: as of the `StyleVAE`.
-        hidden: units of each of two layers.
-        readers: how many.
-    """
-
-    def __init__(self, latent_dim: int, style_dim: int, hidden: int = 128, readers: int = 4):
-        super().__init__()
-        sizes = [latent_dim, hidden, hidden, style_dim]
-        self.readers = nn.ModuleList(mlp(sizes) for _ in range(checking.integer(readers, "readers")))
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Contents (N, D) -> styles, as each of R readers guesses them: (R, N, style_dim)."""
-        return not_halved(torch.stack([reader(z) for reader in self.readers]))
-
-
 class LinearStyle(nn.Module):
-    """What each picture says about the style of its set, by the linear-Gaussian model of sets.
+    """What each picture says about the style of its set, in a linear-Gaussian model of sets; `linear_style` fits one.
 
     A picture's thumbnail f, all its numbers in a row, is taken for f_i = m + B s + e_i: s ~ N(0, I) once for a set, and
-    e_i ~ N(0, S) anew for each picture. Both covariances are seen in sets of pictures, S within the sets and B B^T
-    between them, so that nothing has to be trained. The posterior of s is the product of one factor for each picture,
-    with precision B^T S^-1 B and shift B^T S^-1 (f - m), and the prior, once. B is chosen so that the precision is
-    diagonal: its columns are the directions in which sets differ most for how much their members do. (Ioffe 2006.)
+    e_i ~ N(0, S) anew for each picture. Then a picture says of s a factor with precision B^T S^-1 B, and with shift
+    B^T S^-1 (f_i - m).
+
+    Args:
+        style_dim: numbers of s.
+        channels: C of the pictures.
+        side: pixels of a thumbnail's side.
+    """
+
+    def __init__(self, style_dim: int, channels: int = 3, side: int = 8):
+        super().__init__()
+        style_dim, channels, side = counts(style_dim=style_dim, channels=channels, side=side)
+        self.side, features = side, channels * side**2
+        self.register_buffer("m", torch.zeros(features))
+        self.register_buffer("reading", torch.zeros(features, style_dim))  # S^-1 B
+        self.register_buffer("precision", torch.ones(style_dim))  # the diagonal of B^T S^-1 B, which has no other part
+
+    def forward(self, images: Tensor) -> GaussianFactor:
+        """What each picture says beyond the prior: `uint8` or floats in [0, 1] (..., C, H, W) -> batch shape (...)."""
+        shift = (thumbnails(images, self.side) - self.m) @ self.reading
+        return GaussianFactor(shift, self.precision.expand_as(shift))
+
+
+def linear_style(sets: Tensor, style_dim: int = 8, side: int = 8, ridge: float = 0.01) -> tuple[LinearStyle, Tensor]:
+    """The linear-Gaussian model of sets, by their covariances: S within sets, and B B^T between them (Ioffe 2006).
+
+    Nothing has to be trained. Of all B with this product the one is taken for which B^T S^-1 B is diagonal: its columns
+    are the directions in which sets differ most for how much their members do.
 
     Args:
         sets: `uint8` (M, K, C, H, W): M sets of K pictures each, at least 2.
         style_dim: how many of those directions are taken for style.
         side: pixels of a thumbnail's side.
         ridge: added to the variances within sets, as a share of their mean.
+    Returns:
+        the expert; and of each direction the variance between sets over that within, the largest first, (F,).
     Raises:
-        ValueError: too few sets for so many directions, or pictures that no thumbnail divides.
+        ValueError: the sets do not differ in so many directions.
     """
-
-    def __init__(self, sets: Tensor, style_dim: int = 8, side: int = 8, ridge: float = 0.01):
-        super().__init__()
-        checking.shape(sets, "sets", "(M, K, C, H, W)", "load('faces', styles=1000, per_style=16) has some.", M=2, K=2)
-        self.side, self.style_dim = checking.integer(side, "side"), checking.integer(style_dim, "style_dim")
-        f = torch.stack([self._thumbnail(to_float(pictures)) for pictures in sets])  # (M, K, F)
-        m, members = f.mean((0, 1)), f.shape[1]
-        within = (f - f.mean(1, keepdim=True)).flatten(0, 1)
-        S = within.T @ within / (len(f) * (members - 1))  # (F, F)
-        centres = f.mean(1) - m
-        between = centres.T @ centres / (len(f) - 1) - S / members  # of B s; the mean of K members keeps S / K
-        S.diagonal().add_(checking.number(ridge, "ridge", 0) * S.diagonal().mean())
-        root = torch.linalg.cholesky(S)
-        whitened = torch.linalg.solve_triangular(
-            root, torch.linalg.solve_triangular(root, between, upper=False).mT, upper=False
+    cure = "load('faces', styles=1000) has sets of 16: train.images.unflatten(0, (-1, 16))."
+    checking.shape(sets, "sets", "(M, K, C, H, W)", cure, M=2, K=2)
+    f = torch.stack([thumbnails(pictures, side) for pictures in sets])  # (M, K, F)
+    m, members = f.mean((0, 1)), f.shape[1]
+    within = (f - f.mean(1, keepdim=True)).flatten(0, 1)
+    S = within.T @ within / (len(f) * (members - 1))  # (F, F)
+    centres = f.mean(1) - m
+    between = centres.T @ centres / (len(f) - 1) - S / members  # of a mean of K members S / K is left
+    S.diagonal().add_(checking.number(ridge, "ridge", 0) * S.diagonal().mean())
+    root = torch.linalg.cholesky(S)
+    halfway = torch.linalg.solve_triangular(root, between, upper=False)
+    relative = torch.linalg.solve_triangular(root, halfway.mT, upper=False)
+    ratios, directions = torch.linalg.eigh((relative + relative.mT) / 2)
+    ratios, directions = ratios.flip(0), directions.flip(1)
+    if ratios[checking.integer(style_dim, "style_dim", 1, len(ratios)) - 1] <= 0:
+        raise ValueError(
+            f"style_dim = {style_dim}, but the sets differ in {int((ratios > 0).sum())} directions only. "
+            "Ask for fewer, or give more sets."
         )
-        ratios, directions = torch.linalg.eigh((whitened + whitened.mT) / 2)
-        ratios, directions = ratios.flip(0), directions.flip(1)
-        if not style_dim <= (ratios > 0).sum():
-            raise ValueError(
-                f"style_dim = {style_dim}, but the sets differ in {int((ratios > 0).sum())} directions only: ask for "
-                "no more of them, or give more sets."
-            )
-        reading = torch.linalg.solve_triangular(root.mT, directions[:, :style_dim], upper=True)  # S^-1 B, rescaled
-        self.register_buffer("ratios", ratios)  # (F,): variance between sets over variance within, largest first
-        self.register_buffer("m", m)
-        self.register_buffer("reading", reading * ratios[:style_dim].sqrt())  # (F, style_dim), S^-1 B
+    expert = LinearStyle(style_dim, sets.shape[2], side).to(f)
+    unit = torch.linalg.solve_triangular(root.mT, directions[:, :style_dim], upper=True)  # S^-1 B of precision 1
+    expert.m, expert.precision = m, ratios[:style_dim].clone()
+    expert.reading = unit * expert.precision.sqrt()
+    return expert, ratios
 
-    def forward(self, images: Tensor) -> GaussianFactor:
-        """What each picture says beyond the prior: `uint8` or floats in [0, 1] (..., C, H, W) -> batch shape (...)."""
-        f = self._thumbnail(to_float(images.flatten(0, -4)) if images.dtype == torch.uint8 else images.flatten(0, -4))
-        shift = ((f - self.m) @ self.reading).reshape(*images.shape[:-3], self.style_dim)
-        return GaussianFactor(shift, self.ratios[: self.style_dim].expand_as(shift))
 
-    def _thumbnail(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C side^2)."""
-        return nn.functional.adaptive_avg_pool2d(x, self.side).flatten(1)
+def thumbnails(images: Tensor, side: int) -> Tensor:
+    """Pictures averaged down, `uint8` or floats in [0, 1] (..., C, H, W) -> (..., C side^2)."""
+    checking.integer(side, "side", 1, images.shape[-1])
+    flat = images.reshape(-1, *images.shape[-3:])
+    small = nn.functional.adaptive_avg_pool2d(to_float(flat) if flat.dtype == torch.uint8 else flat, side)
+    return small.reshape(*images.shape[:-3], -1)
 
 
 def infer_style(expert: nn.Module, sets: Tensor, seen: Tensor | None = None) -> Independent:
-    """q(s | the seen members of a set): the product of what each says, and the prior once.
+    """q(s | the seen members of a set): the product of what each says, and the prior once (notebook 07).
 
     Args:
         expert: pictures -> a `GaussianFactor` for each, such as a `LinearStyle`.
@@ -224,6 +231,50 @@ def infer_style(expert: nn.Module, sets: Tensor, seen: Tensor | None = None) -> 
         said = said ** seen.to(said.shift.dtype)
     prior = GaussianFactor.of(standard_normal(said.shift.shape[-1], said.shift.device, said.shift.dtype))
     return (prior * GaussianFactor(said.shift.sum(-2), said.precision.sum(-2))).normalised()
+
+
+class GroupVAE(nn.Module):
+    """A style for each set of pictures, inferred from all of them, and a content for each picture.
+
+    Args:
+        expert: what a picture says about the style, see `infer_style`.
+        vae: a `StyleVAE`, told that style.
+    """
+
+    def __init__(self, expert: nn.Module, vae: StyleVAE):
+        super().__init__()
+        self.expert, self.vae = expert, vae
+
+    def infer_style(self, sets: Tensor, seen: Tensor | None = None) -> Independent:
+        """q(s | the seen members), see the function of the same name."""
+        return infer_style(self.expert, sets, seen)
+
+    def elbo(self, sets: Tensor) -> Tensor:
+        """A bound on log p(x_1 ... x_K), estimated by one draw: the contents' bounds, less KL(q(s) || p(s)) once.
+
+        Args:
+            sets: `uint8` (M, K, C, H, W).
+        Returns:
+            (M,), nats for each set.
+        """
+        q, (members, *shape) = self.infer_style(sets), sets.shape[1:]
+        s = q.rsample()[:, None].expand(-1, members, -1).flatten(0, 1)  # (M K, style_dim): one draw for a set
+        contents = self.vae.elbo(self.vae.prepare(sets.reshape(-1, *shape)), s).elbo
+        return contents.unflatten(0, (-1, members)).sum(1) - kl(q, standard_normal(s.shape[-1], s.device, s.dtype))
+
+    @torch.no_grad()
+    def restyle(self, x: Tensor, own: Tensor, wanted: Tensor) -> Tensor:
+        """What x shows, in another style: the decoder's mean at the mean of q(z | x, own).
+
+        Args:
+            x: (N, C, H, W), prepared pictures.
+            own, wanted: their styles and those that are wanted, (N, style_dim) or (1, style_dim).
+        Returns:
+            (N, C, H, W).
+        """
+        own, wanted = (s.expand(len(x), -1) for s in (own, wanted))
+        with evaluating(self):
+            return self.vae.decode(self.vae.encode(x, own).mean, wanted).mean
 
 
 def _silent(layer: nn.Linear) -> nn.Linear:
