@@ -4,9 +4,9 @@
     python tools/train_style_vae.py --steps 40 --styles 100 --to /tmp/style.safetensors    a quick try
     python tools/train_style_vae.py --checkpoint /tmp/style.pt --resume                    go on after a stop
 
-It learns from sets of portraits that share a style, `load("faces", styles=...)`, and is told neither the factors of styles
-nor those of portraits. Having written the file it prints, on validation sets, how near reconstructions and swaps are to the
-truth, and which factors the judge reads in portraits that were turned into the plain style.
+It learns from sets of portraits that share a style, `load("faces", styles=...)`, and is told neither the factors of
+styles nor those of portraits. Having written the file it prints, on validation sets, how near reconstructions and swaps
+are to the truth, and which factors the judge reads in portraits that were turned into the plain style.
 """
 
 from __future__ import annotations
