@@ -13,8 +13,9 @@ import torchvision.datasets
 from vae_helpers import load
 from vae_helpers.data import PHOTOGRAPHS, Dataset, Split, photo_credits, photographs
 from vae_helpers.data import faces as drawn_faces
+from vae_helpers.data import scenes as drawn_scenes
 from vae_helpers.images import levels_of
-from vae_helpers.rendering import faces
+from vae_helpers.rendering import faces, scenes
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("train", "validation", "test")
@@ -67,7 +68,7 @@ def test_splits_that_share_an_image_are_refused():
 @pytest.mark.parametrize("name", ["mnits", "MNIST", "fashion_mnist", None])
 def test_an_unknown_name_lists_the_known_ones(name):
     with pytest.raises(
-        ValueError, match="digits, faces, photos, mnist, fashion-mnist, kmnist, cifar10, folder"
+        ValueError, match="digits, faces, photos, scenes, mnist, fashion-mnist, kmnist, cifar10, folder"
     ) as caught:
         load(name)
     if name == "fashion_mnist":
@@ -102,7 +103,9 @@ def test_pixels_given_where_the_folder_stands_are_told_by_what_name_to_go():
     ("name", "argument", "value", "cure"),
     [
         ("digits", "style", "flat", "style is for faces"),
-        ("digits", "n", 10, "n is for faces, photos"),
+        ("digits", "n", 10, "n is for faces, photos, scenes"),
+        ("faces", "kind", "plain", "kind is for scenes"),
+        ("scenes", "style", "flat", "scenes takes size, kind, unseen, n"),
         ("digits", "fit", "pad", "fit is for folder"),
         ("photos", "background", 0, "background is for folder"),
         ("folder", "download", True, "folder takes root, size, fit, colour, background"),
@@ -126,6 +129,9 @@ def test_an_argument_that_a_data_set_does_not_use_is_refused(name, argument, val
         ("faces", "size", [31, 257, 64.0]),
         ("faces", "style", ["cubist", 3]),
         ("faces", "n", [0, -1, 2.5, "10"]),
+        ("scenes", "size", [31, 257, 64.0]),
+        ("scenes", "kind", ["easy", 3]),
+        ("scenes", "n", [0, -1, 2.5, "10"]),
         ("photos", "size", [7, 257, 64.0]),
         ("photos", "colour", ["grey", 1]),
         ("photos", "n", [0, -1, 2.5, "10"]),
@@ -211,6 +217,66 @@ def test_fewer_faces_are_the_first_of_more(few_faces):
     assert torch.equal(fewer.test.images, more.test.images)
 
 
+@pytest.fixture
+def few_scenes(monkeypatch):
+    """Makes `load("scenes", n=40)` quick: 20 validation and 30 test scenes."""
+    monkeypatch.setattr(drawn_scenes, "SIZES", {"train": 40, "validation": 20, "test": 30})
+
+
+def shapes_of(split):
+    things = scenes.parts(split.factors)[0]
+    there, shape = (things[..., scenes.SPRITE_NAMES.index(name)] for name in ("there", "shape"))
+    return {scenes.SHAPES[int(i)] for i in shape[there > 0].unique()}
+
+
+def test_scenes_are_as_many_as_promised():
+    data = load("scenes", size=32, n=5)
+    assert [len(getattr(data, part)) for part in PARTS] == [5, 1000, 2000]
+    assert drawn_scenes.load_scenes.__defaults__ == (64, "plain", (), 10_000)
+    assert data.levels == 256 and data.image_shape == (3, 32, 32) and data.factor_names == scenes.NAMES
+
+
+def test_the_factors_of_a_scene_draw_exactly_its_picture_and_its_label_counts_sprites(few_scenes):
+    data = load("scenes", size=48, kind="transparent", n=40)
+    for part in PARTS:
+        split = getattr(data, part)
+        assert torch.equal(scenes.render(split.factors, 48), split.images)
+        count = (scenes.masks(split.factors, 32).amodal.sum((2, 3)) > 0).sum(1)
+        words = [data.classes[label] for label in split.labels.tolist()]
+        assert words == [f"{('two', 'three', 'four')[c - 2]} sprites" for c in count.tolist()]
+        assert set(split.labels.tolist()) == {0, 1, 2}
+
+
+def test_scenes_of_two_splits_differ_and_are_the_same_each_time_in_every_kind(few_scenes):
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    data, again, fewer = load("scenes", size=32, n=40), load("scenes", size=32, n=40), load("scenes", size=32, n=7)
+    other = load("scenes", size=40, kind="transparent", n=40)
+    assert torch.equal(before, torch.get_rng_state())
+    places = torch.cat([getattr(data, part).factors[:, scenes.index("sprite1_x")] for part in PARTS])
+    assert len(places.unique()) == 90
+    for part in PARTS:
+        a, b, c = (getattr(d, part) for d in (data, again, other))
+        assert torch.equal(a.images, b.images) and torch.equal(a.index, c.index)
+        changed = {scenes.NAMES[i].split("_")[1] for i in (a.factors != c.factors).any(0).nonzero().flatten()}
+        assert changed == {"texture", "opacity"}
+    assert torch.equal(fewer.train.images, data.train.images[:7])
+    assert torch.equal(fewer.test.images, data.test.images)
+
+
+def test_unseen_shapes_are_in_the_test_split_alone(few_scenes):
+    assert shapes_of(load("scenes", size=32).test) == set(scenes.SHAPES)
+    data = load("scenes", size=32, unseen=("heart", "star"), n=40)
+    assert shapes_of(data.test) == {"heart", "star"}
+    assert shapes_of(data.train) == shapes_of(data.validation) == set(scenes.SHAPES) - {"heart", "star"}
+    with pytest.raises(ValueError, match=r"each of unseen must be one of disc.*Did you mean 'heart'"):
+        load("scenes", unseen=("hart",))
+    with pytest.raises(ValueError, match="unseen must be a tuple of some of disc"):
+        load("scenes", unseen="heart")
+    with pytest.raises(ValueError, match="unseen must leave a shape to train on"):
+        load("scenes", unseen=scenes.SHAPES)
+
+
 def test_every_photograph_is_there_in_one_split_with_its_credit_and_licence():
     names = [photo.name for photo in PHOTOGRAPHS]
     assert len(set(names)) == len({photo.file for photo in PHOTOGRAPHS}) == len(names)
@@ -290,7 +356,7 @@ def test_patches_are_the_same_each_time_fewer_are_the_first_and_the_random_state
     assert torch.equal(fewer.test.images, more.test.images)
 
 
-def test_built_in_data_ask_for_no_network(few_faces, monkeypatch):
+def test_built_in_data_ask_for_no_network(few_faces, few_scenes, monkeypatch):
     import socket
 
     def no_network(*_, **__):
@@ -299,7 +365,7 @@ def test_built_in_data_ask_for_no_network(few_faces, monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", no_network)
     monkeypatch.setattr(socket, "getaddrinfo", no_network)
     monkeypatch.setattr("skimage.data._fetchers._fetch", no_network)  # what downloads, where pooch is installed
-    for name, n in (("digits", None), ("faces", 5), ("photos", 5)):
+    for name, n in (("digits", None), ("faces", 5), ("photos", 5), ("scenes", 5)):
         assert load(name, n=n).name == name
 
 

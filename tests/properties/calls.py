@@ -17,7 +17,7 @@ from torch import Tensor
 import vae_helpers
 from vae_helpers import distributions as d
 from vae_helpers import models
-from vae_helpers.rendering import faces
+from vae_helpers.rendering import faces, scenes
 
 
 def unit(*shape: int, seed: int = 0) -> Tensor:
@@ -244,6 +244,23 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
     "factor_features": lambda: {"images": unit(2, 3, 32, 32), "batch_size": 3, "judge": True},
     "face_distance": lambda: {"images": bytes_(2, 3, 32, 32), "others": unit(3, 3, 34, 34), "judge": True},
     "factor_r2": lambda: {"images": bytes_(9, 3, 32, 32), "factors": varied(9), "judge": True},
+    "ari": lambda: {"labels": bytes_(2, 3, 4), "others": bytes_(2, 3, 4, seed=1)},
+    "foreground_ari": lambda: {"labels": bytes_(2, 3, 4), "found": bytes_(2, 3, 4, seed=1)},
+    "mean_iou": lambda: {"masks": unit(2, 3, 4, 5), "found": unit(2, 2, 4, 5, seed=1)},
+    "order_accuracy": lambda: {
+        "masks": unit(2, 3, 4, 5),
+        "found": unit(2, 2, 4, 5, seed=1),
+        "depth": unit(2, 2),
+        "overlaps": unit(2, 3, 3) > 0.5,
+    },
+    # scenes
+    "sample_sprites": lambda: {"n": 2, "seed": 0, "kind": "textured", "shapes": ("star", "disc")},
+    "sprites": lambda: {"factors": scenes.sample_sprites(2), "size": 32},
+    "layers": lambda: {"factors": scenes.sample(2), "size": 32},
+    "labels": lambda: {"factors": scenes.sample(2), "size": 32},
+    "overlaps": lambda: {"factors": scenes.sample(2), "size": 32, "least": 0.1},
+    "parts": lambda: {"factors": scenes.sample(2)},
+    "scene": lambda: {"sprites": unit(2, 4, 10), "background": unit(2, 4)},
     # noise and blocks
     "gaussian": lambda: {"x": unit(2, 3, 4, 5), "sigma": 0.1, "seed": 0, "clip": True},
     "poisson": lambda: {"x": unit(2, 3, 4, 5), "photons": 9, "seed": 0, "clip": True},

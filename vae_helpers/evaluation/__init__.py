@@ -5,19 +5,24 @@ from vae_helpers.evaluation.codes import active_units, aggregate_posterior, kl_d
 from vae_helpers.evaluation.frechet import frechet_distance
 from vae_helpers.evaluation.pictures import psnr, sharpness, ssim
 from vae_helpers.evaluation.reader import face_distance, factor_features, factor_r2, read_factors
+from vae_helpers.evaluation.scenes import ari, foreground_ari, mean_iou, order_accuracy
 
 __all__ = [
     "Estimate",
     "active_units",
     "aggregate_posterior",
+    "ari",
     "evaluate",
     "face_distance",
     "factor_features",
     "factor_r2",
+    "foreground_ari",
     "frechet_distance",
     "kl_decomposition",
     "log_likelihood",
     "mean_and_error",
+    "mean_iou",
+    "order_accuracy",
     "psnr",
     "read_factors",
     "sharpness",

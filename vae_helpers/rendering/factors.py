@@ -19,6 +19,7 @@ class Factor(NamedTuple):
     low: float
     high: float
     meaning: str  # what low ... high stand for
+    whole: bool = False  # a whole number, such as the index of a shape
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,17 @@ class FactorTable:
 
     Attributes:
         factors: its rows.
-        module: whose `sample` and `with_factors` an error message points to, such as "faces".
+        module: whose functions an error message points to, such as "faces".
         picture: what a row of a tensor stands for, such as "portrait".
+        drawing: the module's function that draws some factors.
+        setting: the one that sets some.
     """
 
     factors: tuple[Factor, ...]
     module: str
     picture: str
+    drawing: str = "sample"
+    setting: str = "with_factors"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -54,12 +59,15 @@ class FactorTable:
         return 2 * (factors - low) / (high - low) - 1
 
     def from_unit(self, unit: Tensor) -> Tensor:
-        """The inverse of `to_unit`."""
+        """The inverse of `to_unit`; what has to be a whole number becomes the nearest."""
         low, high = self.ranges(unit)
-        return low + (high - low) * (unit + 1) / 2
+        factors = low + (high - low) * (unit + 1) / 2
+        return torch.where(self._whole(unit), factors.round(), factors)
 
     def uniform(self, n: int, seed: int) -> Tensor:
-        """Uniform, independent factors of n pictures, (n, F); the first of a larger n are those of a smaller one.
+        """Uniform, independent factors of n pictures, (n, F), whole where they have to be.
+
+        The first of a larger n are those of a smaller one.
 
         Raises:
             ValueError: n or seed is no whole number, or out of its range.
@@ -67,31 +75,34 @@ class FactorTable:
         n, seed = checking.integer(n, "n"), checking.seed(seed)
         unit = torch.rand(n, len(self.factors), generator=torch.Generator().manual_seed(seed), device="cpu")
         low, high = self.ranges(unit)
-        return low + (high - low) * unit
+        each = low + ((high - low + 1) * unit).floor()  # of the whole numbers, as likely
+        return torch.where(self._whole(unit), each, low + (high - low) * unit)
 
     def check(self, factors: Tensor) -> Tensor:
-        """Return the factors if they are (N, F), floating point, finite and in range; explain what is wrong otherwise.
+        """Return the factors if they are (N, F), floating point, in range and whole where they have to be.
 
         Raises:
-            TypeError, ValueError: they are not.
+            TypeError, ValueError: they are not; the message says where, and what sets it right.
         """
         low, high = self.ranges(self.check_form(factors))
         wrong = ~((factors >= low) & (factors <= high))  # NaN too
+        wrong |= self._whole(factors) & (factors != factors.round())
         if wrong.any():
             row, column = (int(i) for i in wrong.nonzero()[0])
             factor, value = self.factors[column], factors[row, column].item()
+            wanted = "is not one of its whole numbers from" if factor.whole else "is outside its range of"
             raise ValueError(
-                f"{factor.name} = {value:g} in row {row} is outside its range of {factor.low} to {factor.high} "
-                f"({factor.meaning}). Give it a value in the range: "
-                f"{self.module}.with_factors(factors, {factor.name}=...)."
+                f"{factor.name} = {value:g} in row {row} {wanted} {factor.low} to {factor.high} ({factor.meaning}). "
+                f"Give it another value: {self.module}.{self.setting}(factors, {factor.name}=...)."
             )
         return factors
 
     def check_form(self, factors: Tensor) -> Tensor:
         """Return the factors if they are floating point and (N, F), whatever their values."""
-        cure = f"{self.module}.sample(n) draws some; factors.float() converts whole numbers."
+        drawing = f"{self.module}.{self.drawing}(n)"
+        cure = f"{drawing} draws some; factors.float() converts whole numbers."
         checking.floating(factors, "factors", cure=cure)
-        columns = f"There is a column for each of {', '.join(self.names)}; one {self.picture} is factors[:1]."
+        columns = f"The columns are those of {drawing}; one {self.picture} is factors[:1]."
         return checking.shape(factors, "factors", f"(N, {len(self.factors)})", columns)
 
     def with_factors(self, factors: Tensor, **values: float | Tensor) -> Tensor:
@@ -108,9 +119,9 @@ class FactorTable:
         for name, value in values.items():
             column = self.index(name)
             if not isinstance(value, Real | Tensor) or (isinstance(value, Tensor) and value.is_complex()):
-                kind = value.dtype if isinstance(value, Tensor) else repr(value)
                 raise TypeError(
-                    f"{name} must be a real number or a tensor of them (torch.tensor makes one), not {kind}."
+                    f"{name} must be a real number or a tensor of them (torch.tensor makes one), "
+                    f"not {checking.shown(value)}."
                 )
             if isinstance(value, Tensor) and value.shape not in ((), (len(result),)):
                 raise ValueError(
@@ -119,3 +130,7 @@ class FactorTable:
                 )
             result[:, column] = torch.as_tensor(value, dtype=result.dtype, device=result.device)
         return self.check(result)
+
+    def _whole(self, like: Tensor) -> Tensor:
+        """Which factors are whole numbers, bool (F,), on the device of `like`."""
+        return torch.tensor([factor.whole for factor in self.factors], device=like.device)

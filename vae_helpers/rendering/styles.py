@@ -23,7 +23,7 @@ FACTORS = (
     Factor("light", -1, 1, "from the upper left ... from the upper right; 0 is from everywhere"),
     Factor("hatching", 0, 1, "no strokes ... dark strokes in dark places; for 64 pixels and more"),
 )
-TABLE = FactorTable(FACTORS, module="styles", picture="style")
+TABLE = FactorTable(FACTORS, module="styles", picture="style", setting="TABLE.with_factors")
 NAMES = TABLE.names
 TURN = math.radians(36)  # of the hue, at most
 LEAST, MOST = 0.25, 1.4  # saturation
