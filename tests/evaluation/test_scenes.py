@@ -93,8 +93,9 @@ def test_the_order_is_that_of_matched_masks():
     found = true[:, [1, 2, 0]]  # found 0 is the one in front, found 2 the one behind
     for depth, right in (([2.0, 0.0, 1.0], 1), ([1.0, 0.0, 2.0], 0), ([1.0, 0.0, 1.0], 0)):
         assert order_accuracy(true, found, torch.tensor([depth]), overlaps).tolist() == [right]
-    lost = order_accuracy(true, found[:, :2], torch.tensor([[2.0, 0.0]]), overlaps)
-    assert lost.tolist() == [0]  # the one behind has no mask
+    for without in (true[:, [2, 1]], true[:, [2, 1, 2]]):  # the one behind has no mask, or one that is elsewhere
+        assert match(true, without).of[0, :2].tolist() == [-1, 1]
+        assert order_accuracy(true, without, torch.arange(without.shape[1])[None].float(), overlaps).tolist() == [0]
     overlaps[0, 1, 2] = True
     both = order_accuracy(true, found, torch.tensor([[2.0, 3.0, 2.5]]), overlaps)
     assert both.tolist() == [0, 1] and both.dtype == torch.float64

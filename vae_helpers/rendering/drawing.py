@@ -6,7 +6,7 @@ edge. What is seen of a layer is its coverage times what the layers in front lea
 layers sum to one in each pixel if the one at the back covers everything.
 
 Everything works on a batch at a time, on the device of what it is given. Arguments are not checked here, where each is
-used hundreds of times for a picture: `vae_helpers.rendering.faces` checks what its callers give.
+used hundreds of times for a picture: the modules that draw with it check what their callers give.
 """
 
 from __future__ import annotations
