@@ -28,7 +28,7 @@ FLOORS = (  # from the ground up; rooms on one floor do not know each other
     ("pretrained",),
     ("evaluation",),
     ("inference",),
-    ("noise", "patches", "attributes"),
+    ("noise", "patches", "attributes", "colour_transfer"),
     ("plots",),
     ("widgets", "diagrams"),
     ("compositing",),  # former names only

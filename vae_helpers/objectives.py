@@ -300,6 +300,19 @@ def negative_elbo_without_leak(
     return {"loss": beta * divergence - log_likelihood + price * leak} | parts
 
 
+def negative_group_elbo(model: Any, sets: Tensor) -> dict[str, Tensor]:
+    """The loss of a group VAE, for each picture: contents and pictures, and its share of the style's KL.
+
+    Args:
+        model: with `elbo(sets)`, such as a `GroupVAE`.
+        sets: (M, K, C, H, W), prepared.
+    Returns:
+        "loss" and "elbo", (M,), nats per picture.
+    """
+    bound = model.elbo(checking.shape(sets, "sets", "(M, K, C, H, W)")) / sets.shape[1]
+    return {"loss": -bound, "elbo": bound}
+
+
 def _elbo_and_picture(model: Any, x: Tensor, conditions: tuple, beta: float) -> tuple[Any, dict[str, Tensor]]:
     """p(x | z) at one draw of q, and the parts of the negative beta-ELBO at the same draw, each (N,)."""
     _check_conditions(conditions)

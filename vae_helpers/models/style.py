@@ -253,13 +253,13 @@ class GroupVAE(nn.Module):
         """A bound on log p(x_1 ... x_K), estimated by one draw: the contents' bounds, less KL(q(s) || p(s)) once.
 
         Args:
-            sets: `uint8` (M, K, C, H, W).
+            sets: (M, K, C, H, W), prepared.
         Returns:
             (M,), nats for each set.
         """
         q, (members, *shape) = self.infer_style(sets), sets.shape[1:]
         s = q.rsample()[:, None].expand(-1, members, -1).flatten(0, 1)  # (M K, style_dim): one draw for a set
-        contents = self.vae.elbo(self.vae.prepare(sets.reshape(-1, *shape)), s).elbo
+        contents = self.vae.elbo(sets.reshape(-1, *shape), s).elbo
         return contents.unflatten(0, (-1, members)).sum(1) - kl(q, standard_normal(s.shape[-1], s.device, s.dtype))
 
     @torch.no_grad()

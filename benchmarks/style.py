@@ -1,0 +1,281 @@
+"""How near are swaps of style to the truth, and what does each code know that it should not? Three seeds.
+
+    python -m benchmarks.style                        what docs quote: three quarters of an hour of one core
+    python -m benchmarks.style --seeds 1 --steps 300 --split validation               a quick look
+
+Portraits of 32 x 32, float32, one thread; 1,000 styles of 16 portraits to train with, styles and people of the test
+split new to all. A swap takes what one portrait shows and the style of a set of others, of which it sees 1, 4 or 16,
+and as many of the portrait's own set, itself among them. Settings were chosen on validation sets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.measuring import description, one_thread, table
+from benchmarks.sharper_images import spread
+from vae_helpers import AdversarialPair, Phase, conv_vae, fit, load, negative_elbo, psnr, seed_everything, to_float
+from vae_helpers.colour_transfer import covariance_transfer, match_histograms, reinhard
+from vae_helpers.data.dataset import Split
+from vae_helpers.evaluation.leaks import probe_r2
+from vae_helpers.models.convolutional import ConvEncoder
+from vae_helpers.models.ladder import as_factor
+from vae_helpers.models.layers import mlp
+from vae_helpers.models.style import GroupVAE, StyleVAE, infer_style, linear_style
+from vae_helpers.objectives import negative_elbo_without_leak, negative_group_elbo, style_reading_error
+from vae_helpers.rendering import faces, styles
+
+SIZE, LATENTS, STYLE_DIM, WIDTH = 32, 40, 8, 48
+SETTINGS = {"batch_size": 32, "learning_rate": 3e-3, "betas": (0.9, 0.99), "progress": False}
+PRICE = 300.0  # nats, for a nat that the critic reads of the style
+PER_STYLE, SWAPS = 16, 1000
+GIVEN = (1, 4, 16)  # pictures of a set that are seen
+VARIED = slice(len(faces.NAMES), len(faces.NAMES) + 6)  # the columns of factors that hold a style; nothing is hatched
+COLUMNS = (*(f"{k} seen, dB" for k in GIVEN), "itself, dB", "style from content, R²", "content from style, R²")
+
+
+class Swaps(NamedTuple):
+    """Portraits, the sets that they belong to and those whose style they are to take, and the true pictures."""
+
+    x: Tensor  # (N, 3, S, S)
+    own: Tensor  # (N, 16, 3, S, S), x the first of them
+    wanted: Tensor  # (N, 16, 3, S, S)
+    own_style: Tensor  # (N, 6), the true factors, -1 ... 1
+    wanted_style: Tensor
+    truth: Tensor  # (N, 3, S, S)
+
+
+def swaps_of(split: Split, n: int = SWAPS) -> Swaps:
+    """The same random swaps for all."""
+    generator = torch.Generator().manual_seed(0)
+    images, factors = (t.unflatten(0, (-1, PER_STYLE)) for t in (split.images, split.factors))
+    sets = len(images)
+    own = torch.randint(sets, (n,), generator=generator)
+    wanted = (own + torch.randint(1, sets, (n,), generator=generator)) % sets
+    order = torch.rand(n, PER_STYLE, generator=generator).argsort(1)
+    others = torch.rand(n, PER_STYLE, generator=generator).argsort(1)
+    people, style = factors[own, order[:, 0], : len(faces.NAMES)], factors[wanted, 0, len(faces.NAMES) :]
+    x = to_float(images[own[:, None], order].flatten(0, 1)).unflatten(0, (-1, PER_STYLE))
+    references = to_float(images[wanted[:, None], others].flatten(0, 1)).unflatten(0, (-1, PER_STYLE))
+    unit = styles.TABLE.to_unit(factors[:, 0, len(faces.NAMES) :])[:, :6]
+    return Swaps(x[:, 0], x, references, unit[own], unit[wanted], to_float(faces.render(people, SIZE, style)))
+
+
+def nearness(pictures: Tensor, truth: Tensor) -> float:
+    """Mean PSNR in dB."""
+    return psnr(pictures.clamp(0, 1), truth).mean().item()
+
+
+# --- without learning -------------------------------------------------------------------------------------------------
+
+
+def untrained(swaps: Swaps) -> Iterator[tuple[str, list[float]]]:
+    """Name -> what swaps come out, for each number of pictures seen."""
+    methods: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+        "copy": lambda x, own, wanted: x,
+        "mean of the references": lambda x, own, wanted: wanted.mean(1),
+        "histograms": lambda x, own, wanted: match_histograms(x, wanted),
+        "Reinhard": lambda x, own, wanted: reinhard(x, wanted),
+        "covariance": lambda x, own, wanted: covariance_transfer(x, wanted),
+        "Reinhard, its own set seen": lambda x, own, wanted: reinhard(x, wanted, own),
+        "covariance, its own set seen": lambda x, own, wanted: covariance_transfer(x, wanted, own),
+        "means of pixels, its own set seen": lambda x, own, wanted: x + wanted.mean(1) - own.mean(1),
+    }
+    for name, method in methods.items():
+        yield name, [nearness(method(swaps.x, swaps.own[:, :k], swaps.wanted[:, :k]), swaps.truth) for k in GIVEN]
+
+
+# --- learned without styles -------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def code_statistics(vae: nn.Module, sets: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of the codes of sets (N, K, 3, S, S), (N, D) each."""
+    codes = vae.encode(sets.flatten(0, 1)).mean.unflatten(0, sets.shape[:2])
+    return codes.mean(1), codes.std(1, correction=0).clamp(min=1e-3)
+
+
+@torch.no_grad()
+def by_codes(vae: nn.Module, swaps: Swaps) -> Iterator[tuple[str, list[float]]]:
+    """Arithmetic with the codes of a VAE that knows of no styles."""
+    z = vae.encode(swaps.x).mean
+    added, matched = [], []
+    for k in GIVEN:
+        (m, a), (n, b) = (code_statistics(vae, sets[:, :k]) for sets in (swaps.own, swaps.wanted))
+        added.append(nearness(vae.decode(z + n - m).mean, swaps.truth))
+        scale = b / a if k > 1 else 1.0
+        matched.append(nearness(vae.decode(n + scale * (z - m)).mean, swaps.truth))
+    yield "codes of a VAE, means", added
+    yield "codes of a VAE, means and deviations", matched
+
+
+@torch.no_grad()
+def true_pairs(vae: nn.Module, train: Split, swaps: Swaps, ridge: float = 1.0) -> float:
+    """The bound: a bilinear ridge regression from code and both styles to the code of the true swap, on true pairs."""
+    x = to_float(train.images)
+    unit = styles.TABLE.to_unit(train.factors[:, len(faces.NAMES) :])
+    other = train.factors[:, len(faces.NAMES) :].roll(PER_STYLE * 7, 0)
+    truth = to_float(faces.render(train.factors[:, : len(faces.NAMES)], SIZE, other))
+    z, target = (torch.cat([vae.encode(part).mean for part in pictures.split(500)]) for pictures in (x, truth))
+    features = bilinear(z, unit[:, :6], styles.TABLE.to_unit(other)[:, :6])
+    normal = features.T @ features + ridge * torch.eye(features.shape[1])
+    weights = torch.linalg.solve(normal.double(), (features.T @ target).double()).float()
+    asked = bilinear(vae.encode(swaps.x).mean, swaps.own_style, swaps.wanted_style)
+    return nearness(vae.decode(asked @ weights).mean, swaps.truth)
+
+
+def bilinear(z: Tensor, own: Tensor, wanted: Tensor) -> Tensor:
+    """Code, one, and their products with both styles and the styles' squares: (N, (D + 1) 25)."""
+    one = torch.ones(len(z), 1)
+    style = torch.cat([one, own, wanted, own.square(), wanted.square()], 1)
+    return (torch.cat([one, z], 1)[:, :, None] * style[:, None]).flatten(1)
+
+
+# --- learned with styles ----------------------------------------------------------------------------------------------
+
+
+def told_the_style(images: Tensor, s: Tensor, steps: int, seed: int, critic: bool) -> StyleVAE:
+    """A `StyleVAE` after so many steps, with or without the critic that reads s from the content."""
+    seed_everything(seed)
+    vae = StyleVAE((3, SIZE, SIZE), LATENTS, s.shape[1], WIDTH)
+    warm_up = functools.partial(beta_at, steps=steps)
+    if not critic:
+        fit(vae, (images, s), steps=steps, weights=warm_up, seed=seed, **SETTINGS)
+        return vae
+    pair = AdversarialPair(vae, mlp([LATENTS, 128, 128, s.shape[1]]))
+    without_leak = functools.partial(negative_elbo_without_leak, price=PRICE)
+    phases = [
+        Phase("critic", style_reading_error, "critic", betas=(0.5, 0.99), updates=2),
+        Phase("vae", without_leak, "vae", weights=warm_up),
+    ]
+    fit(pair, (images, s), steps=steps, phases=phases, seed=seed, **SETTINGS)
+    return vae
+
+
+def beta_at(step: int, steps: int) -> dict[str, float]:
+    """The KL's weight rises over the first fifth."""
+    return {"beta": min(1.0, 5 * (step + 1) / steps)}
+
+
+class NetworkStyle(nn.Module):
+    """An expert for the style that is a network, to be trained with the rest (Bouchacourt et al. 2018)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = ConvEncoder((3, SIZE, SIZE), 2 * STYLE_DIM, 24, 128)
+
+    def forward(self, images: Tensor):
+        """(..., 3, S, S) -> a factor for each picture."""
+        return as_factor(self.network(images.flatten(0, -4)).unflatten(0, images.shape[:-3]))
+
+
+def end_to_end(images: Tensor, steps: int, seed: int) -> GroupVAE:
+    """A group VAE whose expert is trained with the rest, on sets of four."""
+    seed_everything(seed)
+    model = GroupVAE(NetworkStyle(), StyleVAE((3, SIZE, SIZE), LATENTS, STYLE_DIM, WIDTH))
+    settings = SETTINGS | {"batch_size": 8}
+    sets = to_float(images).unflatten(0, (-1, 4))
+    fit(model, sets, steps=steps, objective=negative_group_elbo, seed=seed, **settings)
+    return model
+
+
+def score(vae: StyleVAE, style_of: Callable[[Tensor], Tensor] | None, train: Split, split: Split, swaps: Swaps) -> list:
+    """The columns for a model told the style, by `style_of` sets (N, K, 3, S, S), or by the true factors."""
+    decoded = []
+    with torch.no_grad():
+        for k in GIVEN:
+            own, wanted = (
+                (swaps.own_style, swaps.wanted_style)
+                if style_of is None
+                else (style_of(swaps.own[:, :k]), style_of(swaps.wanted[:, :k]))
+            )
+            z = vae.encode(swaps.x, own).mean
+            decoded.append(nearness(vae.decode(z, wanted).mean, swaps.truth))
+        itself = nearness(vae.decode(z, own).mean, swaps.x)
+    style, content = leaks(vae, style_of, train, split)
+    return [*decoded, itself, style, content]
+
+
+@torch.no_grad()
+def codes_of(vae: StyleVAE, style_of: Callable[[Tensor], Tensor] | None, split: Split) -> tuple[Tensor, ...]:
+    """Drawn contents, styles of single pictures, and the true factors of both, -1 ... 1."""
+    content, alone = [], []
+    true_style = styles.TABLE.to_unit(split.factors[:, len(faces.NAMES) :])[:, :6]
+    for first in range(0, len(split), 32 * PER_STYLE):
+        here = slice(first, first + 32 * PER_STYLE)
+        x = to_float(split.images[here])
+        sets = x.unflatten(0, (-1, PER_STYLE))
+        s = true_style[here] if style_of is None else style_of(sets).repeat_interleave(PER_STYLE, 0)
+        content.append(vae.encode(x, s).sample())
+        alone.append(true_style[here] if style_of is None else style_of(x[:, None]))
+    people = faces.to_unit(split.factors[:, : len(faces.NAMES)])
+    return torch.cat(content), torch.cat(alone), true_style, people
+
+
+def leaks(vae: StyleVAE, style_of: Callable | None, train: Split, split: Split) -> tuple[float, float]:
+    """Mean R2 of the style's factors read from contents, and of the portraits' read from styles of single pictures."""
+    z, s, style, people = codes_of(vae, style_of, train)
+    other_z, other_s, other_style, other_people = codes_of(vae, style_of, split)
+    known = [probe_r2(z, style, other_z, other_style).mean().item()]
+    return known[0], probe_r2(s, people, other_s, other_people).mean().item()
+
+
+def trained(train: Split, split: Split, swaps: Swaps, steps: int, seed: int) -> Iterator[tuple[str, list[float]]]:
+    """Name -> columns, of everything that learns."""
+    images = train.images
+    seed_everything(seed)
+    plain = conv_vae((3, SIZE, SIZE), LATENTS + STYLE_DIM, WIDTH)
+    fit(plain, images, steps=steps, objective=negative_elbo, seed=seed, **SETTINGS)
+    yield from by_codes(plain, swaps)
+    yield "ridge on true pairs: the bound", [true_pairs(plain, train, swaps)]
+    expert, _ = linear_style(images.unflatten(0, (-1, PER_STYLE)), STYLE_DIM)
+    inferred = infer_style(expert, images.unflatten(0, (-1, PER_STYLE))).mean.repeat_interleave(PER_STYLE, 0)
+    known = styles.TABLE.to_unit(train.factors[:, len(faces.NAMES) :])[:, :6]
+    by_expert = lambda sets: infer_style(expert, sets).mean  # noqa: E731
+    for name, s, style_of in (("true style", known, None), ("style of the set", inferred, by_expert)):
+        for critic in (False, True):
+            begun = time.process_time()
+            vae = told_the_style(images, s, steps, seed, critic)
+            print(f"{time.process_time() - begun:.0f} s", flush=True)
+            yield f"{name}{', critic' if critic else ''}", score(vae, style_of, train, split, swaps)
+    vae = told_the_style(images, inferred, 2 * steps, seed, critic=False)
+    yield "style of the set, twice as long", score(vae, by_expert, train, split, swaps)
+    group = end_to_end(images, steps, seed)
+    yield (
+        "group VAE, a network for the style",
+        score(group.vae, lambda sets: group.infer_style(sets).mean, train, split, swaps),
+    )
+
+
+def main() -> None:
+    """Train everything with each seed, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--split", choices=("validation", "test"), default="test")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=2000)
+    args = parser.parse_args()
+    os.environ["VAE_HELPERS_PRECISION"] = "float32"
+    one_thread()
+    data = load("faces", size=SIZE, styles=1000)
+    split = getattr(data, args.split)
+    swaps = swaps_of(split)
+    found: dict[str, list[list[float]]] = {name: [scores] for name, scores in untrained(swaps)}
+    for seed in range(args.seeds):
+        for name, scores in trained(data.train, split, swaps, args.steps, seed):
+            found.setdefault(name, []).append(scores)
+            print(seed, name, [round(score, 3) for score in scores], flush=True)
+    print(f"\n{description()}\n\n{SWAPS} swaps of {args.split} portraits, {args.seeds} seeds, {args.steps} steps.\n")
+    rows = [[name, *map(spread, zip(*of_seeds, strict=True))] for name, of_seeds in found.items()]
+    print(table(["", *COLUMNS], [[*row, *[""] * (len(COLUMNS) + 1 - len(row))] for row in rows]))
+
+
+if __name__ == "__main__":
+    main()
