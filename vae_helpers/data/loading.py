@@ -13,15 +13,23 @@ from vae_helpers.data.faces import load_faces
 from vae_helpers.data.folder import load_folder
 from vae_helpers.data.photos import load_photos
 from vae_helpers.data.scenes import load_scenes
+from vae_helpers.data.shapes import load_shapes
 from vae_helpers.data.torchvision_sets import SOURCES, load_torchvision
 
-BUILT_IN = {"digits": load_digits, "faces": load_faces, "photos": load_photos, "scenes": load_scenes}
+BUILT_IN = {
+    "digits": load_digits,
+    "faces": load_faces,
+    "photos": load_photos,
+    "scenes": load_scenes,
+    "shapes": load_shapes,
+}
 DATA_SETS = (*BUILT_IN, *SOURCES, "folder")
 ARGUMENTS = {
     "digits": ("size",),
     "faces": ("size", "style", "n", "styles", "per_style"),
     "photos": ("size", "colour", "n"),
     "scenes": ("size", "kind", "unseen", "n"),
+    "shapes": ("size", "n"),
     **dict.fromkeys(SOURCES, ("size", "root", "download")),
     "folder": ("root", "size", "fit", "colour", "background"),
 }
@@ -46,19 +54,20 @@ def load(
     """Load a data set by name, with disjoint train, validation and test splits.
 
     Args:
-        name: "digits", "faces", "photos" or "scenes" (they need no files), or one that torchvision reads: "mnist",
-            "fashion-mnist", "kmnist", "cifar10"; or "folder" for pictures of your own, whatever they are:
+        name: "digits", "faces", "photos", "scenes" or "shapes" (they need no files), or one that torchvision reads:
+            "mnist", "fashion-mnist", "kmnist", "cifar10"; or "folder" for pictures of your own, whatever they are:
             load("folder", "my_pictures"). `vae_helpers.data.folder.load_folder` says how those are treated.
         root: of "folder", the folder of your pictures. Of the others, the folder that torchvision's files are in
             or go to; by default the environment variable VAE_HELPERS_DATA, or else ./data.
-        size: pixels of a side. Faces and scenes are drawn and photos cut at this size (64 unless told; 32 to 256, for
-            photos 8 to 256); your own pictures are brought to it (64 unless told; 8 to 1024); the others are
+        size: pixels of a side. Faces, scenes and shapes are drawn and photos cut at this size (64 unless told; 32 to
+            256, for photos 8 to 256); your own pictures are brought to it (64 unless told; 8 to 1024); the others are
             resized to it, or stay as they are with None.
         download: fetch torchvision's missing files (never done unless asked for).
         style: of the faces, "flat" unless told; `vae_helpers.rendering.faces.STYLES` lists them.
         kind: of the scenes, "plain" unless told, "textured" or "transparent".
         unseen: of the scenes, shapes that the test split alone shows, such as ("star", "heart"); none unless told.
-        n: training images of faces or scenes (10,000 unless told) or photos (2,000 unless told).
+        n: training images of faces or scenes (10,000 unless told) or photos (2,000 unless told); training objects of
+            shapes (1,000 unless told), each in four pictures.
         styles: number of sets of faces to train with, each in a style of its own (`vae_helpers.data.faces`).
         per_style: faces in a set (16 unless told).
         colour: False for photos in grey, more of them, or for your own pictures in grey; True unless told.

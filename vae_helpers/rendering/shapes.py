@@ -71,12 +71,12 @@ BODY = (
 )
 PART = ((0.96, 0.91, 0.80), (0.82, 0.62, 0.42), (0.76, 0.42, 0.32), (0.50, 0.26, 0.32), (0.36, 0.42, 0.50))
 FLOOR, BACKGROUND = (0.90, 0.875, 0.84), (0.955, 0.955, 0.95)
-SKY, LAMP, SHINE = (0.62, 0.62, 0.65), (0.56, 0.53, 0.48), (1.0, 0.98, 0.94)  # light on what faces it
+SKY, LAMP, SHINE = (0.67, 0.67, 0.69), (0.56, 0.53, 0.48), (1.0, 0.98, 0.94)  # light on what faces it
 SHADE = (0.70, 0.71, 0.76)  # of the floor's colour, in full shadow
 
 AWAY = 5.0  # of the camera, from what it looks at
-MIDDLE = 0.46  # height of what it looks at
-HALF = 0.80 / AWAY  # half the picture's width at distance one
+MIDDLE = 0.52  # height of what it looks at
+HALF = 0.82 / AWAY  # half the picture's width at distance one
 REACH = AWAY + 1.2  # nothing is farther from the camera
 CELL = 8  # pixels of the side of the first cones
 SAMPLES = ((-0.125, -0.375), (0.375, -0.125), (0.125, 0.375), (-0.375, 0.125))  # in a pixel: no two in line
@@ -125,6 +125,23 @@ def with_factors(factors: Tensor, **values: float | Tensor) -> Tensor:
             )
         result[:, column] = torch.as_tensor(value, dtype=result.dtype, device=result.device)
     return check_factors(result)
+
+
+def with_views(factors: Tensor, views: int, seed: int = 0) -> Tensor:
+    """Each solid seen several times, each time by another camera in another light, uniform and independent.
+
+    Args:
+        factors: (N, 12); what they say of camera and lamp is not used.
+        views: pictures of each solid, at least 1.
+        seed: as for `sample`.
+    Returns:
+        (N * views, 12); the pictures of a solid follow each other. Those of the first solids do not depend on N.
+    """
+    check_factors(factors)
+    views = checking.integer(views, "views")
+    result = factors.repeat_interleave(views, dim=0)
+    result[:, len(OBJECT) :] = sample(len(result), seed)[:, len(OBJECT) :].to(result)
+    return result
 
 
 def index(name: str) -> int:
@@ -223,7 +240,7 @@ def _drawn(draw: Callable[[_Scene, int], Tensor], factors: Tensor, size: int) ->
         rows = (factors[:, 0] == kind).nonzero()[:, 0]
         if len(rows):
             order.append(rows)
-            drawn += drawing.in_chunks(lambda chunk, s=solid: draw(_Scene.of(chunk, s), size), factors[rows], 2 * size)
+            drawn += drawing.in_chunks(lambda chunk, s=solid: draw(_Scene.of(chunk, s), size), factors[rows], size)
     return torch.cat(drawn)[torch.cat(order).argsort()]
 
 
@@ -357,7 +374,7 @@ def _floor(scene: _Scene, covered: Tensor) -> Tensor:
     Args:
         covered: (n, size, size), the share of each pixel in which the floor is not seen.
     """
-    n, size = covered.shape[:2]
+    size = covered.shape[-1]
     line = drawing.centres(size, covered)
     places = torch.stack([line.repeat(size), line.repeat_interleave(size)])  # (2, size^2)
     right, down, ahead = (axis[:, :, None] for axis in scene.axes)  # (3, n, 1) each
@@ -377,7 +394,9 @@ def _floor(scene: _Scene, covered: Tensor) -> Tensor:
     shade = points.new_tensor(SHADE)[:, None, None]
     floor = points.new_tensor(FLOOR)[:, None, None] * (shade + (1 - shade) * shadow)  # (3, n, size^2)
     background = points.new_tensor(BACKGROUND)[:, None, None]
-    return torch.lerp(background.expand_as(floor), floor, fade.expand_as(floor)).transpose(0, 1).unflatten(2, (size, size))
+    return (
+        torch.lerp(background.expand_as(floor), floor, fade.expand_as(floor)).transpose(0, 1).unflatten(2, (size, size))
+    )
 
 
 def _column(like: Tensor, colour: drawing.Colour) -> Tensor:

@@ -136,7 +136,7 @@ def mug_colours(points: Tensor, sizes: Tensor, distances: Parts, paint: Paint) -
     """Three bands around it; cream inside."""
     x, y, z = points
     colour = mixed(paint.body, CREAM, 0.75 * paint.stripes * bands(3 * z / sizes[1] - 0.25))
-    within = inside(length(x, y) - sizes[0] - 0.2 * WALL)
+    within = inside(length(x, y) - sizes[0] - 0.5 * WALL)
     return mixed(mixed(colour, CREAM, within), paint.part, nearest(distances, 1))
 
 
@@ -145,7 +145,7 @@ def mug_colours(points: Tensor, sizes: Tensor, distances: Parts, paint: Paint) -
 
 def chair_sizes(tall: Tensor, wide: Tensor, detail: Tensor) -> Tensor:
     """Half the seat's width, its height, the height of the back above it."""
-    return torch.stack([0.27 + 0.13 * wide, 0.36 + 0.20 * tall, 0.34 + 0.22 * detail])
+    return torch.stack([0.27 + 0.13 * wide, 0.36 + 0.18 * tall, 0.34 + 0.20 * detail])
 
 
 def chair_parts(points: Tensor, sizes: Tensor) -> Parts:
@@ -171,8 +171,8 @@ def chair_bounds(sizes: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def chair_colours(points: Tensor, sizes: Tensor, distances: Parts, paint: Paint) -> Tensor:
-    """Five bands over seat and back; wooden legs."""
-    colour = mixed(paint.body, CREAM, 0.75 * paint.stripes * bands(2.5 * points[0] / sizes[0] - 0.25))
+    """Four pale bands over seat and back; wooden legs."""
+    colour = mixed(paint.body, CREAM, 0.75 * paint.stripes * bands(2 * points[0] / sizes[0] - 0.25))
     return mixed(colour, paint.part, nearest(distances, 1))
 
 
@@ -266,7 +266,11 @@ def house_colours(points: Tensor, sizes: Tensor, distances: Parts, paint: Paint)
     panes = torch.maximum((y.abs() - 0.16).abs(), (z - 0.55 * walls).abs())
     window = torch.maximum(x.abs(), (z - 0.55 * walls).abs())
     attic = length(x, z - walls - 0.18 * rise)
-    for pane, wall, half in ((panes, flank, 0.085), (window, behind, 0.10), (attic, torch.maximum(front, behind), 0.07)):
+    for pane, wall, half in (
+        (panes, flank, 0.085),
+        (window, behind, 0.10),
+        (attic, torch.maximum(front, behind), 0.07),
+    ):
         colour = mixed(colour, CREAM, wall * inside(pane - half))
         colour = mixed(colour, GLASS, wall * inside(pane - half + 0.028))
     door = torch.maximum(x.abs() - 0.085, z - 0.27)
