@@ -9,7 +9,7 @@ from vae_helpers.data.dataset import Dataset, Split
 from vae_helpers.rendering import shapes
 
 VIEWS = 4  # pictures of each object, one after the other: up to three to look at and one to tell
-OBJECTS = {"train": 1_000, "validation": 50, "test": 150}
+OBJECTS = {"train": 1_000, "validation": 50, "test": 100}
 SEEDS = {"train": 3001, "validation": 3002, "test": 3003}  # of the objects; those of the views are 1000 more
 FIRST = {"validation": 0, "test": 10_000, "train": 20_000}  # number of an object; train has no upper end
 ABOUT = (
@@ -24,13 +24,13 @@ def load_shapes(size: int = 64, n: int = OBJECTS["train"]) -> Dataset:
 
     The four pictures of an object are consecutive rows: `images.unflatten(0, (-1, 4))` has an object in each row, and
     `index // 4` is the object's number. They share the factors `shapes.OBJECT`; camera and lamp (`shapes.VIEW`) are
-    drawn anew for each picture. Every size shows the same objects. Drawing the 4,800 pictures of 64 pixels takes
+    drawn anew for each picture. Every size shows the same objects. Drawing the 4,600 pictures of 64 pixels takes
     about 20 seconds on one thread, a quarter of that at 32.
 
     Args:
         size: pixels of a side, 32 to 256.
         n: training objects; those of a smaller n are the first of a larger one. Validation and test have always
-            50 and 150.
+            50 and 100.
     Raises:
         ValueError: size or n out of its domain.
     """

@@ -29,7 +29,7 @@ from vae_helpers import checking
 from vae_helpers.rendering import drawing
 from vae_helpers.rendering.drawing import along
 from vae_helpers.rendering.solids import SOLIDS, Paint, Solid
-from vae_helpers.rendering.tracing import Rays, approach, light_reaching, normals
+from vae_helpers.rendering.tracing import SHARPEST, Rays, approach, light_reaching, normals
 
 
 class Factor(NamedTuple):
@@ -71,7 +71,7 @@ BODY = (
 )
 PART = ((0.96, 0.91, 0.80), (0.82, 0.62, 0.42), (0.76, 0.42, 0.32), (0.50, 0.26, 0.32), (0.36, 0.42, 0.50))
 FLOOR, BACKGROUND = (0.90, 0.875, 0.84), (0.955, 0.955, 0.95)
-SKY, LAMP, SHINE = (0.67, 0.67, 0.69), (0.56, 0.53, 0.48), (1.0, 0.98, 0.94)  # light on what faces it
+SKY, LAMP, SHINE = (0.65, 0.65, 0.68), (0.44, 0.41, 0.36), (1.0, 0.98, 0.94)  # light on what faces it
 SHADE = (0.70, 0.71, 0.76)  # of the floor's colour, in full shadow
 
 AWAY = 5.0  # of the camera, from what it looks at
@@ -358,7 +358,7 @@ def _lit(scene: _Scene, rays: Rays) -> Tensor:
     facing = (normal * lamp).sum(0)
     light = facing.clamp(min=0)
     towards = (light > 0).nonzero()[:, 0]
-    light[towards] *= scene.light_at(picture[towards], (points + 0.012 * normal)[:, towards])
+    light[towards] *= scene.light_at(picture[towards], (points + SHARPEST * normal)[:, towards])
     half = lamp - rays.way
     half = half / half.square().sum(0).sqrt_()
     shine = (normal * half).sum(0).clamp_(min=0).square_().square_().square_().square_().square_()  # to the 32

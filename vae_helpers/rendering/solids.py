@@ -70,12 +70,12 @@ def length(*sides: Tensor) -> Tensor:
 
 
 def to_cone(y: Tensor, z: Tensor, start: Parts, end: Parts, sideways: Tensor, radii: tuple) -> Tensor:
-    """The distance to a ball that rolls along a segment in the plane x = 0 while its radius changes, never too long.
+    """The distance to a thick segment in the plane x = 0, its radius changing evenly along it; never too long.
 
     Args:
         start, end: y and z of the segment's ends.
         sideways: the distance to its plane.
-        radii: of the ball at both ends.
+        radii: at both ends.
     """
     run, rise = end[0] - start[0], end[1] - start[1]
     squared = run * run + rise * rise
