@@ -14,8 +14,9 @@ from vae_helpers import load
 from vae_helpers.data import PHOTOGRAPHS, Dataset, Split, photo_credits, photographs
 from vae_helpers.data import faces as drawn_faces
 from vae_helpers.data import scenes as drawn_scenes
+from vae_helpers.data import shapes as drawn_shapes
 from vae_helpers.images import levels_of
-from vae_helpers.rendering import faces, scenes
+from vae_helpers.rendering import faces, scenes, shapes
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("train", "validation", "test")
@@ -68,7 +69,7 @@ def test_splits_that_share_an_image_are_refused():
 @pytest.mark.parametrize("name", ["mnits", "MNIST", "fashion_mnist", None])
 def test_an_unknown_name_lists_the_known_ones(name):
     with pytest.raises(
-        ValueError, match="digits, faces, photos, scenes, mnist, fashion-mnist, kmnist, cifar10, folder"
+        ValueError, match="digits, faces, photos, scenes, shapes, mnist, fashion-mnist, kmnist, cifar10, folder"
     ) as caught:
         load(name)
     if name == "fashion_mnist":
@@ -103,15 +104,17 @@ def test_pixels_given_where_the_folder_stands_are_told_by_what_name_to_go():
     ("name", "argument", "value", "cure"),
     [
         ("digits", "style", "flat", "style is for faces"),
-        ("digits", "n", 10, "n is for faces, photos, scenes"),
+        ("digits", "n", 10, "n is for faces, photos, scenes, shapes"),
         ("faces", "kind", "plain", "kind is for scenes"),
         ("scenes", "style", "flat", "scenes takes size, kind, unseen, n"),
+        ("shapes", "kind", "mug", "kind is for scenes"),
         ("digits", "fit", "pad", "fit is for folder"),
         ("photos", "background", 0, "background is for folder"),
         ("folder", "download", True, "folder takes root, size, fit, colour, background"),
         ("faces", "root", "somewhere", "root is for mnist"),
         ("faces", "colour", False, "colour is for photos"),
         ("photos", "download", True, "photos takes size, colour, n"),
+        ("shapes", "style", "flat", "shapes takes size, n"),
         ("mnist", "style", "flat", "mnist takes size, root, download"),
     ],
 )
@@ -135,6 +138,8 @@ def test_an_argument_that_a_data_set_does_not_use_is_refused(name, argument, val
         ("photos", "size", [7, 257, 64.0]),
         ("photos", "colour", ["grey", 1]),
         ("photos", "n", [0, -1, 2.5, "10"]),
+        ("shapes", "size", [31, 257, 64.0]),
+        ("shapes", "n", [0, -1, 2.5, "10"]),
     ],
 )
 def test_a_value_out_of_its_domain_is_refused_by_name(name, argument, values):
@@ -277,6 +282,55 @@ def test_unseen_shapes_are_in_the_test_split_alone(few_scenes):
         load("scenes", unseen=scenes.SHAPES)
 
 
+@pytest.fixture
+def few_shapes(monkeypatch):
+    """Makes `load("shapes", n=20)` quick: 8 validation and 10 test objects."""
+    monkeypatch.setattr(drawn_shapes, "OBJECTS", {"train": 20, "validation": 8, "test": 10})
+
+
+def test_shapes_are_as_many_as_promised():
+    data = load("shapes", size=32, n=3)
+    assert [len(getattr(data, part)) for part in PARTS] == [4 * 3, 4 * 50, 4 * 100]
+    assert drawn_shapes.load_shapes.__defaults__ == (64, 1000)
+    assert data.levels == 256 and data.classes == ("mug", "chair", "bird", "house")
+
+
+def test_the_factors_of_a_shape_draw_exactly_its_picture_and_four_views_in_a_row_show_one_object(few_shapes):
+    data = load("shapes", size=40, n=20)
+    assert data.image_shape == (3, 40, 40) and data.factor_names == shapes.NAMES
+    for part in PARTS:
+        split = getattr(data, part)
+        assert torch.equal(shapes.render(split.factors, 40), split.images)
+        assert torch.equal(split.labels, split.factors[:, 0].long())
+        objects = split.factors[:, : len(shapes.OBJECT)].unflatten(0, (-1, 4))
+        assert torch.equal(objects, objects[:, :1].expand_as(objects))
+        assert torch.equal(split.index // 4, split.index[::4].div(4).long().repeat_interleave(4))
+        views = split.factors[:, len(shapes.OBJECT) :]
+        assert len(views.unique(dim=0)) == len(split)
+
+
+def test_shapes_of_two_splits_have_no_object_and_no_view_in_common(few_shapes):
+    data = load("shapes", size=32, n=20)
+    rows = torch.cat([getattr(data, part).factors for part in PARTS])
+    assert len(rows[:, 1 : len(shapes.OBJECT)].unique(dim=0)) == 38
+    for i, name in enumerate(shapes.NAMES[1:], 1):
+        assert len(rows[:, i].unique()) == (38 if name in shapes.OBJECT else 4 * 38), name
+    assert len(torch.cat([getattr(data, part).index // 4 for part in PARTS]).unique()) == 38
+
+
+def test_fewer_shapes_are_the_first_of_more_and_the_same_each_time_and_in_every_size(few_shapes):
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    more, fewer, other = load("shapes", size=32, n=20), load("shapes", size=32, n=7), load("shapes", size=48, n=20)
+    assert torch.equal(before, torch.get_rng_state())
+    assert torch.equal(fewer.train.images, more.train.images[: 4 * 7])
+    assert torch.equal(fewer.train.index, more.train.index[: 4 * 7])
+    assert torch.equal(fewer.test.images, more.test.images)
+    for part in PARTS:
+        assert torch.equal(getattr(more, part).factors, getattr(other, part).factors)
+        assert torch.equal(getattr(more, part).index, getattr(other, part).index)
+
+
 def test_every_photograph_is_there_in_one_split_with_its_credit_and_licence():
     names = [photo.name for photo in PHOTOGRAPHS]
     assert len(set(names)) == len({photo.file for photo in PHOTOGRAPHS}) == len(names)
@@ -365,7 +419,7 @@ def test_built_in_data_ask_for_no_network(few_faces, few_scenes, monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", no_network)
     monkeypatch.setattr(socket, "getaddrinfo", no_network)
     monkeypatch.setattr("skimage.data._fetchers._fetch", no_network)  # what downloads, where pooch is installed
-    for name, n in (("digits", None), ("faces", 5), ("photos", 5), ("scenes", 5)):
+    for name, n in (("digits", None), ("faces", 5), ("photos", 5), ("scenes", 5), ("shapes", 5)):
         assert load(name, n=n).name == name
 
 
