@@ -44,19 +44,23 @@ def brightness(layer):
     return layer[:, :3].mean(1)
 
 
-@pytest.fixture
-def a_ball(monkeypatch):
-    """Mugs become balls of radius 0.4 about what the camera looks at."""
+def turn_mugs_into_balls(monkeypatch, radius):
+    """Mugs become balls about what the camera looks at."""
 
     def parts(points, sizes):
-        gap = length(points[0], points[1], points[2] - shapes.MIDDLE) - 0.4
+        gap = length(points[0], points[1], points[2] - shapes.MIDDLE) - radius
         return gap, gap + 9
 
     def bounds(sizes):
-        return torch.full_like(sizes[0], 0.41), torch.full_like(sizes[0], 0.93)
+        return torch.full_like(sizes[0], radius + 0.01), torch.full_like(sizes[0], shapes.MIDDLE + radius + 0.01)
 
     plain = SOLIDS["mug"]._replace(parts=parts, bounds=bounds, colours=lambda points, sizes, gaps, paint: paint.body)
     monkeypatch.setitem(SOLIDS, "mug", plain)
+
+
+@pytest.fixture
+def a_ball(monkeypatch):
+    turn_mugs_into_balls(monkeypatch, 0.4)
 
 
 @pytest.fixture
@@ -170,6 +174,7 @@ def test_a_picture_is_its_layer_over_its_floor():
 def test_rays_sent_one_by_one_see_the_same(size):
     """Without cones: every ray of every pixel from the camera, in double precision, by many small steps."""
     x = with_factors(sample(4, seed=11), kind=torch.arange(4), camera_elevation=torch.tensor([8.0, 20, 35, 50]))
+    x = with_factors(x, tall=1.0, wide=1.0) if size == 100 else x  # almost to the border
     found = masks(x, size)[:, 0]
     for row, kind in enumerate(KINDS):
         values = dict(zip(NAMES, x[row].double().tolist(), strict=True))
@@ -313,6 +318,13 @@ def test_a_ball_is_as_large_as_perspective_has_it(a_ball):
         assert torch.allclose(area, torch.full((6,), math.pi * radius**2), rtol=0.01 if size == 256 else 0.04)
 
 
+@pytest.mark.parametrize("size", [64, 100])
+def test_what_is_larger_than_the_picture_is_seen_up_to_its_border(size, monkeypatch):
+    turn_mugs_into_balls(monkeypatch, 1.1)
+    share = masks(solid("mug", camera_elevation=50.0), size)[0, 0]
+    assert (share[size // 2, [0, -1]] == 1).all() and share[0, size // 2] == 1
+
+
 # --- Light and colour -------------------------------------------------------------------------------------------------
 
 
@@ -360,6 +372,32 @@ def test_shadows_lie_away_from_the_lamp_and_lengthen_as_it_sinks():
     assert right[:, 50:].sum() > 30 and right[:, :14].sum() == 0
     assert low.sum() > 1.15 * high.sum()
     assert shade(light_azimuth=180.0)[48:].sum() > 3 * shade(light_azimuth=0.0)[48:].sum()  # towards the camera
+
+
+def test_a_long_shadow_is_seen_to_its_end():
+    def floor_at(y, light):
+        """The brightness of the floor at (0, y, 0) behind a house, through it, seen from the front."""
+        x = solid("house", tall=1.0, detail=1.0, camera_elevation=30.0, light_azimuth=light, light_elevation=30.0)
+        scene = shapes._Scene.of(x, SOLIDS["house"])
+        _, down, ahead = scene.axes[:, :, 0]
+        away = torch.tensor([0.0, y, 0.0]) - scene.camera[:, 0]
+        row = ((away @ down) / (away @ ahead) / shapes.HALF + 1) * 32
+        return shapes._floor(scene, torch.zeros(1, 64, 64))[0, :, int(row), 32].mean().item()
+
+    for y in (1.2, 1.6):
+        assert floor_at(y, 0.0) < 0.93 * floor_at(y, 180.0)
+    assert floor_at(2.9, 0.0) == pytest.approx(floor_at(2.9, 180.0))
+
+
+def test_a_solid_throws_a_shadow_on_itself(monkeypatch):
+    x = solid("chair", light_azimuth=180.0, light_elevation=45.0, camera_elevation=40.0)
+    shaded = layers(x)
+    monkeypatch.setattr(shapes._Scene, "light_at", lambda scene, picture, points: torch.ones_like(points[0]))
+    open_ = layers(x)
+    assert torch.equal(shaded[:, 3], open_[:, 3]) and (shaded <= open_ + 1e-6).all()
+    darker = (open_ - shaded)[:, 1] > 0.1
+    seat = shaded[:, 3].sum() / 3  # a third of the chair, or more: the panel lies between the seat and the lamp
+    assert 0.2 * seat < darker.sum() < 2 * seat
 
 
 def test_a_bird_lit_and_seen_from_the_left_is_the_mirror_image_of_one_from_the_right():

@@ -71,6 +71,7 @@ def test_a_mug_has_its_sizes():
     handle = radius + ring + solids.TUBE
     assert distance("mug", sizes, handle + 0.2, 0, height / 2) == pytest.approx(0.2)
     assert distance("mug", sizes, radius + ring / 2, 0, height / 2) > 0.02  # a finger goes through
+    assert distance("mug", sizes, radius - ring, 0, height / 2) > 0.03  # the handle ends at the wall
     larger = one("mug", detail=1.0)
     assert larger[2] > ring and torch.equal(larger[:2], sizes[:2])
 

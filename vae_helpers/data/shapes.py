@@ -11,7 +11,7 @@ from vae_helpers.rendering import shapes
 VIEWS = 4  # pictures of each object, one after the other: up to three to look at and one to tell
 OBJECTS = {"train": 1_000, "validation": 50, "test": 100}
 SEEDS = {"train": 3001, "validation": 3002, "test": 3003}  # of the objects; those of the views are 1000 more
-FIRST = {"validation": 0, "test": 10_000, "train": 20_000}  # number of an object; train has no upper end
+FIRST = {"validation": 0, "test": 10_000, "train": 20_000}  # index, multiples of VIEWS; train has no upper end
 ABOUT = (
     "Mugs, chairs, birds and houses, drawn by vae_helpers.rendering.shapes from twelve factors, which are uniform and "
     "independent. Each object is seen four times, by another camera in another light: its pictures follow each other. "
@@ -38,6 +38,6 @@ def load_shapes(size: int = 64, n: int = OBJECTS["train"]) -> Dataset:
     splits = {}
     for part, count in counts.items():
         factors = shapes.with_views(shapes.sample(count, SEEDS[part]), VIEWS, SEEDS[part] + 1000)
-        labels, index = factors[:, 0].long(), FIRST[part] * VIEWS + torch.arange(len(factors))
+        labels, index = factors[:, 0].long(), FIRST[part] + torch.arange(len(factors))
         splits[part] = Split(shapes.render(factors, size), labels, index, factors)
     return Dataset("shapes", **splits, levels=256, classes=shapes.KINDS, about=ABOUT, factor_names=shapes.NAMES)
