@@ -71,7 +71,7 @@ BODY = (
 )
 PART = ((0.96, 0.91, 0.80), (0.82, 0.62, 0.42), (0.76, 0.42, 0.32), (0.50, 0.26, 0.32), (0.36, 0.42, 0.50))
 FLOOR, BACKGROUND = (0.90, 0.875, 0.84), (0.955, 0.955, 0.95)
-SKY, LAMP, SHINE = (0.65, 0.65, 0.68), (0.44, 0.41, 0.36), (1.0, 0.98, 0.94)  # light on what faces it
+SKY, LAMP, SHINE = (0.65, 0.65, 0.68), (0.41, 0.385, 0.34), (0.55, 0.54, 0.52)  # light on what faces it
 SHADE = (0.70, 0.71, 0.76)  # of the floor's colour, in full shadow
 
 AWAY = 5.0  # of the camera, from what it looks at
@@ -235,12 +235,13 @@ def _drawn(draw: Callable[[_Scene, int], Tensor], factors: Tensor, size: int) ->
     """`draw` of some pictures of one kind at a time, their arguments checked."""
     check_factors(factors)
     size, factors = checking.integer(size, "size", MIN_SIZE, MAX_SIZE), factors.detach().float()
+    side = size if factors.device.type == "cpu" else 4 * size  # other devices draw more at a time; a ray takes memory
     order, drawn = [], []
     for kind, solid in enumerate(SOLIDS.values()):
         rows = (factors[:, 0] == kind).nonzero()[:, 0]
         if len(rows):
             order.append(rows)
-            drawn += drawing.in_chunks(lambda chunk, s=solid: draw(_Scene.of(chunk, s), size), factors[rows], size)
+            drawn += drawing.in_chunks(lambda chunk, s=solid: draw(_Scene.of(chunk, s), size), factors[rows], side)
     return torch.cat(drawn)[torch.cat(order).argsort()]
 
 
@@ -356,16 +357,14 @@ def _lit(scene: _Scene, rays: Rays) -> Tensor:
     colour = solid.colours(points, rays.sizes, solid.parts(points, rays.sizes), paint)
     lamp, gloss = scene.lamp.index_select(1, picture), scene.factor["gloss"][picture]
     facing = (normal * lamp).sum(0)
-    light = facing.clamp(min=0)
-    towards = (light > 0).nonzero()[:, 0]
-    light[towards] *= scene.light_at(picture[towards], (points + SHARPEST * normal)[:, towards])
+    share, towards = torch.zeros_like(facing), (facing > 0).nonzero()[:, 0]
+    share[towards] = scene.light_at(picture[towards], (points + SHARPEST * normal)[:, towards])
     half = lamp - rays.way
     half = half / half.square().sum(0).sqrt_()
     shine = (normal * half).sum(0).clamp_(min=0).square_().square_().square_().square_().square_()  # to the 32
-    shine = 0.55 * gloss * shine * (light / facing.clamp(min=0.05))
     sky = (0.82 + 0.28 * normal[2]) * (0.75 + 0.25 * (points[2] / 0.25).clamp(0, 1))  # less near the floor
-    lit = colour * (_column(colour, SKY) * sky + _column(colour, LAMP) * light)
-    return (lit + _column(colour, SHINE) * shine).clamp_(0, 1)
+    lit = colour * (_column(colour, SKY) * sky + _column(colour, LAMP) * (facing * share))
+    return (lit + _column(colour, SHINE) * (gloss * shine * share)).clamp_(0, 1)
 
 
 def _floor(scene: _Scene, covered: Tensor) -> Tensor:
@@ -394,9 +393,8 @@ def _floor(scene: _Scene, covered: Tensor) -> Tensor:
     shade = points.new_tensor(SHADE)[:, None, None]
     floor = points.new_tensor(FLOOR)[:, None, None] * (shade + (1 - shade) * shadow)  # (3, n, size^2)
     background = points.new_tensor(BACKGROUND)[:, None, None]
-    return (
-        torch.lerp(background.expand_as(floor), floor, fade.expand_as(floor)).transpose(0, 1).unflatten(2, (size, size))
-    )
+    faded = torch.lerp(background.expand_as(floor), floor, fade.expand_as(floor))
+    return faded.transpose(0, 1).unflatten(2, (size, size))
 
 
 def _column(like: Tensor, colour: drawing.Colour) -> Tensor:
