@@ -17,7 +17,7 @@ from torch import Tensor
 import vae_helpers
 from vae_helpers import distributions as d
 from vae_helpers import models
-from vae_helpers.rendering import faces, scenes
+from vae_helpers.rendering import faces, scenes, shapes
 
 
 def unit(*shape: int, seed: int = 0) -> Tensor:
@@ -135,6 +135,8 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
     "random_shift": lambda: {"images": bytes_(2, 3, 4, 5), "pixels": 1},
     "random_turn": lambda: {"images": bytes_(2, 3, 4, 4)},
     "grid": lambda: {"images": unit(3, 3, 4, 5), "columns": 2, "padding": 1, "fill": 1.0},
+    "as_inputs": lambda: {"factors": shapes.sample(3), "names": shapes.VIEW},
+    "layers": lambda: {"factors": shapes.sample(2), "size": 32},
     # distributions
     "diagonal_gaussian": lambda: {"mu": unit(2, 3), "log_var": unit(2, 3)},
     "standard_normal": lambda: {"dims": 3},

@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 
 from tests.properties.calls import GOOD, function_of
 from tests.properties.ground import LAYOUTS, MANY, REFUSED, anything, documented, leaves, try_out
-from vae_helpers.rendering import faces
+from vae_helpers.rendering import faces, shapes
 
 # Part of a training step, where a look at the values would make a GPU wait: NaN in, NaN out.
 ELEMENTWISE = {
@@ -40,6 +40,7 @@ ALSO = {
     "feature_nats": ("torch.nn",),
     "align": ("factors",),
     "factor_r2": faces.NAMES,
+    **dict.fromkeys(("as_inputs", "layers"), shapes.NAMES),
 }
 IN_MEMORY_ORDER = {"denoising_error"}  # its random numbers follow the order in which the pictures stand in memory
 

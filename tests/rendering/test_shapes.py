@@ -503,5 +503,8 @@ def test_an_angle_beyond_a_half_turn_is_told_its_like():
         with_factors(sample(2), tall=torch.zeros(3))
     with pytest.raises(TypeError, match=r"tall must be a real number .*torch.tensor.* not 'high'"):
         with_factors(sample(2), tall="high")
-    with pytest.raises(ValueError, match=r"a factor must be one of .* not 'smile'"):
+    with pytest.raises(ValueError, match=r"each of names must be one of .* not 'smile'"):
         shapes.as_inputs(sample(2), ("smile",))
+    for names in ("kind", (), None):
+        with pytest.raises(TypeError, match=r"names must be factors such as shapes\.VIEW"):
+            shapes.as_inputs(sample(2), names)

@@ -179,12 +179,16 @@ def as_inputs(factors: Tensor, names: tuple[str, ...] = NAMES) -> Tensor:
         names: which factors, such as `OBJECT` or `VIEW`.
     Returns:
         (N, ...): 17 columns for all, 11 for `OBJECT`, 6 for `VIEW`.
+    Raises:
+        TypeError, ValueError: factors out of their domain, or names that are no factors.
     """
     check_factors(factors)
+    if not isinstance(names, tuple | list) or not names:
+        raise TypeError(f"names must be factors such as shapes.VIEW, not {checking.shown(names)}.")
     low, high = ranges(factors)
     columns = []
     for name in names:
-        column = index(name)
+        column = NAMES.index(checking.choice(name, "each of names", NAMES))
         value = factors[:, column]
         if name == "kind":
             columns.append(torch.nn.functional.one_hot(value.long(), len(KINDS)).to(factors))
