@@ -113,10 +113,13 @@ def public() -> dict[str, list[Any]]:
 
 
 def function_of(name: str) -> Callable:
-    """The function, or the method of a class, that an entry of `GOOD` is about."""
-    first, _, method = name.partition(".")
+    """The function, the method of a class, or the function of a module, that an entry of `GOOD` is about."""
+    first, _, rest = name.partition(".")
+    if first not in public():  # a module's, where several have one of that name
+        (value,) = (value for value in public()[rest] if value.__module__.endswith(f".{first}"))
+        return value
     (value,) = public()[first]
-    return attrgetter(method)(value) if method else value
+    return attrgetter(rest)(value) if rest else value
 
 
 # Name -> fresh arguments.
@@ -135,8 +138,6 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
     "random_shift": lambda: {"images": bytes_(2, 3, 4, 5), "pixels": 1},
     "random_turn": lambda: {"images": bytes_(2, 3, 4, 4)},
     "grid": lambda: {"images": unit(3, 3, 4, 5), "columns": 2, "padding": 1, "fill": 1.0},
-    "as_inputs": lambda: {"factors": shapes.sample(3), "names": shapes.VIEW},
-    "layers": lambda: {"factors": shapes.sample(2), "size": 32},
     # distributions
     "diagonal_gaussian": lambda: {"mu": unit(2, 3), "log_var": unit(2, 3)},
     "standard_normal": lambda: {"dims": 3},
@@ -258,11 +259,15 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
     # scenes
     "sample_sprites": lambda: {"n": 2, "seed": 0, "kind": "textured", "shapes": ("star", "disc")},
     "sprites": lambda: {"factors": scenes.sample_sprites(2), "size": 32},
-    "layers": lambda: {"factors": scenes.sample(2), "size": 32},
+    "scenes.layers": lambda: {"factors": scenes.sample(2), "size": 32},
     "labels": lambda: {"factors": scenes.sample(2), "size": 32},
     "overlaps": lambda: {"factors": scenes.sample(2), "size": 32, "least": 0.1},
     "parts": lambda: {"factors": scenes.sample(2)},
     "scene": lambda: {"sprites": unit(2, 4, 10), "background": unit(2, 4)},
+    # shapes
+    "shapes.layers": lambda: {"factors": shapes.sample(2), "size": 32},
+    "with_views": lambda: {"factors": shapes.sample(2), "views": 2, "seed": 0},
+    "as_inputs": lambda: {"factors": shapes.sample(3), "names": shapes.VIEW},
     # noise and blocks
     "gaussian": lambda: {"x": unit(2, 3, 4, 5), "sigma": 0.1, "seed": 0, "clip": True},
     "poisson": lambda: {"x": unit(2, 3, 4, 5), "photons": 9, "seed": 0, "clip": True},

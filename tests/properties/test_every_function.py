@@ -40,7 +40,7 @@ ALSO = {
     "feature_nats": ("torch.nn",),
     "align": ("factors",),
     "factor_r2": faces.NAMES,
-    **dict.fromkeys(("as_inputs", "layers"), shapes.NAMES),
+    **dict.fromkeys(("shapes.layers", "with_views", "as_inputs"), shapes.NAMES),
 }
 IN_MEMORY_ORDER = {"denoising_error"}  # its random numbers follow the order in which the pictures stand in memory
 

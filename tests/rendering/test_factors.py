@@ -6,7 +6,7 @@ from operator import attrgetter
 import pytest
 import torch
 
-from vae_helpers.rendering import faces, scenes, styles
+from vae_helpers.rendering import faces, scenes, shapes, styles
 from vae_helpers.rendering.factors import Factor, FactorTable
 
 TABLE = FactorTable(
@@ -24,7 +24,13 @@ def test_factors_have_columns_and_names():
 
 @pytest.mark.parametrize(
     ("module", "table"),
-    [(faces, faces.TABLE), (styles, styles.TABLE), (scenes, scenes.TABLE), (scenes, scenes.SPRITE_TABLE)],
+    [
+        (faces, faces.TABLE),
+        (styles, styles.TABLE),
+        (scenes, scenes.TABLE),
+        (scenes, scenes.SPRITE_TABLE),
+        (shapes, shapes.TABLE),
+    ],
 )
 def test_messages_name_functions_that_are_there(module, table):
     assert module.__name__.endswith(f".{table.module}")

@@ -33,7 +33,7 @@ def solid(kind, n=1, **values):
 
 def corners(n, seed=0):
     """Factors at either end of their ranges, kinds in turn."""
-    low, high = shapes.ranges(torch.zeros(()))
+    low, high = shapes.TABLE.ranges(torch.zeros(()))
     ends = torch.randint(0, 2, (n, len(FACTORS)), generator=torch.Generator().manual_seed(seed)).float()
     factors = low + (high - low) * ends
     factors[:, 0] = torch.arange(n) % len(KINDS)
@@ -83,7 +83,7 @@ def test_factors_are_uniform_and_independent():
     assert x.shape == (n, 12)
     for k in range(len(KINDS)):
         assert abs((x[:, 0] == k).double().mean() - 1 / 4) < 5 * (3 / 16 / n) ** 0.5
-    low, high = shapes.ranges(x)
+    low, high = shapes.TABLE.ranges(x)
     u = ((x - low) / (high - low))[:, 1:]
     assert u.min() >= 0 and u.max() <= 1
     assert (u.mean(0) - 1 / 2).abs().max() < 5 * (1 / 12 / n) ** 0.5
@@ -120,7 +120,7 @@ def test_views_of_a_solid_share_what_it_is_and_differ_in_camera_and_lamp():
     assert y.shape == (18, 12)
     assert torch.equal(y[:, :8], x[:, :8].repeat_interleave(3, 0))
     assert all(len(y[:, i].unique()) == 18 for i in range(8, 12))
-    low, high = shapes.ranges(y)
+    low, high = shapes.TABLE.ranges(y)
     assert ((y >= low) & (y <= high)).all()
     assert torch.equal(shapes.with_views(x[:2], 3, seed=5), y[:6])
     assert not torch.equal(shapes.with_views(x, 3, seed=6), y)
@@ -475,13 +475,9 @@ def test_a_bad_size_is_refused(draw):
     ("bad", "error", "words"),
     [
         ([0.5] * 12, TypeError, r"factors must .* not list\. shapes.sample\(n\) draws some"),
-        (torch.zeros(2, 12, dtype=torch.long), TypeError, r"not int64.*factors.float\(\)"),
         (torch.zeros(12), ValueError, r"shape \(N, 12\).* not \(12,\).* one picture is factors\[:1\]"),
-        (torch.zeros(2, 14), ValueError, r"shape \(N, 12\).* not \(2, 14\)"),
-        (torch.zeros(0, 12), ValueError, r"no empty axis, not \(0, 12\)"),
-        (torch.full((1, 12), math.nan), ValueError, "kind = nan in row 0 is outside its range of 0 to 3"),
-        (torch.full((1, 12), 0.5), ValueError, "kind = 0.5 in row 0 is no whole number .*mug, chair, bird, house"),
-        (torch.full((1, 12), 4.0), ValueError, "kind = 4 in row 0 is outside"),
+        (torch.full((1, 12), math.nan), ValueError, "kind = nan in row 0 is not one of its whole numbers from 0 to 3"),
+        (torch.full((1, 12), 0.5), ValueError, "kind = 0.5 in row 0 is not one .*mug, chair, bird, house"),
         (
             torch.full((1, 12), 1.0),
             ValueError,
@@ -494,15 +490,13 @@ def test_bad_factors_are_named_with_a_cure(use, bad, error, words):
         use(bad)
 
 
-def test_an_angle_beyond_a_half_turn_is_told_its_like():
-    with pytest.raises(ValueError, match=r"camera_azimuth = 190 in row 0 .*\(angle \+ 180\) % 360 - 180"):
-        with_factors(sample(2), camera_azimuth=190.0)
-    with pytest.raises(ValueError, match=r"a factor must be one of kind.* not 'camera'"):
-        with_factors(sample(2), camera=0.0)
-    with pytest.raises(ValueError, match=r"tall has shape \(3,\), but there are 2 pictures.*shape \(2,\)"):
-        with_factors(sample(2), tall=torch.zeros(3))
-    with pytest.raises(TypeError, match=r"tall must be a real number .*torch.tensor.* not 'high'"):
-        with_factors(sample(2), tall="high")
+@pytest.mark.parametrize("name", ["camera_azimuth", "light_azimuth"])
+def test_an_angle_beyond_a_half_turn_is_told_its_like(name):
+    with pytest.raises(ValueError, match=rf"{name} = 190 in row 0 .*\(angle \+ 180\) % 360 - 180"):
+        with_factors(sample(2), **{name: 190.0})
+
+
+def test_names_that_are_no_factors_are_refused():
     with pytest.raises(ValueError, match=r"each of names must be one of .* not 'smile'"):
         shapes.as_inputs(sample(2), ("smile",))
     for names in ("kind", (), None):

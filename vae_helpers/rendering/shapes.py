@@ -19,8 +19,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Real
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,22 +26,14 @@ from torch import Tensor
 from vae_helpers import checking
 from vae_helpers.rendering import drawing
 from vae_helpers.rendering.drawing import along
+from vae_helpers.rendering.factors import Factor, FactorTable
 from vae_helpers.rendering.solids import SOLIDS, Paint, Solid
 from vae_helpers.rendering.tracing import SHARPEST, Rays, approach, light_reaching, normals
 
-
-class Factor(NamedTuple):
-    """One thing that varies between pictures."""
-
-    name: str
-    low: float
-    high: float
-    meaning: str  # what low ... high stand for
-
-
 KINDS = tuple(SOLIDS)
+AROUND = "degrees: 0 in front, 90 to the right; beyond, (angle + 180) % 360 - 180"
 FACTORS = (
-    Factor("kind", 0, len(KINDS) - 1, "mug, chair, bird, house: a whole number"),
+    Factor("kind", 0, len(KINDS) - 1, ", ".join(KINDS), whole=True),
     Factor("tall", 0, 1, "low ... tall: the mug, the chair's seat, the bird's head, the walls"),
     Factor("wide", 0, 1, "narrow ... wide: the mug, the seat, the bird's chest, the house"),
     Factor("detail", 0, 1, "small ... large: handle, back, tail, roof"),
@@ -51,12 +41,14 @@ FACTORS = (
     Factor("part_colour", 0, 1, "cream, oak, terracotta, mulberry, slate: handle, legs, wings, roof"),
     Factor("stripes", 0, 1, "plain ... striped"),
     Factor("gloss", 0, 1, "matt ... glossy"),
-    Factor("camera_azimuth", -180, 180, "degrees: from the left, 0 from the front, 90 from the right"),
+    Factor("camera_azimuth", -180, 180, AROUND),
     Factor("camera_elevation", 8, 50, "degrees above the horizon"),
-    Factor("light_azimuth", -180, 180, "degrees, as the camera's"),
+    Factor("light_azimuth", -180, 180, AROUND),
     Factor("light_elevation", 30, 70, "degrees above the horizon"),
 )
-NAMES = tuple(factor.name for factor in FACTORS)
+TABLE = FactorTable(FACTORS, module="shapes", picture="picture")
+NAMES = TABLE.names
+index, check_factors, with_factors = TABLE.index, TABLE.check, TABLE.with_factors
 OBJECT, VIEW = NAMES[:8], NAMES[8:]  # what a solid is; what it is seen by
 MIN_SIZE, MAX_SIZE = 32, 256  # pixels
 
@@ -93,38 +85,7 @@ def sample(n: int, seed: int = 0) -> Tensor:
     Raises:
         ValueError: n or seed is no whole number, or out of its range.
     """
-    n, seed = checking.integer(n, "n"), checking.seed(seed)
-    factors = torch.rand(n, len(FACTORS), generator=torch.Generator().manual_seed(seed), device="cpu")
-    low, high = ranges(factors)
-    kind = (factors[:, 0] * len(KINDS)).floor().clamp(max=len(KINDS) - 1)
-    factors = low + (high - low) * factors
-    factors[:, 0] = kind
-    return factors
-
-
-def with_factors(factors: Tensor, **values: float | Tensor) -> Tensor:
-    """A copy of the factors with some set by name: `with_factors(factors, camera_azimuth=90.0)`.
-
-    Args:
-        factors: (N, 12).
-        values: name -> one number for all, or (N,).
-    Raises:
-        TypeError: a value that is not a real number or a tensor of them.
-        ValueError: a name that is no factor, or a value of the wrong shape or outside the factor's range.
-    """
-    result = _check_form(factors).clone()  # its values may be out of range until they are set
-    for name, value in values.items():
-        column = index(name)
-        if not isinstance(value, Real | Tensor) or (isinstance(value, Tensor) and value.is_complex()):
-            kind = value.dtype if isinstance(value, Tensor) else repr(value)
-            raise TypeError(f"{name} must be a real number or a tensor of them (torch.tensor makes one), not {kind}.")
-        if isinstance(value, Tensor) and value.shape not in ((), (len(result),)):
-            raise ValueError(
-                f"{name} has shape {tuple(value.shape)}, but there are {len(result)} pictures: "
-                f"give one number for all, or a tensor of shape ({len(result)},)."
-            )
-        result[:, column] = torch.as_tensor(value, dtype=result.dtype, device=result.device)
-    return check_factors(result)
+    return TABLE.uniform(n, seed)
 
 
 def with_views(factors: Tensor, views: int, seed: int = 0) -> Tensor:
@@ -144,33 +105,6 @@ def with_views(factors: Tensor, views: int, seed: int = 0) -> Tensor:
     return result
 
 
-def index(name: str) -> int:
-    """The column of a factor."""
-    return NAMES.index(checking.choice(name, "a factor", NAMES))
-
-
-def check_factors(factors: Tensor) -> Tensor:
-    """Return the factors if they are (N, 12), floating point, finite, in range, and kinds whole; explain otherwise."""
-    low, high = ranges(_check_form(factors))
-    wrong = ~((factors >= low) & (factors <= high))  # NaN too
-    wrong[:, 0] |= factors[:, 0] != factors[:, 0].round()
-    if wrong.any():
-        row, column = (int(i) for i in wrong.nonzero()[0])
-        factor, value = FACTORS[column], factors[row, column].item()
-        problem = "is no whole number" if factor.low <= value <= factor.high else "is outside its range"
-        turn = " The same angle is (angle + 180) % 360 - 180." if "azimuth" in factor.name else ""
-        raise ValueError(
-            f"{factor.name} = {value:g} in row {row} {problem} of {factor.low} to {factor.high} "
-            f"({factor.meaning}). Give it a value in the range: shapes.with_factors(factors, {factor.name}=...).{turn}"
-        )
-    return factors
-
-
-def ranges(like: Tensor) -> tuple[Tensor, Tensor]:
-    """The lowest and the highest value of each factor, (12,) each, of the type and on the device of `like`."""
-    return tuple(like.new_tensor([getattr(f, end) for f in FACTORS]) for end in ("low", "high"))
-
-
 def as_inputs(factors: Tensor, names: tuple[str, ...] = NAMES) -> Tensor:
     """Factors as a network takes them: kinds one-hot, azimuths as cosine and sine, the others from -1 to 1.
 
@@ -185,8 +119,7 @@ def as_inputs(factors: Tensor, names: tuple[str, ...] = NAMES) -> Tensor:
     check_factors(factors)
     if not isinstance(names, tuple | list) or not names:
         raise TypeError(f"names must be factors such as shapes.VIEW, not {checking.shown(names)}.")
-    low, high = ranges(factors)
-    columns = []
+    unit, columns = TABLE.to_unit(factors), []
     for name in names:
         column = NAMES.index(checking.choice(name, "each of names", NAMES))
         value = factors[:, column]
@@ -195,7 +128,7 @@ def as_inputs(factors: Tensor, names: tuple[str, ...] = NAMES) -> Tensor:
         elif "azimuth" in name:
             columns.append(torch.stack([value.deg2rad().cos(), value.deg2rad().sin()], 1))
         else:
-            columns.append((2 * (value - low[column]) / (high[column] - low[column]) - 1)[:, None])
+            columns.append(unit[:, column, None])
     return torch.cat(columns, 1)
 
 
@@ -227,12 +160,6 @@ def layers(factors: Tensor, size: int = 64) -> Tensor:
 def masks(factors: Tensor, size: int = 64) -> Tensor:
     """Which share of each pixel shows the solid: the alpha of `layers`, (N, 1, size, size)."""
     return layers(factors, size)[:, 3:]
-
-
-def _check_form(factors: Tensor) -> Tensor:
-    checking.floating(factors, "factors", cure="shapes.sample(n) draws some; factors.float() converts whole numbers.")
-    columns = f"There is a column for each of {', '.join(NAMES)}; one picture is factors[:1]."
-    return checking.shape(factors, "factors", f"(N, {len(FACTORS)})", columns)
 
 
 def _drawn(draw: Callable[[_Scene, int], Tensor], factors: Tensor, size: int) -> Tensor:
