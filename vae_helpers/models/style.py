@@ -191,21 +191,24 @@ def linear_style(sets: Tensor, style_dim: int = 8, side: int = 8, ridge: float =
     centres = f.mean(1) - m
     between = centres.T @ centres / (len(f) - 1) - S / members  # of a mean of K members S / K is left
     S.diagonal().add_(checking.number(ridge, "ridge", 0) * S.diagonal().mean())
-    root = torch.linalg.cholesky(S)
-    halfway = torch.linalg.solve_triangular(root, between, upper=False)
-    relative = torch.linalg.solve_triangular(root, halfway.mT, upper=False)
-    ratios, directions = torch.linalg.eigh((relative + relative.mT) / 2)
-    ratios, directions = ratios.flip(0), directions.flip(1)
+    ratios, axes = _common_axes(between, S)
     if ratios[checking.integer(style_dim, "style_dim", 1, len(ratios)) - 1] <= 0:
         raise ValueError(
             f"style_dim = {style_dim}, but the sets differ in {int((ratios > 0).sum())} directions only. "
             "Ask for fewer, or give more sets."
         )
     expert = LinearStyle(style_dim, sets.shape[2], side).to(f)
-    unit = torch.linalg.solve_triangular(root.mT, directions[:, :style_dim], upper=True)  # S^-1 B of precision 1
     expert.m, expert.precision = m, ratios[:style_dim].clone()
-    expert.reading = unit * expert.precision.sqrt()
+    expert.reading = axes[:, :style_dim] * expert.precision.sqrt()  # S^-1 B, for B = S axes sqrt(ratios)
     return expert, ratios
+
+
+def _common_axes(between: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
+    """Ratios (F,), the largest first, and axes V (F, F) with between V = S V diag(ratios) and V^T S V = I."""
+    from scipy.linalg import eigh
+
+    ratios, axes = eigh(between.double().cpu().numpy(), S.double().cpu().numpy())
+    return torch.from_numpy(ratios).to(S).flip(0), torch.from_numpy(axes).to(S).flip(1)
 
 
 def thumbnails(images: Tensor, side: int) -> Tensor:
