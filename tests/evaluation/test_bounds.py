@@ -7,7 +7,15 @@ import torch
 from torch.distributions import Distribution
 
 from vae_helpers.distributions import GreyBernoulliLikelihood, validate_first_batch
-from vae_helpers.evaluation import Estimate, evaluate, log_likelihood, mean_and_error
+from vae_helpers.evaluation import (
+    Estimate,
+    active_units,
+    aggregate_posterior,
+    evaluate,
+    kl_decomposition,
+    log_likelihood,
+    mean_and_error,
+)
 from vae_helpers.models import mlp_vae
 
 
@@ -110,3 +118,19 @@ def test_bad_input_is_named(vae):
         evaluate(vae, [IMAGES, "labels"])
     with pytest.raises(ValueError, match=r"as many rows in each tensor, at least one, not \[70, 3\]"):
         evaluate(vae, (IMAGES, torch.zeros(3)))
+
+
+@pytest.mark.parametrize("measure", [evaluate, log_likelihood, active_units, aggregate_posterior, kl_decomposition])
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (torch.zeros(70), r"must begin with pictures .* not Tensor float32 \(70,\)\. .* row\[None\]"),  # a flat picture
+        ([torch.arange(70), IMAGES], r"must begin with pictures .* not Tensor int64 .*\(images, labels\)"),
+        (IMAGES[:, 0], r"must have shape \(N, C, H, W\) .* not \(70, 4, 4\)"),
+        ((IMAGES, torch.full((70,), math.nan)), "holds 70 values that are NaN"),
+    ],
+    ids=["flat", "labels", "stored", "NaN"],
+)
+def test_what_are_no_pictures_is_named_before_the_model_sees_it(vae, measure, data, words):
+    with pytest.raises(ValueError, match=f"data {words}"):
+        measure(vae, data)

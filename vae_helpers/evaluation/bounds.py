@@ -12,7 +12,7 @@ from torch import Tensor
 from vae_helpers import checking
 from vae_helpers.devices import fast_float32_products, forked_random_state
 from vae_helpers.distributions import validate_first_batch
-from vae_helpers.models.protocol import device_of, evaluating, prepared
+from vae_helpers.models.protocol import checked_data, device_of, evaluating, prepared
 from vae_helpers.objectives import elbo, importance_weighted_bound
 
 
@@ -59,6 +59,8 @@ def evaluate(
         seed: of preparation and draws.
     Returns:
         "elbo", "distortion" (= -E_q[log p(x | z)]) and "kl", nats per image, with the standard error over images.
+    Raises:
+        TypeError, ValueError: not such data, fewer than two images, or numbers that are NaN or infinite.
     """
     if batch_size is None:
         batch_size = max(1, _pictures_at_once(model) // checking.integer(samples, "samples"))
@@ -99,6 +101,8 @@ def log_likelihood(
             the rounding of its means by 1 / sigma^2, and needs torch.float32.
     Returns:
         nats per image, with the standard error over images.
+    Raises:
+        TypeError, ValueError: as for `evaluate`.
     """
     at_once = _pictures_at_once(model)
 
@@ -117,7 +121,12 @@ def over_batches(
 
     The model, its mode and the random state outside are left as they are.
     """
-    data = checking.together(data, "data")
+    data = checked_data(data, "data")
+    if data[0].dim() < 2:
+        raise ValueError(
+            f"data must begin with pictures or rows of numbers, not {checking.shown(data[0])}. Labels come after the "
+            "pictures, (images, labels); one row becomes a batch with row[None], N numbers with numbers[:, None]."
+        )
     batch_size, seed = checking.integer(batch_size, "batch_size"), checking.seed(seed)
     device = device_of(model)
     parts = []

@@ -15,7 +15,7 @@ such as a hierarchy, overrides these two and nothing else has to know. Condition
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -24,7 +24,7 @@ from torch.distributions import Distribution
 
 from vae_helpers import checking
 from vae_helpers.distributions import kl, standard_normal
-from vae_helpers.images import to_float
+from vae_helpers.images import check_images, to_float
 
 
 class Elbo(NamedTuple):
@@ -132,6 +132,24 @@ def _for_each_image(log_prob: Tensor, samples: int, x: Tensor) -> Tensor:
             "Independent(Normal(mean, sigma), 3)."
         )
     return log_prob
+
+
+def checked_data(data: Tensor | Sequence[Tensor], name: str) -> tuple[Tensor, ...]:
+    """What a model is trained on or measured by, as a tuple: pictures or other data, then conditions.
+
+    Args:
+        data: (images, *conditions), or images alone: `uint8` (N, C, H, W), or data of another type with N rows.
+        name: what the caller calls them.
+    Raises:
+        TypeError, ValueError: they are not such tensors, or hold NaN or infinity.
+    """
+    data = checking.together(data, name)
+    for tensor in data:
+        if tensor.is_floating_point():
+            checking.finite(tensor, name)
+    if data[0].dtype == torch.uint8:
+        check_images(data[0], name)
+    return data
 
 
 def prepared(model: Any, x: Tensor) -> Tensor:

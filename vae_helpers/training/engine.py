@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from vae_helpers import checking
 from vae_helpers.devices import PRECISIONS, adapt_threads, machine
-from vae_helpers.images import check_images
+from vae_helpers.models.protocol import checked_data
 from vae_helpers.training import resuming
 from vae_helpers.training.history import History
 from vae_helpers.training.parallel import Processes, ProcessLost
@@ -121,7 +121,7 @@ def fit(
             )
         )
     )
-    data = _checked_data(data, "data")
+    data = checked_data(data, "data")
     processes = Processes.join()
     run = Run(
         model=model,
@@ -130,7 +130,7 @@ def fit(
         batch_size=_shared(min(batch_size, len(data[0])), processes),
         phases=_phases(objective, weights, phases, learning_rate, betas),
         average=_checked_average(average, model),
-        validation=None if validation is None else _checked_like(_checked_data(validation, "validation"), data),
+        validation=None if validation is None else _checked_like(checked_data(validation, "validation"), data),
         augment=augment,
         precision=_checked_precision(precision) or machine().precision_for(model),
         seed=checking.seed(seed),
@@ -210,16 +210,6 @@ def _phases(
     if objective is not None or weights is not None:
         raise ValueError("give either phases, each with its objective and weights, or one objective; not both.")
     return checked(phases, learning_rate, betas)
-
-
-def _checked_data(data: Data, name: str) -> tuple[Tensor, ...]:
-    data = checking.together(data, name)
-    for tensor in data:
-        if tensor.is_floating_point():
-            checking.finite(tensor, name)
-    if data[0].dtype == torch.uint8:
-        check_images(data[0], name)
-    return data
 
 
 def _checked_like(validation: tuple[Tensor, ...], data: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
