@@ -16,7 +16,7 @@ from vae_helpers.data import faces as drawn_faces
 from vae_helpers.data import scenes as drawn_scenes
 from vae_helpers.data import shapes as drawn_shapes
 from vae_helpers.images import levels_of
-from vae_helpers.rendering import faces, scenes, shapes
+from vae_helpers.rendering import faces, scenes, shapes, styles
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("train", "validation", "test")
@@ -197,6 +197,39 @@ def test_faces_of_two_splits_have_no_factors_in_common(few_faces):
     columns = [i for i, name in enumerate(faces.NAMES) if name != "glasses"]
     for i in columns:
         assert len(rows[:, i].unique()) == 90, faces.NAMES[i]
+
+
+def test_sets_of_faces_share_a_style_that_no_other_set_has_and_nobody_is_in_two(few_faces):
+    data = load("faces", size=32, styles=7, per_style=5)
+    assert [len(getattr(data, part)) for part in PARTS] == [35, 20, 30]
+    assert data.factor_names == (*faces.NAMES, *styles.NAMES) and data.classes == ()
+    people, ways = [], []
+    for part in PARTS:
+        split = getattr(data, part)
+        factors, shown = split.factors.tensor_split([14], 1)
+        assert torch.equal(faces.render(factors, 32, shown), split.images)
+        assert torch.equal(split.labels, torch.arange(len(split) // 5).repeat_interleave(5))
+        by_set = shown.unflatten(0, (-1, 5))
+        assert torch.equal(by_set, by_set[:, :1].expand_as(by_set)) and (shown[:, -1] == 0).all()  # nothing is hatched
+        people.append(factors), ways.append(by_set[:, 0])
+    assert len(torch.cat(people).unique(dim=0)) == 85 and len(torch.cat(ways).unique(dim=0)) == 17
+    flat = load("faces", size=32, n=40)
+    assert torch.equal(flat.test.factors, people[-1]) and torch.equal(flat.train.factors[:35], people[0])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"styles": 3, "style": "soft"}, "leave out style and n"),
+        ({"styles": 3, "n": 10}, "leave out style and n"),
+        ({"per_style": 4}, "give the number of styles too"),
+        ({"styles": 0}, "styles must be a whole number"),
+        ({"styles": 2, "per_style": 1001}, "per_style must be a whole number from 1 to 1000"),
+    ],
+)
+def test_sets_of_faces_that_cannot_be_are_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        load("faces", size=32, **given)
 
 
 def test_faces_are_the_same_each_time_in_every_size_and_style_and_leave_the_random_state_alone(few_faces):

@@ -67,9 +67,9 @@ def load_faces(
 
 def _load_sets(size: int, styles_to_train: int, per_style: int) -> Dataset:
     """Sets of portraits in one style each."""
-    sets = {"train": styles_to_train, "validation": 1000 // per_style, "test": 2000 // per_style}
+    held_out = {part: SIZES[part] // per_style for part in ("validation", "test")}
     splits = {}
-    for part, count in sets.items():
+    for part, count in {"train": styles_to_train, **held_out}.items():
         people = faces.sample(count * per_style, SEEDS[part])
         style = styles.sample(count, STYLE_SEEDS[part]).repeat_interleave(per_style, 0)
         labels, index = torch.arange(count).repeat_interleave(per_style), FIRST[part] + torch.arange(len(people))
