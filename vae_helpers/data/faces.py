@@ -8,7 +8,8 @@ from vae_helpers import checking
 from vae_helpers.data.dataset import Dataset, Split
 from vae_helpers.rendering import faces, styles
 
-SIZES = {"train": 10_000, "validation": 1_000, "test": 2_000}
+UNLESS_TOLD = 10_000  # training portraits
+SIZES = {"train": UNLESS_TOLD, "validation": 1_000, "test": 2_000}
 SEEDS = {"train": 2001, "validation": 2002, "test": 2003}  # of `faces.sample`; learners' own are 0, 1, 2 ...
 FIRST = {"validation": 0, "test": 10_000, "train": 20_000}  # index; train has no upper end
 GLASSES = faces.index("glasses")
@@ -24,7 +25,7 @@ ABOUT = (
 def load_faces(
     size: int = 64,
     style: str = "flat",
-    n: int = SIZES["train"],
+    n: int = UNLESS_TOLD,
     styles: int | None = None,
     per_style: int = PER_STYLE,
 ) -> Dataset:
@@ -51,7 +52,7 @@ def load_faces(
         raise ValueError(
             f"per_style = {per_style} says how many portraits share a style: give the number of styles too."
         )
-    if styles is not None and (style != "flat" or n != SIZES["train"]):
+    if styles is not None and (style != "flat" or n != UNLESS_TOLD):
         raise ValueError("sets have styles of their own, and styles * per_style portraits: leave out style and n.")
     if styles is not None:
         return _load_sets(size, checking.integer(styles, "styles"), checking.integer(per_style, "per_style", 1, 1000))
