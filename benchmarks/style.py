@@ -1,6 +1,6 @@
 """How near are swaps of style to the truth, and what does each code know that it should not? Three seeds.
 
-    python -m benchmarks.style                        what docs quote: three quarters of an hour of one core
+    python -m benchmarks.style                        what docs quote: an hour of one core
     python -m benchmarks.style --seeds 1 --steps 300 --split validation               a quick look
 
 Portraits of 32 x 32, float32, one thread; 1,000 styles of 16 portraits to train with, styles and people of the test
@@ -25,11 +25,20 @@ from benchmarks.sharper_images import spread
 from vae_helpers import AdversarialPair, Phase, conv_vae, fit, load, negative_elbo, psnr, seed_everything, to_float
 from vae_helpers.colour_transfer import covariance_transfer, match_histograms, reinhard
 from vae_helpers.data.dataset import Split
+from vae_helpers.distributions import gaussian_transport
 from vae_helpers.evaluation.leaks import probe_r2
 from vae_helpers.models.convolutional import ConvEncoder
 from vae_helpers.models.ladder import as_factor
 from vae_helpers.models.layers import mlp
-from vae_helpers.models.style import GroupVAE, StyleVAE, infer_style, linear_style
+from vae_helpers.models.style import (
+    ColourOfStyle,
+    GroupVAE,
+    StyleVAE,
+    colour_of_style,
+    infer_style,
+    linear_style,
+    quadratic,
+)
 from vae_helpers.objectives import negative_elbo_without_leak, negative_group_elbo, style_reading_error
 from vae_helpers.rendering import faces, styles
 
@@ -187,21 +196,42 @@ def end_to_end(images: Tensor, steps: int, seed: int) -> GroupVAE:
     return model
 
 
-def score(vae: StyleVAE, style_of: Callable[[Tensor], Tensor] | None, train: Split, split: Split, swaps: Swaps) -> list:
+def score(
+    vae: StyleVAE,
+    style_of: Callable[[Tensor], Tensor] | None,
+    colour: ColourOfStyle,
+    train: Split,
+    split: Split,
+    swaps: Swaps,
+) -> Iterator[tuple[str, list[float]]]:
     """The columns for a model told the style, by `style_of` sets (N, K, 3, S, S), or by the true factors."""
-    decoded = []
-    with torch.no_grad():
-        for k in GIVEN:
-            own, wanted = (
-                (swaps.own_style, swaps.wanted_style)
-                if style_of is None
-                else (style_of(swaps.own[:, :k]), style_of(swaps.wanted[:, :k]))
-            )
-            z = vae.encode(swaps.x, own).mean
-            decoded.append(nearness(vae.decode(z, wanted).mean, swaps.truth))
-        itself = nearness(vae.decode(z, own).mean, swaps.x)
-    style, content = leaks(vae, style_of, train, split)
-    return [*decoded, itself, style, content]
+    group, decoded, carried = GroupVAE(nn.Identity(), vae, colour), [], []
+    for k in GIVEN:
+        own, wanted = (
+            (swaps.own_style, swaps.wanted_style)
+            if style_of is None
+            else (style_of(swaps.own[:, :k]).detach(), style_of(swaps.wanted[:, :k]).detach())
+        )
+        decoded.append(nearness(group.restyle(swaps.x, own, wanted), swaps.truth))
+        carried.append(nearness(group.carry_over(swaps.x, own, wanted), swaps.truth))
+    itself = nearness(group.restyle(swaps.x, own, own), swaps.x)
+    yield ", decoded", [*decoded, itself, *leaks(vae, style_of, train, split)]
+    yield ", carried over", carried
+
+
+def told_by_the_style(expert: nn.Module, sets: Tensor, s: Tensor, colour: ColourOfStyle, swaps: Swaps) -> list[float]:
+    """No network: the mean picture of a style, a quadratic ridge regression on it, and the rest carried over."""
+    terms = quadratic(s)
+    normal = terms.T @ terms + torch.eye(terms.shape[1])
+    weights = torch.linalg.solve(normal, terms.T @ torch.stack([to_float(one).mean(0).flatten() for one in sets]))
+    found = []
+    for k in GIVEN:
+        own, wanted = (infer_style(expert, seen[:, :k]).mean for seen in (swaps.own, swaps.wanted))
+        means = [(quadratic(style) @ weights).view_as(swaps.x) for style in (own, wanted)]
+        T = gaussian_transport(colour(own), colour(wanted))
+        carried = (T @ (swaps.x - means[0]).flatten(2)).view_as(swaps.x)
+        found.append(nearness(means[1] + carried, swaps.truth))
+    return found
 
 
 @torch.no_grad()
@@ -236,23 +266,36 @@ def trained(train: Split, split: Split, swaps: Swaps, steps: int, seed: int) -> 
     fit(plain, images, steps=steps, objective=negative_elbo, seed=seed, **SETTINGS)
     yield from by_codes(plain, swaps)
     yield "ridge on true pairs: the bound", [true_pairs(plain, train, swaps)]
-    expert, _ = linear_style(images.unflatten(0, (-1, PER_STYLE)), STYLE_DIM)
-    inferred = infer_style(expert, images.unflatten(0, (-1, PER_STYLE))).mean.repeat_interleave(PER_STYLE, 0)
+    sets = images.unflatten(0, (-1, PER_STYLE))
+    expert, _ = linear_style(sets, STYLE_DIM)
+    by_set = infer_style(expert, sets).mean
+    inferred = by_set.repeat_interleave(PER_STYLE, 0)
     known = styles.TABLE.to_unit(train.factors[:, len(faces.NAMES) :])[:, :6]
-    by_expert = lambda sets: infer_style(expert, sets).mean  # noqa: E731
-    for name, s, style_of in (("true style", known, None), ("style of the set", inferred, by_expert)):
-        for critic in (False, True):
+    colour, true_colour = colour_of_style(sets, by_set), colour_of_style(sets, known[::PER_STYLE])
+    yield "style of the set, no network", told_by_the_style(expert, sets, by_set, colour, swaps)
+    by_expert = lambda seen: infer_style(expert, seen).mean  # noqa: E731
+    for name, s, style_of, turned in (
+        ("true style", known, None, true_colour),
+        ("style of the set", inferred, by_expert, colour),
+    ):
+        for critic, times in ((False, 1), (True, 1), (False, 2), (True, 2)):
+            if style_of is None and times == 2:
+                continue
             begun = time.process_time()
-            vae = told_the_style(images, s, steps, seed, critic)
+            vae = told_the_style(images, s, times * steps, seed, critic)
             print(f"{time.process_time() - begun:.0f} s", flush=True)
-            yield f"{name}{', critic' if critic else ''}", score(vae, style_of, train, split, swaps)
-    vae = told_the_style(images, inferred, 2 * steps, seed, critic=False)
-    yield "style of the set, twice as long", score(vae, by_expert, train, split, swaps)
+            what = f"{name}{', critic' if critic else ''}{', twice as long' if times == 2 else ''}"
+            for how, scores in score(vae, style_of, turned, train, split, swaps):
+                yield what + how, scores
     group = end_to_end(images, steps, seed)
-    yield (
-        "group VAE, a network for the style",
-        score(group.vae, lambda sets: group.infer_style(sets).mean, train, split, swaps),
-    )
+    shared = lambda seen: group.infer_style(seen).mean  # noqa: E731
+    with torch.no_grad():
+        by_network = torch.cat(
+            [shared(to_float(some.flatten(0, 1)).unflatten(0, some.shape[:2])) for some in sets.split(50)]
+        )
+    turned = colour_of_style(sets, by_network)
+    for how, scores in score(group.vae, shared, turned, train, split, swaps):
+        yield "group VAE, a network for the style" + how, scores
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ from vae_helpers import (
 )
 from vae_helpers.data.dataset import Split
 from vae_helpers.models.layers import mlp
-from vae_helpers.models.style import GroupVAE, linear_style
+from vae_helpers.models.style import GroupVAE, colour_of_style, linear_style
 from vae_helpers.objectives import negative_elbo_without_leak, style_reading_error
 from vae_helpers.rendering import faces
 
@@ -49,7 +49,9 @@ def trained(sets: torch.Tensor, steps: int, **files) -> GroupVAE:
     vae = model.vae
     model.expert, _ = linear_style(sets, vae.style_dim)
     pair = AdversarialPair(vae, mlp([vae.latent_dim, 128, 128, vae.style_dim]))
-    s = model.infer_style(sets).mean.repeat_interleave(sets.shape[1], 0)
+    s = model.infer_style(sets).mean
+    model.colour = colour_of_style(sets, s)
+    s = s.repeat_interleave(sets.shape[1], 0)
     phases = [
         Phase("critic", style_reading_error, "critic", learning_rate=3e-3, betas=(0.5, 0.99), updates=2),
         Phase(
@@ -72,12 +74,13 @@ def report(model: GroupVAE, split: Split) -> None:
     wanted = factors[:, len(faces.NAMES) :].roll(PER_STYLE, 0)
     truth = to_float(faces.render(factors[:, : len(faces.NAMES)], pretrained.PORTRAIT_SIZE, wanted))
     plain = faces.render(faces.sample(64, seed=1), pretrained.PORTRAIT_SIZE)
-    seen = {name: model.restyle(x, own, s).clamp(0, 1) for name, s in (("own", own), ("swapped", other))}
-    print("PSNR in dB, own style", mean_and_error(psnr(seen["own"], x)))
-    print("PSNR in dB, swapped", mean_and_error(psnr(seen["swapped"], truth)))
-    plainly = model.restyle(x, own, model.infer_style(plain[None]).mean).clamp(0, 1)
-    scores = factor_r2(plainly, factors[:, : len(faces.NAMES)], judge=True)
-    print("factors read by the judge, R2:", ", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
+    print("PSNR in dB, own style, decoded", mean_and_error(psnr(model.restyle(x, own, own).clamp(0, 1), x)))
+    plain_style = model.infer_style(plain[None]).mean
+    for name, paint in (("decoded", model.restyle), ("carried over", model.carry_over)):
+        print(f"PSNR in dB, swapped, {name}", mean_and_error(psnr(paint(x, own, other).clamp(0, 1), truth)))
+        plainly = paint(x, own, plain_style).clamp(0, 1)
+        scores = factor_r2(plainly, factors[:, : len(faces.NAMES)], judge=True)
+        print("factors read by the judge, R2:", ", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
 
 
 def main() -> None:

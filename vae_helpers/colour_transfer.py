@@ -7,13 +7,11 @@ pictures in its style are given as `source`, theirs, which say less about what i
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from vae_helpers import checking
+from vae_helpers.distributions import gaussian_transport
 from vae_helpers.images import check_floats
-
-SMALLEST_VARIANCE = 1e-6  # a picture of one colour has none
 
 
 def reinhard(x: Tensor, references: Tensor, source: Tensor | None = None) -> Tensor:
@@ -27,25 +25,23 @@ def reinhard(x: Tensor, references: Tensor, source: Tensor | None = None) -> Ten
         (N, C, H, W), cut to [0, 1].
     """
     colours, wanted, own = _colours(x, references, source)
-    variance, variance_wanted = (_moments(c)[1].diagonal(dim1=1, dim2=2)[..., None] for c in (own, wanted))  # (N, C, 1)
-    scale = (variance_wanted / variance).sqrt()
+    deviation, wanted_deviation = (c.std(2, correction=0, keepdim=True) for c in (own, wanted))  # (N, C, 1)
+    scale = wanted_deviation / deviation.clamp(min=1e-3)  # a picture of one colour has no deviation
     return _pictures(scale * (colours - own.mean(2, keepdim=True)) + wanted.mean(2, keepdim=True), x)
 
 
 def covariance_transfer(x: Tensor, references: Tensor, source: Tensor | None = None) -> Tensor:
     """Colours with the mean and the covariance of the references, moved as little as possible.
 
-    The optimal transport between two Gaussians, x -> n + T (x - m) with T = A^-1/2 (A^1/2 B A^1/2)^1/2 A^-1/2 for
-    covariances A and B (Pitie & Kokaram 2007, equation 9).
+    The optimal transport between two Gaussians, x -> n + T (x - m), with T of `gaussian_transport` (Pitie & Kokaram
+    2007).
 
     Args and returns:
         as of `reinhard`.
     """
     colours, wanted, own = _colours(x, references, source)
     (m, A), (n, B) = _moments(own), _moments(wanted)
-    root, inverse = _root(A, 0.5), _root(A, -0.5)
-    T = inverse @ _root(root @ B @ root, 0.5) @ inverse  # (N, C, C)
-    return _pictures(T @ (colours - m) + n, x)
+    return _pictures(gaussian_transport(A, B) @ (colours - m) + n, x)
 
 
 def match_histograms(x: Tensor, references: Tensor) -> Tensor:
@@ -73,14 +69,7 @@ def _colours(x: Tensor, references: Tensor, source: Tensor | None) -> tuple[Tens
 def _moments(colours: Tensor) -> tuple[Tensor, Tensor]:
     """Mean (N, C, 1) and covariance (N, C, C) of (N, C, P)."""
     mean = colours.mean(2, keepdim=True)
-    covariance = (colours - mean) @ (colours - mean).mT / colours.shape[2]
-    return mean, covariance + SMALLEST_VARIANCE * torch.eye(len(mean[0])).to(covariance)
-
-
-def _root(A: Tensor, power: float) -> Tensor:
-    """A symmetric positive matrix (N, C, C) to a power."""
-    values, vectors = torch.linalg.eigh(A)
-    return vectors * values.clamp(min=SMALLEST_VARIANCE**2)[:, None].pow(power) @ vectors.mT
+    return mean, (colours - mean) @ (colours - mean).mT / colours.shape[2]
 
 
 def _pictures(colours: Tensor, like: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from vae_helpers import checkpoints
 from vae_helpers.models.convolutional import conv_vae
 from vae_helpers.models.denoiser import ResidualDenoiser
 from vae_helpers.models.factor_reader import FactorReader, PortraitJudge
-from vae_helpers.models.style import GroupVAE, LinearStyle, StyleVAE
+from vae_helpers.models.style import ColourOfStyle, GroupVAE, LinearStyle, StyleVAE
 from vae_helpers.models.vae import VAE
 
 # Where the tools write and this module reads; beside it, so that a wheel has them.
@@ -101,7 +101,7 @@ def style_vae(device: torch.device | str = "cpu") -> GroupVAE:
 def new_style_vae() -> GroupVAE:
     """The same before it has learned anything."""
     vae = StyleVAE((3, PORTRAIT_SIZE, PORTRAIT_SIZE), latent_dim=48, style_dim=8, width=40, hidden=128)
-    return GroupVAE(LinearStyle(vae.style_dim), vae)
+    return GroupVAE(LinearStyle(vae.style_dim), vae, ColourOfStyle(vae.style_dim))
 
 
 def new_portrait_vae() -> VAE:

@@ -24,6 +24,7 @@ from vae_helpers.distributions.likelihoods import (
     LogisticMixtureLikelihood,
 )
 from vae_helpers.distributions.natural import GaussianFactor
+from vae_helpers.distributions.transport import gaussian_transport
 from vae_helpers.distributions.validation import validate_first_batch
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "LogisticMixtureLikelihood",
     "bits_per_dim",
     "diagonal_gaussian",
+    "gaussian_transport",
     "kl",
     "kl_monte_carlo",
     "kl_to_standard_normal",

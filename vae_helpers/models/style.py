@@ -22,6 +22,7 @@ from vae_helpers.distributions import (
     GaussianFactor,
     GaussianLikelihood,
     diagonal_gaussian,
+    gaussian_transport,
     kl,
     soft_bound,
     standard_normal,
@@ -236,17 +237,61 @@ def infer_style(expert: nn.Module, sets: Tensor, seen: Tensor | None = None) -> 
     return (prior * GaussianFactor(said.shift.sum(-2), said.precision.sum(-2))).normalised()
 
 
+class ColourOfStyle(nn.Module):
+    """The covariance of the colours of pictures in a style, a quadratic function of it; `colour_of_style` fits one.
+
+    Args:
+        style_dim: numbers of the style.
+        channels: C of the pictures.
+    """
+
+    def __init__(self, style_dim: int, channels: int = 3):
+        super().__init__()
+        style_dim, self.channels = counts(style_dim=style_dim, channels=channels)
+        terms = quadratic(torch.zeros(1, style_dim)).shape[1]
+        self.register_buffer("weights", torch.zeros(terms, channels**2))
+
+    def forward(self, s: Tensor) -> Tensor:
+        """Styles (N, style_dim) -> covariances (N, C, C), positive."""
+        root = (quadratic(s) @ self.weights).unflatten(1, (self.channels, -1))  # a Cholesky factor is what was fitted
+        return root @ root.mT
+
+
+def colour_of_style(sets: Tensor, s: Tensor, ridge: float = 1.0) -> ColourOfStyle:
+    """A ridge regression from styles to the Cholesky factors of the covariances of all pixels of each set.
+
+    Args:
+        sets: `uint8` (M, K, C, H, W).
+        s: their styles, (M, style_dim).
+        ridge: penalty, > 0.
+    """
+    colours = [to_float(pictures).transpose(0, 1).flatten(1) for pictures in sets]  # (C, K H W) each
+    roots = torch.stack([torch.linalg.cholesky(torch.cov(c) + 1e-6 * torch.eye(len(c)).to(c)) for c in colours])
+    terms = quadratic(s)
+    normal = terms.T @ terms + checking.positive(ridge, "ridge") * torch.eye(terms.shape[1]).to(terms)
+    colour = ColourOfStyle(s.shape[1], sets.shape[2]).to(s)
+    colour.weights = torch.linalg.solve(normal, terms.T @ roots.flatten(1))
+    return colour
+
+
+def quadratic(s: Tensor) -> Tensor:
+    """1, the numbers of s, and their products: (N, d) -> (N, 1 + d + d (d + 1) / 2)."""
+    rows, columns = torch.triu_indices(s.shape[1], s.shape[1], device=s.device)
+    return torch.cat([torch.ones_like(s[:, :1]), s, s[:, rows] * s[:, columns]], 1)
+
+
 class GroupVAE(nn.Module):
     """A style for each set of pictures, inferred from all of them, and a content for each picture.
 
     Args:
         expert: what a picture says about the style, see `infer_style`.
         vae: a `StyleVAE`, told that style.
+        colour: of styles, for `carry_over`.
     """
 
-    def __init__(self, expert: nn.Module, vae: StyleVAE):
+    def __init__(self, expert: nn.Module, vae: StyleVAE, colour: ColourOfStyle | None = None):
         super().__init__()
-        self.expert, self.vae = expert, vae
+        self.expert, self.vae, self.colour = expert, vae, colour
 
     def infer_style(self, sets: Tensor, seen: Tensor | None = None) -> Independent:
         """q(s | the seen members), see the function of the same name."""
@@ -275,9 +320,27 @@ class GroupVAE(nn.Module):
         Returns:
             (N, C, H, W).
         """
-        own, wanted = (s.expand(len(x), -1) for s in (own, wanted))
+        return self._decoded(x, own, wanted)[1]
+
+    @torch.no_grad()
+    def carry_over(self, x: Tensor, own: Tensor, wanted: Tensor) -> Tensor:
+        """The same, and what the content does not hold of x is carried over, its colours turned as the styles' are.
+
+        Args and returns:
+            as of `restyle`. Not bound to [0, 1].
+        """
+        if self.colour is None:
+            raise ValueError("this GroupVAE knows no colours of styles: give it colour=colour_of_style(sets, s).")
+        in_own, in_wanted = self._decoded(x, own, wanted)
+        T = gaussian_transport(self.colour(own), self.colour(wanted))  # (N or 1, C, C)
+        return in_wanted + (T @ (x - in_own).flatten(2)).view_as(x)
+
+    def _decoded(self, x: Tensor, *styles: Tensor) -> list[Tensor]:
+        """The decoder's means in several styles, the first of which x is in."""
+        styles = [s.expand(len(x), -1) for s in styles]
         with evaluating(self):
-            return self.vae.decode(self.vae.encode(x, own).mean, wanted).mean
+            z = self.vae.encode(x, styles[0]).mean
+            return [self.vae.decode(z, s).mean for s in styles]
 
 
 def _silent(layer: nn.Linear) -> nn.Linear:
