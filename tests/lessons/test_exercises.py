@@ -1,7 +1,7 @@
 """Every exercise of every lesson: its check knows right from wrong, and says what is wrong.
 
 Other right answers than the reference stand in accepted_NN.py, as ACCEPTED = {"NN.1": [answer, answer], ...}; wrong
-ones, written from the statements alone, in refused_NN.py, as REFUSED.
+ones, written from the statements alone, in refused_NN.py, as REFUSED, or with a piece of what is said of them as TOLD.
 """
 
 import importlib
@@ -118,12 +118,17 @@ def test_other_right_answers_are_right(task):
         assert outcome_of(task, answer) == ("solved", "")
 
 
-REFUSED = [
-    (task, answer)
+WRONG = {
+    number: importlib.import_module(f"tests.lessons.refused_{number}")
     for number in LESSONS
     if importlib.util.find_spec(f"tests.lessons.refused_{number}")
+}
+REFUSED = [(task, answer) for number in WRONG for task in LESSONS[number] for answer in WRONG[number].REFUSED[task.id]]
+TOLD = [
+    (task, *told)
+    for number in WRONG
     for task in LESSONS[number]
-    for answer in importlib.import_module(f"tests.lessons.refused_{number}").REFUSED[task.id]
+    for told in getattr(WRONG[number], "TOLD", {}).get(task.id, [])
 ]
 
 
@@ -133,6 +138,14 @@ REFUSED = [
 def test_wrong_answers_written_from_the_statement_are_refused(task, answer):
     verdict = judge(task, answer)
     assert verdict.status == "wrong" and "the check cannot use" not in verdict.message
+
+
+@pytest.mark.parametrize(
+    ("task", "answer", "said"), TOLD, ids=[f"{task.id}-{place}" for place, (task, *_) in enumerate(TOLD)]
+)
+def test_a_misconception_in_other_words_than_the_lessons_is_named(task, answer, said):
+    verdict = judge(task, answer)
+    assert verdict.status == "wrong" and said in verdict.message
 
 
 def one_axis_too_many(*arguments):

@@ -9,7 +9,7 @@ from torch.distributions import Normal
 
 from vae_helpers.exercises.judging import judge
 from vae_helpers.exercises.registry import find
-from vae_helpers.lessons import lesson_04, lesson_05, lesson_06, lesson_07, lesson_08
+from vae_helpers.lessons import lesson_04, lesson_05, lesson_06, lesson_07, lesson_08, lesson_09
 
 
 def overlap(divide):
@@ -60,6 +60,38 @@ def feature_nats(of):
     def answer(real, made):
         errors = [(g[0].numel() / 2, (g - f).square().mean()) for f, g in zip(real, made, strict=True)]
         return sum(half * of(error).log() for half, error in errors)
+
+    return answer
+
+
+def within_and_between(S=lambda S: S, BBt=lambda BBt: BBt):
+    def answer(f):
+        within, between = lesson_09.within_and_between(f)
+        return S(within), BBt(between)
+
+    return answer
+
+
+def no_variance_below_zero(C):
+    return torch.where(torch.eye(len(C)) > 0, C.clamp(min=0), C)
+
+
+def eye(C):
+    return torch.eye(len(C)).to(C)
+
+
+def leak_in_nats(ratio):
+    def answer(guessed, s):
+        variance, error = s.var(0, correction=0), (guessed - s).square().mean(0)
+        return (ratio(variance, error).log() / 2).clamp(min=0).sum()
+
+    return answer
+
+
+def word_direction(slope):
+    def answer(s, rating):
+        codes, about = s - s.mean(0), rating - rating.mean()
+        return slope(about @ codes / len(s), about.square().mean())
 
     return answer
 
@@ -167,6 +199,41 @@ ANSWERS = {
     "08.5": (
         lesson_08.CERTAIN,
         *(lambda critic, x_hat, e=e: -critic(x_hat).clamp(-e, e).mean() for e in (10, 20, 50)),
+    ),
+    "09.1": (
+        lesson_09.FAINT,
+        *(within_and_between(S=lambda S, e=e: S + e * eye(S)) for e in (1e-6, 1e-8)),
+        *(within_and_between(BBt=lambda BBt, e=e: BBt + e * eye(BBt)) for e in (1e-6, 1e-8)),
+        within_and_between(BBt=no_variance_below_zero),
+        lambda f: tuple(C.to(f) for C in lesson_09.within_and_between(f.float())),
+    ),
+    "09.2": (
+        lesson_09.INEXACT,
+        *(lambda f, m, B, S, e=e: lesson_09.style_posterior(f, m, B, S + e * eye(S)) for e in (1e-6, 1e-8)),
+        lambda f, m, B, S: lesson_09.style_posterior(f, m, B, S.where(eye(S) == 0, S.clamp(min=1e-3))),
+        lambda *model: tuple(q.to(model[0]) for q in lesson_09.style_posterior(*(t.float() for t in model))),
+    ),
+    "09.4": (
+        lesson_09.FAR_ELBO,
+        *(lambda *terms, e=e: lesson_09.group_elbo(*terms).clamp(-e, e) for e in (100, 1e4)),
+        *(lambda log_px, *kls, e=e: lesson_09.group_elbo(log_px.clamp(-e, e), *kls) for e in (100, 1e3)),
+        *(lambda a, kl_z, kl_s, e=e: lesson_09.group_elbo(a, kl_z.clamp(min=e), kl_s) for e in (0.01, 0.1)),
+        *(lambda a, kl_z, kl_s, e=e: lesson_09.group_elbo(a, kl_z, kl_s.clamp(min=e)) for e in (0.1, 0.5)),
+    ),
+    "09.5": (
+        lesson_09.NEARLY_KNOWN,
+        *(leak_in_nats(lambda variance, error, e=e: variance / (error + e)) for e in (1e-6, 1e-8, 1e-10)),
+        *(leak_in_nats(lambda variance, error, e=e: variance / error.clamp(min=e)) for e in (1e-3, 1e-6)),
+        *(leak_in_nats(lambda variance, error, e=e: (variance / error).clamp(max=e)) for e in (1e3, 1e6)),
+        leak_in_nats(lambda variance, error: variance / error.sqrt().add(1e-6).square()),
+    ),
+    "09.6": (
+        lesson_09.FINE_RATING,
+        *(word_direction(lambda cov, var, e=e: cov / (var + e)) for e in (1e-6, 1e-8, 1e-12)),
+        *(word_direction(lambda cov, var, e=e: cov / var.clamp(min=e)) for e in (1e-3, 1e-6)),
+        *(word_direction(lambda cov, var, e=e: cov / (var.sqrt() + e) ** 2) for e in (1e-7, 1e-9)),
+        word_direction(lambda cov, var: (cov / var).clamp(-10, 10)),
+        lambda s, rating: lesson_09.word_direction(s.float(), rating.float()).to(s),
     ),
 }
 CASES = [(id, message, answer) for id, (message, *answers) in ANSWERS.items() for answer in answers]

@@ -43,15 +43,15 @@ def _sets(seed: int, *shape: int, apart: float = 1.5, dtype: torch.dtype = torch
 
 
 def _set_probes():
-    """M, K and F all different, the fewest sets of the fewest members, and double precision."""
-    double = _sets(20, 3, 5, 6, dtype=torch.float64)
-    return [(_sets(1, 6, 3, 4),), (_sets(10, 2, 2, 3, apart=3.0),), (double,), (_sets(30, 4, 4, 2),)]
+    """M, K and F all different, the fewest sets of the fewest members, and all alike."""
+    alike = _sets(34, 4, 4, 4, apart=3.0)
+    return [(_sets(1, 6, 3, 4),), (_sets(10, 2, 2, 3, apart=3.0),), (_sets(20, 3, 5, 6),), (alike,)]
 
 
 def _faint_probes():
-    """Sets that do not differ, so that the difference is negative somewhere, and thumbnails in large units."""
-    double = {"dtype": torch.float64}
-    return [(_sets(40, 3, 4, 3, apart=0.0, **double),), (1e-4 * _sets(50, 5, 3, 4, **double),)]
+    """In double precision: sets that do not differ, so that the difference is negative somewhere, and large units."""
+    alike = _sets(40, 3, 4, 3, apart=0.0, dtype=torch.float64)
+    return [(alike,), (1e-4 * _sets(50, 5, 3, 4, dtype=torch.float64),)]
 
 
 FAINT = (
@@ -161,10 +161,10 @@ def _set_and_model(seed: int, *sizes: int, dtype: torch.dtype = torch.float32) -
 
 
 def _posterior_probes():
-    """Several members, one, and numbers that are single; in both precisions."""
+    """Several members, one, and styles of one number."""
     return [
         _set_and_model(1, 4, 5, 2),
-        _set_and_model(11, 3, 4, 3, dtype=torch.float64),
+        _set_and_model(11, 3, 4, 3),
         _set_and_model(21, 1, 6, 2),
         _set_and_model(31, 7, 2, 1),
     ]
@@ -172,13 +172,14 @@ def _posterior_probes():
 
 def _wide_probes():
     """Styles of more numbers than a thumbnail has."""
-    return [_set_and_model(41, 3, 2, 4, dtype=torch.float64), _set_and_model(51, 1, 1, 3), _set_and_model(61, 5, 3, 3)]
+    return [_set_and_model(41, 3, 2, 4), _set_and_model(51, 1, 1, 3)]
 
 
 def _sharp_and_vague_probes():
-    """Thumbnails that say nearly all about the style, and hardly anything."""
+    """In double precision: thumbnails that say nearly all about the style, and hardly anything."""
     f, m, B, S = _set_and_model(71, 3, 4, 2, dtype=torch.float64)
-    return [(f, m, B, 1e-4 * S), (f, m, B, 1e6 * S), (m + 1e-3 * (f - m), m, 1e-3 * B, 1e-6 * S)]
+    near = m + 0.03 * (f - m)
+    return [(near, m, B, 1e-3 * S), (f, m, B, 1e6 * S), (m + 1e-3 * (f - m), m, 1e-3 * B, 1e-6 * S)]
 
 
 WIDE = (
@@ -383,6 +384,8 @@ RESTYLE = Exercise(
         ("decode(z, wanted)", "decode(z, own + wanted)"),
         "it encodes in the mean of both styles: the picture is in its own, and that is what the encoder has to know",
         ("encode(x, own)", "encode(x, (own + wanted) / 2)"),
+        "the encoder is told a style of zeros: it has to know the picture's own",
+        ("encode(x, own)", "encode(x, 0 * own)"),
         "the two pictures are averaged: only the one in the wanted style is asked for",
         lambda vae, x, own, wanted: (restyle(vae, x, own, wanted) + restyle(vae, x, own, own)) / 2,
         "what the VAE changes is added to x: that carries along, in the old style, what the code has lost; the "
@@ -458,7 +461,7 @@ GROUP_ELBO = Exercise(
     check=compares(_elbo_probes, gradients=True, harder=[(FAR_ELBO, _far_elbo_probes)]),
     wrong=wrong_answers(
         "the style's KL is paid for each member: the style is drawn once for a set, so it is paid once",
-        ("log_px - kl_z", "log_px - kl_z - kl_s[:, None]"),
+        ("log_px - kl_z", "log_px - kl_z - kl_s[:, None]", "sum(1) - kl_s", "sum(1)"),
         "it is divided by K: that is nats for each picture, those of each set are asked for",
         ("return members.sum(1) - kl_s", "return (members.sum(1) - kl_s) / log_px.shape[1]"),
         "the members are averaged: given the style they are independent, so their nats add up",
@@ -651,12 +654,12 @@ def _rated(seed: int, n: int, d: int, dtype: torch.dtype = torch.float32, scale:
 
 
 def _rating_probes():
-    """Many rated and few, two at least; codes of one number; double precision."""
-    return [_rated(1, 12, 3), _rated(11, 4, 2, torch.float64), _rated(21, 2, 1), _rated(31, 50, 5, scale=0.4)]
+    """Many rated and few, two at least; codes of one number."""
+    return [_rated(1, 12, 3), _rated(11, 4, 2), _rated(21, 2, 1), _rated(31, 50, 5, scale=0.4)]
 
 
 def _fine_rating_probes():
-    """Ratings that differ little, on a scale far from 0 or a small one; two rated, with codes of many numbers."""
+    """In double precision: ratings that differ little, near 0 and far from it, and two styles of many numbers."""
     s, rating = _rated(41, 9, 3, torch.float64)
     return [(s, 1e-4 * rating), (s, 300 + 1e-2 * rating), _rated(51, 2, 4, torch.float64)]
 
