@@ -534,7 +534,7 @@ def _leak_probes():
     return [
         _guesses(1, [1.0, 0.4, 0.6], 40),
         _guesses(11, [1.5, 0.3, 3.0, 0.5], 5, torch.float64),
-        _guesses(21, [0.1], 3),
+        _guesses(49, [0.4], 3),
         _guesses(31, [4.0, 9.0], 8),
     ]
 
