@@ -8,16 +8,19 @@ from torch import nn
 from torch.distributions import Independent, MultivariateNormal, Normal
 
 from vae_helpers import AdversarialPair, GaussianFactor, Phase, evaluate, fit, kl, log_likelihood
-from vae_helpers.distributions import GaussianLikelihood, standard_normal
+from vae_helpers.distributions import GaussianLikelihood, gaussian_transport, standard_normal
 from vae_helpers.models.layers import mlp
 from vae_helpers.models.style import (
+    ColourOfStyle,
     FiLM,
     GroupVAE,
     LinearStyle,
     Palette,
     StyleVAE,
+    colour_of_style,
     infer_style,
     linear_style,
+    quadratic,
     thumbnails,
 )
 from vae_helpers.objectives import (
@@ -285,6 +288,39 @@ def test_a_swap_encodes_in_the_old_style_and_decodes_in_the_new():
     torch.testing.assert_close(group.restyle(x, own[:1], wanted[:1])[2], group.restyle(x[2:3], own[:1], wanted[:1])[0])
     torch.testing.assert_close(group.restyle(x, own, own), group.vae.reconstruct(x, own))
     assert not made.requires_grad
+
+
+def test_the_colours_of_a_style_are_those_of_its_sets():
+    """Sets whose colours are scaled by a style: their covariance is a quadratic function of it."""
+    generator = torch.Generator().manual_seed(0)
+    s = torch.rand(300, 2, generator=generator)
+    patterns = torch.randn(300, 4, 3, 8, 8, generator=generator)
+    mix = torch.zeros(300, 3, 3)
+    mix[:, 0, 0], mix[:, 1, 1], mix[:, 2, 2], mix[:, 2, 0] = 10 + 10 * s[:, 0], 15.0, 10 + 10 * s[:, 1], 8.0
+    sets = (128 + torch.einsum("mij,mkjhw->mkihw", mix, patterns)).round().clamp(0, 255).to(torch.uint8)
+    colour = colour_of_style(sets, s, ridge=0.1)
+    expected = (mix @ mix.mT) / 255**2
+    torch.testing.assert_close(colour(s), expected, atol=3e-4, rtol=0.1)
+    assert torch.linalg.eigvalsh(colour(torch.randn(50, 2))).min() >= -1e-9
+    terms = quadratic(torch.tensor([[2.0, 3.0]]))
+    assert terms.tolist() == [[1.0, 2.0, 3.0, 4.0, 6.0, 9.0]]
+
+
+def test_what_a_content_does_not_hold_is_carried_over_with_its_colours_turned():
+    colour = ColourOfStyle(2)
+    colour.weights = 0.3 * torch.randn(6, 9, generator=torch.Generator().manual_seed(0))
+    group = GroupVAE(LinearStyle(2), small_vae(), colour)
+    x, own, wanted = pictures(4), styles(4), styles(4, seed=5)
+    T = gaussian_transport(colour(own), colour(wanted))
+    rest = x - group.restyle(x, own, own)
+    expected = group.restyle(x, own, wanted) + torch.einsum("nij,njhw->nihw", T, rest)
+    torch.testing.assert_close(group.carry_over(x, own, wanted), expected)
+    torch.testing.assert_close(group.carry_over(x, own, own), x, atol=1e-3, rtol=0.0)  # nothing is lost at home
+    torch.testing.assert_close(
+        group.carry_over(x, own[:1], wanted[:1])[1:2], group.carry_over(x[1:2], own[:1], wanted[:1])
+    )
+    with pytest.raises(ValueError, match="colour_of_style"):
+        GroupVAE(LinearStyle(2), small_vae()).carry_over(x, own, wanted)
 
 
 # --- leaks ------------------------------------------------------------------------------------------------------------
