@@ -125,6 +125,100 @@ class Posterior(nn.Module):
         return (cov @ white.T @ members).to(f.dtype), cov.to(f.dtype)
 
 
+def carried_in_a_line(x, base, new_base, T):
+    return new_base + (T @ (x - base).flatten(2)).view_as(x)
+
+
+def carried_by_loop(x, base, new_base, T):
+    y = new_base.clone()
+    for n in range(x.shape[0]):
+        for i in range(x.shape[2]):
+            for j in range(x.shape[3]):
+                y[n, :, i, j] += T[n] @ (x[n, :, i, j] - base[n, :, i, j])
+    return y
+
+
+def carried_colour_by_colour(x, base, new_base, T):
+    colours, left = [], x.sub(base).unbind(1)
+    for row, start in zip(T.unbind(1), new_base.unbind(1), strict=True):
+        colours.append(start + sum(t[:, None, None] * one for t, one in zip(row.unbind(1), left, strict=True)))
+    return torch.stack(colours, dim=1)
+
+
+def carried_by_einsum(x, base, new_base, T):
+    """A difference of two turned pictures is the turned difference."""
+    return torch.einsum("ncd,nd...->nc...", T, x) - torch.einsum("ncd,ndhw->nchw", T, base) + new_base
+
+
+def carried_by_bmm(x, base, new_base, T):
+    left = (x - base).reshape(*x.shape[:2], -1)
+    return torch.baddbmm(new_base.flatten(2), T, left).unflatten(2, x.shape[2:])
+
+
+def carried_by_permute(x, base, new_base, T):
+    """The result is a view that is not contiguous."""
+    pixels = (x - base).permute(0, 2, 3, 1) @ T.mT[:, None]
+    return (pixels + new_base.movedim(1, -1)).permute(0, 3, 1, 2)
+
+
+def carried_by_unfold(x, base, new_base, T):
+    blocks = F.unfold(x - base, 1)  # (N, C, H W)
+    return new_base + F.fold(T @ blocks, x.shape[2:], 1)
+
+
+def carried_by_convolution(x, base, new_base, T):
+    """A layer with kernels of 1 x 1, of as many groups as pictures."""
+    N, C, H, W = x.shape
+    turned = F.conv2d((x - base).reshape(1, N * C, H, W), T.reshape(N * C, C, 1, 1), groups=N)
+    return turned.reshape(N, C, H, W) + new_base
+
+
+def carried_with_one_more_colour(x, base, new_base, T):
+    """new_base - T base and T side by side, applied to 1 and x."""
+    shift = new_base - torch.matmul(T, base.flatten(2)).view(base.shape)
+    return torch.cat([shift[:, :, None], (T[..., None, None] * x[:, None])], 2).sum(2)
+
+
+class Carry(nn.Module):
+    def forward(self, x, base, new_base, T):
+        left = x.double() - base.double()
+        turned = (T.double()[..., None, None] * left.unsqueeze(1)).sum(2)
+        return (new_base.double() + turned).to(x.dtype)
+
+
+def bound_by_loop(log_px, kl_z, kl_s):
+    nats = []
+    for members, prices, price in zip(log_px, kl_z, kl_s, strict=True):
+        total = -price
+        for one, paid in zip(members, prices, strict=True):
+            total = total + one - paid
+        nats.append(total)
+    return torch.stack(nats)
+
+
+def bound_by_shares(log_px, kl_z, kl_s):
+    """Each member pays its share of the style."""
+    return (log_px - kl_z - kl_s.unsqueeze(1) / log_px.shape[1]).sum(dim=-1)
+
+
+def bound_by_einsum(log_px, kl_z, kl_s):
+    return torch.einsum("mk->m", log_px) - torch.einsum("mk->m", kl_z) - kl_s
+
+
+def bound_by_means(log_px, kl_z, kl_s):
+    return log_px.shape[1] * (log_px - kl_z).mean(1) - kl_s
+
+
+def bound_by_cat(log_px, kl_z, kl_s):
+    return torch.cat([log_px, -kl_z, -kl_s[:, None]], 1).sum(1)
+
+
+class Bound(nn.Module):
+    def forward(self, log_px, kl_z, kl_s):
+        ones = torch.ones(log_px.shape[1]).double()
+        return ((log_px - kl_z).double() @ ones - kl_s.double()).to(log_px.dtype)
+
+
 def restyle_in_a_line(vae, x, own, wanted):
     return vae.decode(vae.encode(x, own).mean, wanted).mean
 
@@ -165,39 +259,6 @@ class Restyle(nn.Module):
 def _painted(vae, x, own, wanted, detach):
     z = vae.encode(x, own).mean
     return vae.decode(z.detach() if detach else z, wanted).mean
-
-
-def bound_by_loop(log_px, kl_z, kl_s):
-    nats = []
-    for members, prices, price in zip(log_px, kl_z, kl_s, strict=True):
-        total = -price
-        for one, paid in zip(members, prices, strict=True):
-            total = total + one - paid
-        nats.append(total)
-    return torch.stack(nats)
-
-
-def bound_by_shares(log_px, kl_z, kl_s):
-    """Each member pays its share of the style."""
-    return (log_px - kl_z - kl_s.unsqueeze(1) / log_px.shape[1]).sum(dim=-1)
-
-
-def bound_by_einsum(log_px, kl_z, kl_s):
-    return torch.einsum("mk->m", log_px) - torch.einsum("mk->m", kl_z) - kl_s
-
-
-def bound_by_means(log_px, kl_z, kl_s):
-    return log_px.shape[1] * (log_px - kl_z).mean(1) - kl_s
-
-
-def bound_by_cat(log_px, kl_z, kl_s):
-    return torch.cat([log_px, -kl_z, -kl_s[:, None]], 1).sum(1)
-
-
-class Bound(nn.Module):
-    def forward(self, log_px, kl_z, kl_s):
-        ones = torch.ones(log_px.shape[1]).double()
-        return ((log_px - kl_z).double() @ ones - kl_s.double()).to(log_px.dtype)
 
 
 def leak_by_loop(guessed, s):
@@ -312,6 +373,19 @@ ACCEPTED = {
         Posterior(),
     ],
     "09.3": [
+        carried_in_a_line,
+        carried_by_loop,
+        carried_colour_by_colour,
+        carried_by_einsum,
+        carried_by_bmm,
+        carried_by_permute,
+        carried_by_unfold,
+        carried_by_convolution,
+        carried_with_one_more_colour,
+        Carry(),
+    ],
+    "09.4": [bound_by_loop, bound_by_shares, bound_by_einsum, bound_by_means, bound_by_cat, Bound()],
+    "09.5": [
         restyle_in_a_line,
         restyle_without_graph,
         restyle_clamped,
@@ -320,8 +394,7 @@ ACCEPTED = {
         functools.partial(_painted, detach=True),
         Restyle(),
     ],
-    "09.4": [bound_by_loop, bound_by_shares, bound_by_einsum, bound_by_means, bound_by_cat, Bound()],
-    "09.5": [
+    "09.6": [
         style_leak,
         leak_by_loop,
         leak_by_r2,
@@ -331,7 +404,7 @@ ACCEPTED = {
         leak_by_entropies,
         Leak(),
     ],
-    "09.6": [
+    "09.7": [
         direction_by_covariance,
         direction_by_lstsq,
         direction_by_pinv,

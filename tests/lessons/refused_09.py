@@ -127,6 +127,80 @@ def cast(dtype, function):
     return answer
 
 
+def in_pixels(T, left):
+    return (T @ left.flatten(2)).view_as(left)
+
+
+def carry(
+    left=lambda x, base, new_base: x - base,
+    matrix=lambda T: T,
+    turn=in_pixels,
+    onto=lambda turned, x, base, new_base: new_base + turned,
+    last=lambda y: y,
+):
+    """carry_over with one of its steps replaced."""
+
+    def answer(x, base, new_base, T):
+        return last(onto(turn(matrix(T), left(x, base, new_base)), x, base, new_base))
+
+    return answer
+
+
+def carried_from_x_in_place(x, base, new_base, T):
+    x -= base
+    return new_base + in_pixels(T, x)
+
+
+def carried_onto_base_in_place(x, base, new_base, T):
+    return new_base.add_(in_pixels(T, x - base))
+
+
+def carried_with_T_in_place(x, base, new_base, T):
+    return new_base + in_pixels(T.mul_(0.5), 2 * (x - base))
+
+
+def first_picture_alone(x, base, new_base, T):
+    return new_base + torch.einsum("ij,njhw->nihw", T[0], x - base)
+
+
+def reshaped(T, left):
+    N, C, H, W = left.shape
+    return (left.reshape(N, H * W, C) @ T.mT).reshape(N, C, H, W)
+
+
+def reshaped_back(T, left):
+    N, C, H, W = left.shape
+    return (left.permute(0, 2, 3, 1).reshape(N, H * W, C) @ T.mT).reshape(N, C, H, W)
+
+
+def squeezed(T, left):
+    """Fails where a picture has one colour."""
+    return torch.einsum("nij,njp->nip", T.squeeze(2), left.flatten(2)).view_as(left)
+
+
+def bound(
+    members=lambda a, b: a - b,
+    pool=lambda t: t.sum(1),
+    pay=lambda total, kl_s, K: total - kl_s,
+):
+    """group_elbo with one of its steps replaced."""
+    return lambda log_px, kl_z, kl_s: pay(pool(members(log_px, kl_z)), kl_s, log_px.shape[1])
+
+
+def bound_in_place(log_px, kl_z, kl_s):
+    log_px.data.sub_(kl_z)
+    return log_px.sum(1) - kl_s
+
+
+@torch.no_grad()
+def bound_without_graph(log_px, kl_z, kl_s):
+    return bound()(log_px, kl_z, kl_s)
+
+
+def bound_of_numbers(log_px, kl_z, kl_s):
+    return torch.tensor([(a - b).sum().item() - c.item() for a, b, c in zip(log_px, kl_z, kl_s, strict=True)]).to(kl_s)
+
+
 def styled(
     q=lambda vae, x, own, wanted: vae.encode(x, own),
     z=lambda q: q.mean,
@@ -167,29 +241,6 @@ def trained(vae, x, own, wanted):
     picture = styled()(vae, x, own, wanted)
     (picture - x).square().mean().backward()
     return picture.detach()
-
-
-def bound(
-    members=lambda a, b: a - b,
-    pool=lambda t: t.sum(1),
-    pay=lambda total, kl_s, K: total - kl_s,
-):
-    """group_elbo with one of its steps replaced."""
-    return lambda log_px, kl_z, kl_s: pay(pool(members(log_px, kl_z)), kl_s, log_px.shape[1])
-
-
-def bound_in_place(log_px, kl_z, kl_s):
-    log_px.data.sub_(kl_z)
-    return log_px.sum(1) - kl_s
-
-
-@torch.no_grad()
-def bound_without_graph(log_px, kl_z, kl_s):
-    return bound()(log_px, kl_z, kl_s)
-
-
-def bound_of_numbers(log_px, kl_z, kl_s):
-    return torch.tensor([(a - b).sum().item() - c.item() for a, b, c in zip(log_px, kl_z, kl_s, strict=True)]).to(kl_s)
 
 
 def leak(
@@ -305,26 +356,41 @@ TOLD = {
         (cast(torch.float32, post()), "right to a few digits only"),
     ],
     "09.3": [
-        (styled(q=lambda vae, x, own, wanted: vae.encode(x, wanted)), "the encoder is told the wanted style"),
-        (styled(p=lambda vae, z, own, wanted: vae.decode(z, own)), "this is a reconstruction"),
-        (lambda vae, x, own, wanted: styled()(vae, x, wanted, own), "the two styles have changed places"),
-        (styled(z=lambda q: q.rsample()), "the content is drawn"),
-        (styled(z=lambda q: q.sample()), "the content is drawn"),
-        (styled(z=by_hand), "the content is drawn"),
-        (styled(picture=lambda p: p.sample()), "the picture is drawn"),
-        (styled(picture=lambda p: p.rsample()), "the picture is drawn"),
-        (styled(z=by_hand, picture=by_hand), "both the content and the picture are drawn"),
-        (styled(p=lambda vae, z, own, wanted: vae.decode(z, torch.lerp(own, wanted, 0.5))), "the mean of both styles"),
-        (styled(p=lambda vae, z, own, wanted: vae.decode(z, wanted - own)), "the difference of the styles"),
-        (styled(picture=lambda p: p), "it gives the decoder's distribution"),
-        (styled(p=lambda vae, z, own, wanted: vae.decode(torch.zeros_like(z), wanted)), "all contents are 0"),
-        (styled(picture=lambda p: p.mode), "only where the picture is Gaussian"),
-        (styled(picture=lambda p: getattr(p.base_dist, "loc", 0)), "only where the picture is Gaussian"),
-        (evaluated, "in another mode"),
-        (frozen, "sets requires_grad at its argument `vae`"),
-        (blackened, "changes its argument `x` in place"),
-        (own_overwritten, "changes its argument `own` in place"),
-        (trained, "leaves a gradient in its argument `vae`"),
+        (lambda x, base, new_base, T: x - base + new_base, "T is forgotten"),
+        (carry(matrix=lambda T: T.mT), "T is transposed"),
+        (carry(turn=lambda T, left: (left.movedim(1, -1) @ T[:, None]).movedim(-1, 1)), "T is transposed"),
+        (carry(left=lambda x, base, new_base: x), "the base is forgotten"),
+        (lambda x, base, new_base, T: in_pixels(T, x) - base + new_base, "T is applied to x before"),
+        (lambda x, base, new_base, T: in_pixels(T, new_base + x - base), "T is applied to the new base, too"),
+        (carry(onto=lambda turned, *pictures: turned), "the new base is forgotten"),
+        (carry(onto=lambda turned, x, base, new_base: base + turned), "it starts from the old base"),
+        (carry(left=lambda x, base, new_base: x - new_base), "the new base is taken off x"),
+        (lambda x, base, new_base, T: carry()(x, new_base, base, T), "the two bases have changed places"),
+        (carry(onto=lambda turned, x, base, new_base: new_base - turned), "the sign of what is left is flipped"),
+        (lambda x, base, new_base, T: in_pixels(T, x), "T turns the whole picture"),
+        (first_picture_alone, "the first picture's T is used for all"),
+        (carry(matrix=lambda T: T.mean(0)), "the mean of all T is used"),
+        (carry(matrix=lambda T: T.diagonal(dim1=1, dim2=2).diag_embed()), "only the diagonal of T is used"),
+        (carry(turn=lambda T, left: T.sum(2)[..., None, None] * left), "each row of T is summed"),
+        (carry(turn=lambda T, left: T.sum(1)[..., None, None] * left), "each column of T is summed"),
+        (carry(turn=lambda T, left: T.unsqueeze(1) * left), "number by number with pixels"),
+        (carry(turn=lambda T, left: T[:, None] @ left), "along the rows of pixels, axis 2"),
+        (carry(turn=lambda T, left: left @ T.mT[:, None]), "along the columns of pixels, axis 3, as"),
+        (carry(turn=lambda T, left: left @ T[:, None]), "from the right along the columns"),
+        (carry(turn=torch.matmul), "takes the T of picture c for colour c"),
+        (carry(turn=reshaped), "mixed colours and pixels:"),
+        (carry(turn=reshaped_back), "mixed colours and pixels on the way back"),
+        (carry(matrix=torch.linalg.inv), "the inverse of T"),
+        (carry(turn=lambda T, left: torch.linalg.solve(T, left.flatten(2)).view_as(left)), "the inverse of T"),
+        (carry(matrix=lambda T: T @ T), "T is applied twice"),
+        (carry(last=lambda y: y.clamp(0, 1)), "the result is clamped"),
+        (carry(last=lambda y: y.relu().minimum(torch.ones_like(y))), "the result is clamped"),
+        (carry(turn=squeezed), "pictures of one colour"),
+        (cast(torch.float32, carry()), "right to a few digits only"),
+        (carry(left=lambda x, base, new_base: (x - base).clamp(-1, 1)), "cut nothing off what is left"),
+        (carried_from_x_in_place, "changes its argument `x` in place"),
+        (carried_onto_base_in_place, "changes its argument `new_base` in place"),
+        (carried_with_T_in_place, "changes its argument `T` in place"),
     ],
     "09.4": [
         (bound(pay=lambda t, kl_s, K: t - K * kl_s), "paid for each member"),
@@ -349,6 +415,28 @@ TOLD = {
         (lambda *terms: bound()(*terms).clamp(max=1e3), "the nats are many"),
     ],
     "09.5": [
+        (styled(q=lambda vae, x, own, wanted: vae.encode(x, wanted)), "the encoder is told the wanted style"),
+        (styled(p=lambda vae, z, own, wanted: vae.decode(z, own)), "this is a reconstruction"),
+        (lambda vae, x, own, wanted: styled()(vae, x, wanted, own), "the two styles have changed places"),
+        (styled(z=lambda q: q.rsample()), "the content is drawn"),
+        (styled(z=lambda q: q.sample()), "the content is drawn"),
+        (styled(z=by_hand), "the content is drawn"),
+        (styled(picture=lambda p: p.sample()), "the picture is drawn"),
+        (styled(picture=lambda p: p.rsample()), "the picture is drawn"),
+        (styled(z=by_hand, picture=by_hand), "both the content and the picture are drawn"),
+        (styled(p=lambda vae, z, own, wanted: vae.decode(z, torch.lerp(own, wanted, 0.5))), "the mean of both styles"),
+        (styled(p=lambda vae, z, own, wanted: vae.decode(z, wanted - own)), "the difference of the styles"),
+        (styled(picture=lambda p: p), "it gives the decoder's distribution"),
+        (styled(p=lambda vae, z, own, wanted: vae.decode(torch.zeros_like(z), wanted)), "all contents are 0"),
+        (styled(picture=lambda p: p.mode), "only where the picture is Gaussian"),
+        (styled(picture=lambda p: getattr(p.base_dist, "loc", 0)), "only where the picture is Gaussian"),
+        (evaluated, "in another mode"),
+        (frozen, "sets requires_grad at its argument `vae`"),
+        (blackened, "changes its argument `x` in place"),
+        (own_overwritten, "changes its argument `own` in place"),
+        (trained, "leaves a gradient in its argument `vae`"),
+    ],
+    "09.6": [
         (leak(pool=lambda t: t.relu().mean()), "a mean over the numbers of the style"),
         (leak(nats=torch.log), "the half is missing"),
         (leak(nats=lambda r: 0.5 * r.sqrt().log()), "the half is there twice"),
@@ -370,7 +458,7 @@ TOLD = {
         (leak_centred_in_place, "changes its argument `s` in place"),
         (leak(mse=lambda d: d.square().mean(0) + 1e-8), "no epsilon"),
     ],
-    "09.6": [
+    "09.7": [
         (way(over=lambda r, c: (c**2).sum(0)), "the other way round, of the rating on each number"),
         (reading, "the other way round, of the rating on the whole code"),
         (from_zero, "neither is centred"),
@@ -491,6 +579,114 @@ REFUSED = {
         post_S_in_place,
     ],
     "09.3": [
+        carry(left=lambda x, base, new_base: x + base),
+        carry(left=lambda x, base, new_base: x / base),
+        carry(left=lambda x, base, new_base: x - base.mean((2, 3), keepdim=True)),
+        carry(left=lambda x, base, new_base: x - base.mean(0)),
+        carry(left=lambda x, base, new_base: x - base[:1]),
+        carry(left=lambda x, base, new_base: x - x.mean((2, 3), keepdim=True)),
+        carry(left=lambda x, base, new_base: (x - base).relu()),
+        carry(left=lambda x, base, new_base: (x - base).clamp(0, 1)),
+        carry(left=lambda x, base, new_base: (x - base).mean(1, keepdim=True).expand_as(x)),
+        carry(left=lambda x, base, new_base: (x - base).flip(1)),
+        carry(left=lambda x, base, new_base: torch.where((x - base).abs() > 0.1, x - base, 0)),
+        carry(left=lambda x, base, new_base: x - (base + new_base) / 2),
+        carry(matrix=lambda T: T[:1]),
+        carry(matrix=lambda T: T[-1]),
+        carry(matrix=lambda T: T.flip(0)),
+        carry(matrix=lambda T: T.flip(1)),
+        carry(matrix=lambda T: T.triu()),
+        carry(matrix=lambda T: (T + T.mT) / 2),
+        carry(matrix=lambda T: T - torch.eye(T.shape[-1]).to(T)),
+        carry(matrix=lambda T: T + torch.eye(T.shape[-1]).to(T)),
+        carry(matrix=lambda T: T + 1e-3),
+        carry(matrix=lambda T: T + 1e-6 * torch.eye(T.shape[-1]).to(T)),
+        carry(matrix=lambda T: T.mT @ T),
+        carry(matrix=lambda T: T.softmax(2)),
+        carry(matrix=lambda T: T / T.sum(2, keepdim=True)),
+        carry(matrix=lambda T: T / T.det()[:, None, None].abs()),
+        carry(matrix=lambda T: torch.linalg.svd(T)[0] @ torch.linalg.svd(T)[2]),
+        carry(matrix=torch.matrix_exp),
+        carry(matrix=lambda T: T.abs()),
+        carry(turn=lambda T, left: T * left),
+        carry(turn=lambda T, left: T[..., None, None] * left[:, None]),
+        carry(turn=lambda T, left: T.mean((1, 2))[:, None, None, None] * left),
+        carry(turn=lambda T, left: torch.einsum("nij,njhw->nih", T, left)[..., None].expand_as(left)),
+        carry(turn=lambda T, left: torch.einsum("nij,njhw->ihw", T, left)),
+        carry(turn=lambda T, left: torch.einsum("nij,mjhw->mihw", T, left)),
+        carry(onto=lambda turned, x, base, new_base: x + turned),
+        carry(onto=lambda turned, x, base, new_base: new_base + turned / 2),
+        carry(onto=lambda turned, x, base, new_base: new_base + x - base + turned),
+        carry(onto=lambda turned, x, base, new_base: new_base * turned),
+        carry(onto=lambda turned, x, base, new_base: new_base * (1 + turned)),
+        carry(onto=lambda turned, x, base, new_base: (base + new_base) / 2 + turned),
+        carry(onto=lambda turned, x, base, new_base: new_base.mean(0) + turned),
+        carry(onto=lambda turned, x, base, new_base: new_base),
+        carry(last=lambda y: y.clamp(min=0)),
+        carry(last=lambda y: y.clamp(max=1)),
+        carry(last=torch.sigmoid),
+        carry(last=lambda y: (y - y.amin()) / (y.amax() - y.amin())),
+        carry(last=lambda y: (255 * y).round() / 255),
+        carry(last=lambda y: (255 * y).to(torch.uint8)),
+        carry(last=lambda y: y.permute(0, 2, 3, 1)),
+        carry(last=lambda y: y.flatten(2)),
+        carry(last=lambda y: y[0]),
+        carry(last=lambda y: y.squeeze()),
+        carry(last=lambda y: y.mean(0)),
+        carry(last=lambda y: y.double()),
+        carry(last=lambda y: y.float()),
+        carry(last=lambda y: y.numpy()),
+        carry(last=lambda y: [y]),
+        carry(last=lambda y: y.requires_grad_()),
+        cast(torch.float16, carry()),
+        lambda x, base, new_base, T: x,
+        lambda x, base, new_base, T: x + new_base - in_pixels(T, base),
+        lambda x, base, new_base, T: carry()(x, base.sub_(0.1), new_base, T),
+    ],
+    "09.4": [
+        bound(members=lambda a, b: a * b),
+        bound(members=lambda a, b: b - a),
+        bound(members=lambda a, b: a - b.mean(1, keepdim=True) / 2),
+        bound(members=lambda a, b: a - 0.5 * b),
+        bound(members=lambda a, b: a - b.detach()),
+        bound(members=lambda a, b: a.detach() - b),
+        bound(members=lambda a, b: a - b.clamp(min=0.5)),
+        bound(members=lambda a, b: (a - b).clamp(max=0)),
+        bound(members=lambda a, b: a.exp() - b),
+        bound(pool=lambda t: t.sum()),
+        bound(pool=lambda t: t.mean()),
+        bound(pool=lambda t: t.mean(0)),
+        bound(pool=lambda t: t[:, 0]),
+        bound(pool=lambda t: t.prod(1)),
+        bound(pool=lambda t: t.max(1).values),
+        bound(pool=lambda t: t.logsumexp(1) - math.log(t.shape[1])),
+        bound(pool=lambda t: t.cumsum(1)[:, 0]),
+        bound(pay=lambda t, kl_s, K: t - kl_s.sum()),
+        bound(pay=lambda t, kl_s, K: t - kl_s.mean()),
+        bound(pay=lambda t, kl_s, K: t - kl_s.detach()),
+        bound(pay=lambda t, kl_s, K: t - kl_s.clamp(min=1)),
+        bound(pay=lambda t, kl_s, K: t - kl_s / 2),
+        bound(pay=lambda t, kl_s, K: t - kl_s * len(kl_s)),
+        bound(pay=lambda t, kl_s, K: t - kl_s[:, None]),
+        bound(pay=lambda t, kl_s, K: t - kl_s / t.shape[0]),
+        bound(pay=lambda t, kl_s, K: (t - kl_s).squeeze()),
+        bound(pay=lambda t, kl_s, K: (t - kl_s)[:, None]),
+        bound(pay=lambda t, kl_s, K: (t - kl_s).double()),
+        bound(pay=lambda t, kl_s, K: (t - kl_s).float()),
+        bound(pay=lambda t, kl_s, K: (t - kl_s).tolist()),
+        bound(pay=lambda t, kl_s, K: (t - kl_s).detach().numpy()),
+        bound(pay=lambda t, kl_s, K: (t - kl_s).detach().requires_grad_()),
+        bound(pay=lambda t, kl_s, K: (t - kl_s).clamp(-500, 500)),
+        bound(pay=lambda t, kl_s, K: (t - kl_s) / math.log(2)),
+        bound(pay=lambda t, kl_s, K: (t - kl_s).exp()),
+        bound(pay=lambda t, kl_s, K: (t, kl_s)),
+        lambda log_px, kl_z, kl_s: -(log_px + kl_z).sum(1) - kl_s,
+        lambda log_px, kl_z, kl_s: (log_px.T - kl_z.T - kl_s).sum(1),
+        lambda log_px, kl_z, kl_s: (log_px.mT - kl_z.mT - kl_s).sum(0),
+        lambda log_px, kl_z, kl_s: bound()(log_px, kl_z, kl_s) - kl_z.sum(1),
+        lambda log_px, kl_z, kl_s: log_px.sum(1) - kl_z.sum() - kl_s,
+    ],
+    "09.5": [
         styled(q=lambda vae, x, own, wanted: vae.encode(x, torch.zeros_like(own))),
         styled(q=lambda vae, x, own, wanted: vae.encode(x, own.mean(0, keepdim=True))),
         styled(q=lambda vae, x, own, wanted: vae.encode(x, (own + wanted) / 2)),
@@ -541,50 +737,7 @@ REFUSED = {
         lambda vae, x, own, wanted: styled()(vae, x, own, wanted.add_(1)),
         lambda vae, x, own, wanted: styled()(vae, F.pad(x, (1, 1)), own, wanted),
     ],
-    "09.4": [
-        bound(members=lambda a, b: a * b),
-        bound(members=lambda a, b: b - a),
-        bound(members=lambda a, b: a - b.mean(1, keepdim=True) / 2),
-        bound(members=lambda a, b: a - 0.5 * b),
-        bound(members=lambda a, b: a - b.detach()),
-        bound(members=lambda a, b: a.detach() - b),
-        bound(members=lambda a, b: a - b.clamp(min=0.5)),
-        bound(members=lambda a, b: (a - b).clamp(max=0)),
-        bound(members=lambda a, b: a.exp() - b),
-        bound(pool=lambda t: t.sum()),
-        bound(pool=lambda t: t.mean()),
-        bound(pool=lambda t: t.mean(0)),
-        bound(pool=lambda t: t[:, 0]),
-        bound(pool=lambda t: t.prod(1)),
-        bound(pool=lambda t: t.max(1).values),
-        bound(pool=lambda t: t.logsumexp(1) - math.log(t.shape[1])),
-        bound(pool=lambda t: t.cumsum(1)[:, 0]),
-        bound(pay=lambda t, kl_s, K: t - kl_s.sum()),
-        bound(pay=lambda t, kl_s, K: t - kl_s.mean()),
-        bound(pay=lambda t, kl_s, K: t - kl_s.detach()),
-        bound(pay=lambda t, kl_s, K: t - kl_s.clamp(min=1)),
-        bound(pay=lambda t, kl_s, K: t - kl_s / 2),
-        bound(pay=lambda t, kl_s, K: t - kl_s * len(kl_s)),
-        bound(pay=lambda t, kl_s, K: t - kl_s[:, None]),
-        bound(pay=lambda t, kl_s, K: t - kl_s / t.shape[0]),
-        bound(pay=lambda t, kl_s, K: (t - kl_s).squeeze()),
-        bound(pay=lambda t, kl_s, K: (t - kl_s)[:, None]),
-        bound(pay=lambda t, kl_s, K: (t - kl_s).double()),
-        bound(pay=lambda t, kl_s, K: (t - kl_s).float()),
-        bound(pay=lambda t, kl_s, K: (t - kl_s).tolist()),
-        bound(pay=lambda t, kl_s, K: (t - kl_s).detach().numpy()),
-        bound(pay=lambda t, kl_s, K: (t - kl_s).detach().requires_grad_()),
-        bound(pay=lambda t, kl_s, K: (t - kl_s).clamp(-500, 500)),
-        bound(pay=lambda t, kl_s, K: (t - kl_s) / math.log(2)),
-        bound(pay=lambda t, kl_s, K: (t - kl_s).exp()),
-        bound(pay=lambda t, kl_s, K: (t, kl_s)),
-        lambda log_px, kl_z, kl_s: -(log_px + kl_z).sum(1) - kl_s,
-        lambda log_px, kl_z, kl_s: (log_px.T - kl_z.T - kl_s).sum(1),
-        lambda log_px, kl_z, kl_s: (log_px.mT - kl_z.mT - kl_s).sum(0),
-        lambda log_px, kl_z, kl_s: bound()(log_px, kl_z, kl_s) - kl_z.sum(1),
-        lambda log_px, kl_z, kl_s: log_px.sum(1) - kl_z.sum() - kl_s,
-    ],
-    "09.5": [
+    "09.6": [
         leak(mse=lambda d: d.square().mean()),
         leak(mse=lambda d: d.square().sum(0)),
         leak(mse=lambda d: d.square().sum(0) / (len(d) - 1)),
@@ -633,7 +786,7 @@ REFUSED = {
         lambda guessed, s: leak(pool=lambda t: t[~t.isnan() & (t > 0)].mean())(guessed, s),
         cast(torch.float32, leak(nats=lambda r: (0.5 * r.log() * 1000).round() / 1000)),
     ],
-    "09.6": [
+    "09.7": [
         way(code=lambda s: s, about=lambda r: r),
         way(code=lambda s: s - s.mean(1, keepdim=True)),
         way(code=lambda s: (s - s.mean(0)) / s.std(0)),

@@ -80,6 +80,13 @@ def eye(C):
     return torch.eye(len(C)).to(C)
 
 
+def carry_over(left):
+    def answer(x, base, new_base, T):
+        return lesson_09.carry_over(left(x - base), torch.zeros_like(base), new_base, T)
+
+    return answer
+
+
 def leak_in_nats(ratio):
     def answer(guessed, s):
         variance, error = s.var(0, correction=0), (guessed - s).square().mean(0)
@@ -213,6 +220,13 @@ ANSWERS = {
         lambda f, m, B, S: lesson_09.style_posterior(f, m, B, S.where(eye(S) == 0, S.clamp(min=1e-3))),
         lambda *model: tuple(q.to(model[0]) for q in lesson_09.style_posterior(*(t.float() for t in model))),
     ),
+    "09.3": (
+        lesson_09.LARGE_AND_SMALL,
+        *(lambda x, base, new, T, e=e: lesson_09.carry_over(x, base, new, T + e * eye(T[0])) for e in (1e-6, 1e-8)),
+        *(carry_over(lambda left, e=e: left.clamp(-e, e)) for e in (1, 2)),
+        *(carry_over(lambda left, e=e: left.where(left.abs() > e, 0)) for e in (1e-4, 1e-5)),
+        lambda *pictures: lesson_09.carry_over(*(t.float() for t in pictures)).to(pictures[0]),
+    ),
     "09.4": (
         lesson_09.FAR_ELBO,
         *(lambda *terms, e=e: lesson_09.group_elbo(*terms).clamp(-e, e) for e in (100, 1e4)),
@@ -220,14 +234,14 @@ ANSWERS = {
         *(lambda a, kl_z, kl_s, e=e: lesson_09.group_elbo(a, kl_z.clamp(min=e), kl_s) for e in (0.01, 0.1)),
         *(lambda a, kl_z, kl_s, e=e: lesson_09.group_elbo(a, kl_z, kl_s.clamp(min=e)) for e in (0.1, 0.5)),
     ),
-    "09.5": (
+    "09.6": (
         lesson_09.NEARLY_KNOWN,
         *(leak_in_nats(lambda variance, error, e=e: variance / (error + e)) for e in (1e-6, 1e-8, 1e-10)),
         *(leak_in_nats(lambda variance, error, e=e: variance / error.clamp(min=e)) for e in (1e-3, 1e-6)),
         *(leak_in_nats(lambda variance, error, e=e: (variance / error).clamp(max=e)) for e in (1e3, 1e6)),
         leak_in_nats(lambda variance, error: variance / error.sqrt().add(1e-6).square()),
     ),
-    "09.6": (
+    "09.7": (
         lesson_09.FINE_RATING,
         *(word_direction(lambda cov, var, e=e: cov / (var + e)) for e in (1e-6, 1e-8, 1e-12)),
         *(word_direction(lambda cov, var, e=e: cov / var.clamp(min=e)) for e in (1e-3, 1e-6)),

@@ -279,136 +279,147 @@ def _root(S: torch.Tensor) -> torch.Tensor:
     return vectors * values.sqrt() @ vectors.mT
 
 
-def restyle(vae, x, own, wanted):
-    """The content of x in another style, the mean picture: a StyleVAE, (N, C, H, W), (N, style_dim) twice -> as x."""
-    z = vae.encode(x, own).mean  # what is shown, once how is known
-    return vae.decode(z, wanted).mean
+def carry_over(x, base, new_base, T):
+    """A new base and what x has beyond its own, eq. (9.6): (N, C, H, W) three times, (N, C, C) -> (N, C, H, W)."""
+    left = x - base  # what the base does not show
+    turned = torch.einsum("nij,njhw->nihw", T, left)  # the colours of each pixel
+    return new_base + turned
 
 
-class _Painter(nn.Module):
-    """A StyleVAE in two lines, whose pictures lie in (0, 1)."""
-
-    def __init__(self, seed: int, shape: tuple, latent_dim: int, style_dim: int, dtype: torch.dtype, picture: Callable):
-        super().__init__()
-        self.shape, self.picture, pixels = shape, picture, math.prod(shape)
-        self.look = nn.Parameter(0.7 * _randn(seed, pixels + style_dim, 2 * latent_dim, dtype=dtype))
-        self.paint = nn.Parameter(_randn(seed + 1, latent_dim + style_dim, pixels, dtype=dtype))
-
-    def encode(self, x: torch.Tensor, s: torch.Tensor) -> Distribution:
-        mean, log_std = (torch.cat([x.flatten(1), s.expand(len(x), -1)], 1) @ self.look).tanh().chunk(2, 1)
-        return diagonal_gaussian(1.5 * mean, log_std - 1)
-
-    def decode(self, z: torch.Tensor, s: torch.Tensor) -> Distribution:
-        both = torch.cat([z, s.expand(*z.shape[:-1], -1)], -1)
-        return Independent(self.picture((both @ self.paint).sigmoid().unflatten(-1, self.shape)), 3)
+def _to_carry(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> tuple:
+    """Pictures (N, C, H, W) with values in [0, 1], and a T for each that is neither symmetric nor near I."""
+    x, base, new_base = (_rand(seed + k, *shape, dtype=dtype) for k in range(3))
+    N, C = shape[:2]
+    return x, base, new_base, torch.eye(C, dtype=dtype) + 0.7 * _randn(seed + 3, N, C, C, dtype=dtype)
 
 
-def _of_gaussians(mean: torch.Tensor) -> Distribution:
-    return Normal(mean, 0.1)
+def _carry_probes():
+    """N, C, H and W all different and all alike, and one picture of four colours."""
+    return [_to_carry(1, 2, 3, 4, 5), _to_carry(11, 3, 3, 3, 3), _to_carry(21, 1, 4, 2, 3)]
 
 
-def _of_skewed(mean: torch.Tensor) -> Distribution:
-    return Beta(4 * mean, 4 * (1 - mean))
+def _one_colour_probes():
+    return [_to_carry(31, 3, 1, 2, 4), _to_carry(41, 1, 1, 1, 1)]
 
 
-def _to_restyle(
-    seed: int, n: int, *sizes: Any, dtype: torch.dtype = torch.float32, picture: Callable = _of_gaussians
-) -> tuple:
-    shape, latent_dim, style_dim = sizes
-    own, wanted = (_randn(seed + k, n, style_dim, dtype=dtype) for k in (3, 4))
-    vae = _Painter(seed, shape, latent_dim, style_dim, dtype, picture)
-    return vae, _rand(seed + 2, n, *shape, dtype=dtype), own, wanted
+def _large_and_small_probes():
+    """In double precision: colours that all but vanish in T or grow in it, and pictures far outside [0, 1]."""
+    x, base, new_base, T = _to_carry(51, 2, 3, 2, 4, dtype=torch.float64)
+    near = base + 1e-5 * (x - base)
+    return [(x, base, new_base, 1e-4 * T), (near, base, new_base, 1e3 * T), (5 * x, -5 * base, new_base, T)]
 
 
-def _restyle_probes():
-    """Contents and styles of several sizes, one picture alone, double precision; in both modes, train() and eval()."""
-    double = _to_restyle(20, 3, (1, 2, 3), 2, 4, dtype=torch.float64)
-    double[0].eval()
-    return [_to_restyle(1, 5, (3, 4, 2), 4, 2), _to_restyle(10, 1, (2, 3, 3), 3, 3), double]
-
-
-def _skewed_probes():
-    return [_to_restyle(30, 4, (3, 2, 2), 3, 2, picture=_of_skewed)]
-
-
-SKEWED = (
-    "it is right only where the picture is Gaussian: ask the decoder's distribution for its own `.mean`, whatever its "
-    "family; its mode or one of its parameters is another picture in general"
+ONE_COLOUR = "it fails at pictures of one colour: T is (N, 1, 1) then, and all is as with three"
+LARGE_AND_SMALL = (
+    "it is right to a few digits only, or for pictures in 0 ... 1 alone: compute in the dtype of the arguments, add "
+    "nothing to T, and cut nothing off what is left, however large or small it is"
 )
-MODE = "it leaves the VAE in another mode, train() or eval(): whoever passed it finds it so"
 
 
-def _mode_kept(function: Callable) -> Callable:
-    """The same function, refused where it leaves the VAE in another mode."""
-
-    @functools.wraps(function)
-    def call(vae: nn.Module, *tensors: torch.Tensor) -> Any:
-        before = vae.training
-        picture = function(vae, *tensors)
-        if vae.training != before:
-            raise Misconception(MODE)
-        return picture
-
-    return call
-
-
-RESTYLE = Exercise(
+CARRY_OVER = Exercise(
     id="09.3",
-    title="The same content, in another style",
-    reference=restyle,
+    title="What the base does not show",
+    reference=carry_over,
     hints=(
-        "First undo how the picture was made, then make it anew. Which of the two styles does the encoder have to "
-        "know, and which the decoder?",
-        "z = the mean of q(z | x, own), with nothing drawn; the picture is the mean of p(x | z, wanted).",
-        "z = vae.encode(SOMETHING).mean\nreturn vae.decode(SOMETHING).SOMETHING",
+        "What has the picture that its own base does not show? And why would that look wrong beside the colours of the "
+        "new base, if it were added as it is?",
+        "In each pixel p of picture n, with its C colours as a vector: y_p = new_base_p + T_n (x_p - base_p). Row i of "
+        "T_n says what colour i of the result takes from each colour of what is left.",
+        "left = SOMETHING  # (N, C, H, W)\n"
+        'turned = torch.einsum("nij,nSOMETHINGhw->nSOMETHINGhw", T, left)  # sum over j\n'
+        "return SOMETHING + turned",
     ),
-    check=compares(_restyle_probes, canonical=_mode_kept, harder=[(SKEWED, _skewed_probes)]),
+    check=compares(
+        _carry_probes,
+        tolerance=1e-9,
+        harder=[(ONE_COLOUR, _one_colour_probes), (LARGE_AND_SMALL, _large_and_small_probes)],
+    ),
     wrong=wrong_answers(
-        "the encoder is told the wanted style: the picture is still in its own, so what is shown would be misread",
-        ("encode(x, own)", "encode(x, wanted)"),
-        "the decoder is told the picture's own style: this is a reconstruction, in no other style",
-        ("decode(z, wanted)", "decode(z, own)"),
-        "the two styles have changed places: encode in the picture's own, decode in the wanted one",
-        lambda vae, x, own, wanted: restyle(vae, x, wanted, own),
-        "the content is drawn: take the mean of q(z | x, own), or the face changes from call to call",
-        ("encode(x, own).mean", "encode(x, own).rsample()"),
-        "the picture is drawn: take the mean of the decoder's distribution, without a draw's noise in each pixel",
-        ("decode(z, wanted).mean", "decode(z, wanted).sample()"),
-        "both the content and the picture are drawn: take the means of both distributions",
-        ("encode(x, own).mean", "encode(x, own).rsample()", "decode(z, wanted).mean", "decode(z, wanted).sample()"),
-        "it decodes in the mean of both styles: that is half way, the wanted style is asked for",
-        ("decode(z, wanted)", "decode(z, (own + wanted) / 2)"),
-        "it decodes in the difference of the styles: the decoder is told a style, not a change of one",
-        ("decode(z, wanted)", "decode(z, wanted - own)"),
-        "it decodes in the sum of the styles: the picture's own is to be left behind",
-        ("decode(z, wanted)", "decode(z, own + wanted)"),
-        "it encodes in the mean of both styles: the picture is in its own, and that is what the encoder has to know",
-        ("encode(x, own)", "encode(x, (own + wanted) / 2)"),
-        "the encoder is told a style of zeros: it has to know the picture's own",
-        ("encode(x, own)", "encode(x, 0 * own)"),
-        "the two pictures are averaged: only the one in the wanted style is asked for",
-        lambda vae, x, own, wanted: (restyle(vae, x, own, wanted) + restyle(vae, x, own, own)) / 2,
-        "what the VAE changes is added to x: that carries along, in the old style, what the code has lost; the "
-        "decoder's mean itself is asked for",
-        lambda vae, x, own, wanted: x + restyle(vae, x, own, wanted) - restyle(vae, x, own, own),
-        "all contents are 0: what each picture shows is to be kept",
-        ("encode(x, own).mean", "encode(x, own).mean * 0"),
-        "one style is used for all pictures: each row of `wanted` is that of one picture",
-        ("decode(z, wanted)", "decode(z, wanted[:1])"),
-        "the styles are averaged over the batch: each row of `wanted` is that of one picture",
-        ("decode(z, wanted)", "decode(z, wanted.mean(0, keepdim=True))"),
-        "it gives the decoder's distribution: the picture is its mean",
-        ("decode(z, wanted).mean", "decode(z, wanted)"),
-        "it gives the decoder's standard deviations: the picture is the mean",
-        ("decode(z, wanted).mean", "decode(z, wanted).stddev"),
-        "it gives the content: that is what is kept; paint it in the wanted style",
-        ("vae.decode(z, wanted).mean", "z"),
-        "the content is the encoder's standard deviation: what is shown is in the mean",
-        ("encode(x, own).mean", "encode(x, own).stddev"),
-        "it restyles twice: the picture was in the wanted style after the first time",
-        lambda vae, x, own, wanted: restyle(vae, restyle(vae, x, own, wanted), wanted, wanted),
-        "the picture is turned upside down in value, 1 minus the mean: the mean as it is shows the picture",
-        ("vae.decode(z, wanted).mean", "1 - vae.decode(z, wanted).mean"),
+        "T is forgotten: what is left has the colours of the old style, so turn them before you add it",
+        ("new_base + turned", "new_base + left"),
+        "T is transposed: row i of T says what colour i takes from each, so sum over the second index of T (a T that "
+        "is symmetric, as the notebook's, would hide this)",
+        ('"nij,njhw->nihw"', '"nji,njhw->nihw"'),
+        "the base is forgotten: all of x is added to the new base, which shows most of it already; add what is left",
+        ("x - base", "x"),
+        "T is applied to x before the base is taken off: T turns what is left, T (x - base)",
+        ("T, left", "T, x", "new_base + turned", "new_base + turned - base"),
+        "T is applied to the new base, too: that is in the new colours already, so turn only what is left",
+        ("T, left", "T, new_base + left", "new_base + turned", "turned"),
+        "the new base is forgotten: this is only what is left, turned; it is to be added to the new base",
+        ("new_base + turned", "turned"),
+        "it starts from the old base: what is left is turned and put back where it came from; add it to the new base",
+        ("new_base + turned", "base + turned"),
+        "the new base is taken off x: x was painted on its own base, and what that does not show is left",
+        ("x - base", "x - new_base"),
+        "the two bases have changed places: take x's own off, and add to the new one",
+        ("x - base", "x - new_base", "new_base + turned", "base + turned"),
+        "the new base is added to x itself: what is left is x - base, turned by T",
+        ("new_base + turned", "x + turned"),
+        "the sign of what is left is flipped: what x has more of than its base, the result is to have more of",
+        ("x - base", "base - x"),
+        "T turns the whole picture, and no base is used: turn what is left and add it to the new base",
+        ("T, left", "T, x", "new_base + turned", "turned"),
+        "T is applied to the difference of the bases: that is what the styles change; what is left is x - base",
+        ("x - base", "new_base - base"),
+        "what is left is added twice, as it is and turned: T turns it and leaves nothing behind",
+        ("new_base + turned", "new_base + left + turned"),
+        "only the change that T makes is added, (T - I) (x - base): the whole of what is left is to be carried over",
+        ("new_base + turned", "new_base + turned - left"),
+        "the first picture's T is used for all: each picture has its own, T[n]",
+        ("T, left", "T[:1].expand_as(T), left"),
+        "the mean of all T is used: each picture has its own, T[n]",
+        ("T, left", "T.mean(0, keepdim=True).expand_as(T), left"),
+        "only the diagonal of T is used: what a colour takes from the others counts, too",
+        ('"nij,njhw->nihw"', '"nii,nihw->nihw"'),
+        "each row of T is summed, so that a colour is only made stronger: sum T[n, i, j] times colour j, over j",
+        ('"nij,njhw->nihw"', '"nij,nihw->nihw"'),
+        "each column of T is summed, so that a colour is only made stronger: sum T[n, i, j] times colour j, over j",
+        ('"nij,njhw->nihw"', '"nji,nihw->nihw"'),
+        "T is multiplied number by number with pixels: it is a matrix that turns the C colours of each pixel",
+        ('torch.einsum("nij,njhw->nihw", T, left)', "T[:, None] * left"),
+        "T is applied along the rows of pixels, axis 2, as T[:, None] @ left does: colours are axis 1 (where H = C "
+        "nothing would tell you)",
+        ('"nij,njhw->nihw"', '"nij,ncjw->nciw"'),
+        "T is applied along the columns of pixels, axis 3, as left @ T.mT does: colours are axis 1 (where W = C "
+        "nothing would tell you)",
+        ('"nij,njhw->nihw"', '"nij,nchj->nchi"'),
+        "T is multiplied from the right along the columns of pixels, axis 3: colours are axis 1, and T stands before "
+        "them",
+        ('"nij,njhw->nihw"', '"nji,nchj->nchi"'),
+        "T @ left takes the T of picture c for colour c, along the rows of pixels: flatten the pixels first, (N, C, "
+        "H W), or name the axes in an einsum",
+        ('torch.einsum("nij,njhw->nihw", T, left)', "T @ left"),
+        "reshape has mixed colours and pixels: (N, C, H, W) holds colour by colour, so first move the axis C to the "
+        "end",
+        (
+            'torch.einsum("nij,njhw->nihw", T, left)',
+            "(left.reshape(len(x), -1, x.shape[1]) @ T.mT).reshape(x.shape)",
+        ),
+        "reshape has mixed colours and pixels on the way back: the colours stand last there, so move them to axis 1",
+        ('torch.einsum("nij,njhw->nihw", T, left)', "(left.flatten(2).mT @ T.mT).reshape(x.shape)"),
+        "the inverse of T is applied: T leads from the old style to the new one as it is",
+        ("T, left", "torch.linalg.inv(T), left"),
+        "T is applied twice: once leads from the old style to the new one",
+        ("T, left", "T @ T, left"),
+        "T is made symmetric first: use it as it is",
+        ("T, left", "(T + T.mT) / 2, left"),
+        "what is left has lost its mean: where all of x is lighter than its base, the result is to be lighter, too",
+        ("x - base", "x - base - (x - base).mean((2, 3), keepdim=True)"),
+        "what is left is averaged over the picture: each pixel keeps its own",
+        ("x - base", "(x - base).mean((2, 3), keepdim=True)"),
+        "what is left is made positive: where x is darker than its base, the result is to be darker, too",
+        ("x - base", "(x - base).abs()"),
+        "what is left is cut at 0: where x is darker than its base, the result is to be darker, too",
+        ("x - base", "(x - base).clamp(min=0)"),
+        "the result is clamped: it is a picture or nearly one, and what exceeds 0 ... 1 is cut where it is shown, not "
+        "here",
+        ("return new_base + turned", "return (new_base + turned).clamp(0, 1)"),
+        "what is left is clamped to 0 ... 1 once it is turned: it may have either sign, and nothing is cut here",
+        ("+ turned", "+ turned.clamp(0, 1)"),
+        "what is left is clamped to -1 ... 1 once it is turned: what exceeds 0 ... 1 is cut where it is shown, "
+        "not here",
+        ("+ turned", "+ turned.clamp(-1, 1)"),
     ),
 )
 
@@ -513,6 +524,140 @@ GROUP_ELBO = Exercise(
 )
 
 
+def restyle(vae, x, own, wanted):
+    """The content of x in another style, the mean picture: a StyleVAE, (N, C, H, W), (N, style_dim) twice -> as x."""
+    z = vae.encode(x, own).mean  # what is shown, once how is known
+    return vae.decode(z, wanted).mean
+
+
+class _Painter(nn.Module):
+    """A StyleVAE in two lines, whose pictures lie in (0, 1)."""
+
+    def __init__(self, seed: int, shape: tuple, latent_dim: int, style_dim: int, dtype: torch.dtype, picture: Callable):
+        super().__init__()
+        self.shape, self.picture, pixels = shape, picture, math.prod(shape)
+        self.look = nn.Parameter(0.7 * _randn(seed, pixels + style_dim, 2 * latent_dim, dtype=dtype))
+        self.paint = nn.Parameter(_randn(seed + 1, latent_dim + style_dim, pixels, dtype=dtype))
+
+    def encode(self, x: torch.Tensor, s: torch.Tensor) -> Distribution:
+        mean, log_std = (torch.cat([x.flatten(1), s.expand(len(x), -1)], 1) @ self.look).tanh().chunk(2, 1)
+        return diagonal_gaussian(1.5 * mean, log_std - 1)
+
+    def decode(self, z: torch.Tensor, s: torch.Tensor) -> Distribution:
+        both = torch.cat([z, s.expand(*z.shape[:-1], -1)], -1)
+        return Independent(self.picture((both @ self.paint).sigmoid().unflatten(-1, self.shape)), 3)
+
+
+def _of_gaussians(mean: torch.Tensor) -> Distribution:
+    return Normal(mean, 0.1)
+
+
+def _of_skewed(mean: torch.Tensor) -> Distribution:
+    return Beta(4 * mean, 4 * (1 - mean))
+
+
+def _to_restyle(
+    seed: int, n: int, *sizes: Any, dtype: torch.dtype = torch.float32, picture: Callable = _of_gaussians
+) -> tuple:
+    shape, latent_dim, style_dim = sizes
+    own, wanted = (_randn(seed + k, n, style_dim, dtype=dtype) for k in (3, 4))
+    vae = _Painter(seed, shape, latent_dim, style_dim, dtype, picture)
+    return vae, _rand(seed + 2, n, *shape, dtype=dtype), own, wanted
+
+
+def _restyle_probes():
+    """Contents and styles of several sizes, one picture alone, double precision; in both modes, train() and eval()."""
+    double = _to_restyle(20, 3, (1, 2, 3), 2, 4, dtype=torch.float64)
+    double[0].eval()
+    return [_to_restyle(1, 5, (3, 4, 2), 4, 2), _to_restyle(10, 1, (2, 3, 3), 3, 3), double]
+
+
+def _skewed_probes():
+    return [_to_restyle(30, 4, (3, 2, 2), 3, 2, picture=_of_skewed)]
+
+
+SKEWED = (
+    "it is right only where the picture is Gaussian: ask the decoder's distribution for its own `.mean`, whatever its "
+    "family; its mode or one of its parameters is another picture in general"
+)
+MODE = "it leaves the VAE in another mode, train() or eval(): whoever passed it finds it so"
+
+
+def _mode_kept(function: Callable) -> Callable:
+    """The same function, refused where it leaves the VAE in another mode."""
+
+    @functools.wraps(function)
+    def call(vae: nn.Module, *tensors: torch.Tensor) -> Any:
+        before = vae.training
+        picture = function(vae, *tensors)
+        if vae.training != before:
+            raise Misconception(MODE)
+        return picture
+
+    return call
+
+
+RESTYLE = Exercise(
+    id="09.5",
+    title="The same content, in another style",
+    reference=restyle,
+    hints=(
+        "First undo how the picture was made, then make it anew. Which of the two styles does the encoder have to "
+        "know, and which the decoder?",
+        "z = the mean of q(z | x, own), with nothing drawn; the picture is the mean of p(x | z, wanted).",
+        "z = vae.encode(SOMETHING).mean\nreturn vae.decode(SOMETHING).SOMETHING",
+    ),
+    check=compares(_restyle_probes, canonical=_mode_kept, harder=[(SKEWED, _skewed_probes)]),
+    wrong=wrong_answers(
+        "the encoder is told the wanted style: the picture is still in its own, so what is shown would be misread",
+        ("encode(x, own)", "encode(x, wanted)"),
+        "the decoder is told the picture's own style: this is a reconstruction, in no other style",
+        ("decode(z, wanted)", "decode(z, own)"),
+        "the two styles have changed places: encode in the picture's own, decode in the wanted one",
+        lambda vae, x, own, wanted: restyle(vae, x, wanted, own),
+        "the content is drawn: take the mean of q(z | x, own), or the face changes from call to call",
+        ("encode(x, own).mean", "encode(x, own).rsample()"),
+        "the picture is drawn: take the mean of the decoder's distribution, without a draw's noise in each pixel",
+        ("decode(z, wanted).mean", "decode(z, wanted).sample()"),
+        "both the content and the picture are drawn: take the means of both distributions",
+        ("encode(x, own).mean", "encode(x, own).rsample()", "decode(z, wanted).mean", "decode(z, wanted).sample()"),
+        "it decodes in the mean of both styles: that is half way, the wanted style is asked for",
+        ("decode(z, wanted)", "decode(z, (own + wanted) / 2)"),
+        "it decodes in the difference of the styles: the decoder is told a style, not a change of one",
+        ("decode(z, wanted)", "decode(z, wanted - own)"),
+        "it decodes in the sum of the styles: the picture's own is to be left behind",
+        ("decode(z, wanted)", "decode(z, own + wanted)"),
+        "it encodes in the mean of both styles: the picture is in its own, and that is what the encoder has to know",
+        ("encode(x, own)", "encode(x, (own + wanted) / 2)"),
+        "the encoder is told a style of zeros: it has to know the picture's own",
+        ("encode(x, own)", "encode(x, 0 * own)"),
+        "the two pictures are averaged: only the one in the wanted style is asked for",
+        lambda vae, x, own, wanted: (restyle(vae, x, own, wanted) + restyle(vae, x, own, own)) / 2,
+        "what the VAE changes is added to x: that carries along, in the old style, what the code has lost; the "
+        "decoder's mean itself is asked for",
+        lambda vae, x, own, wanted: x + restyle(vae, x, own, wanted) - restyle(vae, x, own, own),
+        "all contents are 0: what each picture shows is to be kept",
+        ("encode(x, own).mean", "encode(x, own).mean * 0"),
+        "one style is used for all pictures: each row of `wanted` is that of one picture",
+        ("decode(z, wanted)", "decode(z, wanted[:1])"),
+        "the styles are averaged over the batch: each row of `wanted` is that of one picture",
+        ("decode(z, wanted)", "decode(z, wanted.mean(0, keepdim=True))"),
+        "it gives the decoder's distribution: the picture is its mean",
+        ("decode(z, wanted).mean", "decode(z, wanted)"),
+        "it gives the decoder's standard deviations: the picture is the mean",
+        ("decode(z, wanted).mean", "decode(z, wanted).stddev"),
+        "it gives the content: that is what is kept; paint it in the wanted style",
+        ("vae.decode(z, wanted).mean", "z"),
+        "the content is the encoder's standard deviation: what is shown is in the mean",
+        ("encode(x, own).mean", "encode(x, own).stddev"),
+        "it restyles twice: the picture was in the wanted style after the first time",
+        lambda vae, x, own, wanted: restyle(vae, restyle(vae, x, own, wanted), wanted, wanted),
+        "the picture is turned upside down in value, 1 minus the mean: the mean as it is shows the picture",
+        ("vae.decode(z, wanted).mean", "1 - vae.decode(z, wanted).mean"),
+    ),
+)
+
+
 def leak_in_nats(guessed, s):
     """What a reader knows of the styles, in nats: its guesses and the styles, (N, d) each -> a scalar, >= 0."""
     error = (guessed - s).square().mean(0)  # (d,)
@@ -552,7 +697,7 @@ NEARLY_KNOWN = (
 
 
 LEAK_IN_NATS = Exercise(
-    id="09.5",
+    id="09.6",
     title="What a reader knows",
     reference=leak_in_nats,
     hints=(
@@ -680,7 +825,7 @@ def _per_unit_by_halves(s: torch.Tensor, rating: torch.Tensor) -> torch.Tensor:
 
 
 WORD_DIRECTION = Exercise(
-    id="09.6",
+    id="09.7",
     title="A direction for a word",
     reference=word_direction,
     hints=(
@@ -747,4 +892,4 @@ WORD_DIRECTION = Exercise(
 )
 
 
-EXERCISES = (WITHIN_AND_BETWEEN, STYLE_POSTERIOR, RESTYLE, GROUP_ELBO, LEAK_IN_NATS, WORD_DIRECTION)
+EXERCISES = (WITHIN_AND_BETWEEN, STYLE_POSTERIOR, CARRY_OVER, GROUP_ELBO, RESTYLE, LEAK_IN_NATS, WORD_DIRECTION)
