@@ -87,7 +87,7 @@ def main() -> None:
     """Train, write, read back, and print how good it is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     shipped = Path(pretrained.__file__).parent / pretrained.STYLE_VAE
-    parser.add_argument("--steps", type=int, default=40_000)
+    parser.add_argument("--steps", type=int, default=36_000)
     parser.add_argument("--styles", type=int, default=3_000)
     parser.add_argument("--to", type=Path, default=shipped)
     parser.add_argument("--checkpoint", type=Path, help="where the state of training is kept")

@@ -175,7 +175,7 @@ def negative_elbo_with_features(
         "loss", "elbo", "distortion" and "kl", each (N,), and "features", a scalar; nats per image.
     """
     price, beta = checking.number(price, "price", 0), checking.number(beta, "beta", 0)
-    p, parts = _elbo_and_picture(model, x, conditions, beta)
+    _, p, parts = _one_draw(model, x, conditions, beta)
     told = feature_nats(x, p.mean, features)
     return parts | {"loss": parts["loss"] + price * told, "features": told}
 
@@ -231,7 +231,7 @@ def negative_elbo_with_critic(
     checking.choice(loss, "loss", ADVERSARIAL)
     price, beta = checking.number(price, "price", 0), checking.number(beta, "beta", 0)
     _check_pair(pair)
-    p, parts = _elbo_and_picture(pair.vae, x, conditions, beta)
+    _, p, parts = _one_draw(pair.vae, x, conditions, beta)
     disbelief = ADVERSARIAL[loss][2](pair.critic(p.mean)).mean()
     parts |= {"loss": parts["loss"] + price * disbelief, "disbelief": disbelief}
     if features is None:
@@ -274,8 +274,11 @@ def style_leak(guessed: Tensor, s: Tensor) -> Tensor:
     Returns:
         a scalar, >= 0: what is guessed worse than by the mean counts as nothing known.
     """
-    error = (guessed - s).square().mean(0)  # (style_dim,)
-    return (0.5 * (s.var(0, correction=0) / error).log()).clamp(min=0).sum()
+    if guessed.shape != s.shape:
+        raise ValueError(f"guessed {tuple(guessed.shape)} and s {tuple(s.shape)} must be of one shape, (N, style_dim).")
+    error, variance = (guessed - s).square().mean(0), s.var(0, correction=0)  # (style_dim,)
+    known = error < variance  # a number that does not vary is not: cut before the log, whose slope at 0 is infinite
+    return 0.5 * (torch.where(known, variance, 1.0) / torch.where(known, error, 1.0)).log().sum()
 
 
 def negative_elbo_without_leak(
@@ -290,14 +293,11 @@ def negative_elbo_without_leak(
     Returns:
         "loss", "elbo", "distortion" and "kl", each (N,), nats per image; "leak", nats, see `style_leak`.
     """
-    checking.number(price, "price", 0), checking.number(beta, "beta", 0)
+    price, beta = checking.number(price, "price", 0), checking.number(beta, "beta", 0)
     _check_pair(pair)
-    q = pair.vae.encode(x, s)
-    z = q.rsample()
-    log_likelihood, divergence = pair.vae.decode(z, s).log_prob(x), kl(q, pair.vae.prior)
+    z, _, parts = _one_draw(pair.vae, x, (s,), beta)
     leak = style_leak(not_halved(pair.critic(z)), s)
-    parts = {"elbo": log_likelihood - divergence, "distortion": -log_likelihood, "kl": divergence, "leak": leak}
-    return {"loss": beta * divergence - log_likelihood + price * leak} | parts
+    return parts | {"loss": parts["loss"] + price * leak, "leak": leak}
 
 
 def negative_group_elbo(model: Any, sets: Tensor) -> dict[str, Tensor]:
@@ -313,21 +313,22 @@ def negative_group_elbo(model: Any, sets: Tensor) -> dict[str, Tensor]:
     return {"loss": -bound, "elbo": bound}
 
 
-def _elbo_and_picture(model: Any, x: Tensor, conditions: tuple, beta: float) -> tuple[Any, dict[str, Tensor]]:
-    """p(x | z) at one draw of q, and the parts of the negative beta-ELBO at the same draw, each (N,)."""
+def _one_draw(model: Any, x: Tensor, conditions: tuple, beta: float) -> tuple[Tensor, Any, dict[str, Tensor]]:
+    """One draw z of q, p(x | z), and the parts of the negative beta-ELBO at that draw, each (N,)."""
     _check_conditions(conditions)
     q = model.encode(x, *conditions)
-    p = model.decode(q.rsample(), *conditions)
+    z = q.rsample()
+    p = model.decode(z, *conditions)
     log_likelihood, divergence = p.log_prob(x), kl(q, model.prior)
     parts = {"elbo": log_likelihood - divergence, "distortion": -log_likelihood, "kl": divergence}
-    return p, {"loss": beta * divergence - log_likelihood} | parts
+    return z, p, {"loss": beta * divergence - log_likelihood} | parts
 
 
 def _check_pair(pair: Any) -> None:
     if not (hasattr(pair, "vae") and hasattr(pair, "critic")):
         raise TypeError(
             f"the pair must have a vae and a critic; a {type(pair).__name__} has not both. "
-            "AdversarialPair(vae, PatchDiscriminator()) makes one."
+            "AdversarialPair(vae, critic) makes one."
         )
 
 

@@ -24,10 +24,10 @@ def gaussian_transport(A: Tensor, B: Tensor) -> Tensor:
         checking.floating(covariance, name, "(..., D, D)")
         if covariance.dim() < 2 or covariance.shape[-1] != covariance.shape[-2]:
             raise ValueError(f"{name} must have shape (..., D, D), a covariance, not {tuple(covariance.shape)}.")
-    least = SMALLEST_VARIANCE * torch.eye(A.shape[-1], dtype=torch.float64, device=A.device)
-    first, second = A.double() + least, B.double() + least
-    root, inverse = _root(first, 0.5), _root(first, -0.5)
-    return (inverse @ _root(root @ second @ root, 0.5) @ inverse).to(A.dtype)
+    first, second = (C.cpu().double() if C.device.type == "mps" else C.double() for C in (A, B))  # MPS has no float64
+    least = SMALLEST_VARIANCE * torch.eye(A.shape[-1]).to(first)
+    root, inverse = _root(first + least, 0.5), _root(first + least, -0.5)
+    return (inverse @ _root(root @ (second + least) @ root, 0.5) @ inverse).to(A)
 
 
 def _root(A: Tensor, power: float) -> Tensor:

@@ -208,7 +208,7 @@ def _common_axes(between: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
     """Ratios (F,), the largest first, and axes V (F, F) with between V = S V diag(ratios) and V^T S V = I."""
     from scipy.linalg import eigh
 
-    ratios, axes = eigh(between.double().cpu().numpy(), S.double().cpu().numpy())
+    ratios, axes = eigh(between.cpu().double().numpy(), S.cpu().double().numpy())
     return torch.from_numpy(ratios).to(S).flip(0), torch.from_numpy(axes).to(S).flip(1)
 
 
