@@ -223,7 +223,7 @@ def test_the_calculations_for_exams_are_right():
         "is 0.01; if the network gives the shift it is 0.99",
         "= 0.077$ after four; the mean is $12/13 = 0.92$",
         "= 0.69$ nats",
-        "of what is known of others: 1.04 nats",
+        "what is known of others: 1.04 nats",
     ):
         assert said in " ".join(exams.split()), f"the exams do not say {said}"
 
