@@ -12,11 +12,13 @@ import torch
 
 from tests.notebook_rules import Lesson, anchors, equation_tags
 from tools.notebooks import NOTEBOOKS, ROOT
+from vae_helpers.distributions import GaussianFactor, standard_normal
 from vae_helpers.exercises.registry import all_exercises, exercises_of, find, lesson_numbers
 from vae_helpers.grading.exercise_cells import paste
 from vae_helpers.grading.grade_folder import AT_ONCE
 from vae_helpers.grading.limits import Limits
 from vae_helpers.lessons import lesson_02, lesson_03, lesson_04, lesson_05, lesson_06, lesson_07
+from vae_helpers.objectives import style_leak
 
 DOCS = ROOT / "docs"
 TEACHING = (DOCS / "teaching.md").read_text("utf-8")
@@ -199,6 +201,12 @@ def test_the_calculations_for_exams_are_right():
     for factor, slope in ((0.01, 0.01), (1, 0.99)):  # a mean, whose shift is 0.01 of it, and a shift
         mean, *_ = lesson_07.ladder_level(torch.zeros(1, 1), torch.ones(1, 1), factor * said, torch.full((1, 1), 0.01))
         assert round(torch.autograd.grad(mean, said)[0].item(), 2) == slope
+    prior, said = GaussianFactor.of(standard_normal(1)), torch.tensor([[3.0], [12.0]])  # by one picture, and by four
+    after = (prior * GaussianFactor(said, said)).normalised()
+    assert [f"{value:.3f}" for value in after.variance.flatten()] == ["0.250", "0.077"]
+    assert f"{after.mean[1].item():.2f}" == "0.92"
+    s, wrong_by = torch.tensor([[1.0], [-1.0]]).expand(2, 3), torch.tensor([1 / 4, 1 / 2, 2.0]).sqrt()
+    assert f"{style_leak(s * (1 - wrong_by), s).item():.2f}" == "1.04" and f"{math.log(4 * 2 / 2) / 2:.2f}" == "0.69"
     exams = "".join(part(TEACHING, f"### {number}: for an exam") for number in NUMBERS)
     for said in (
         "0.684",
@@ -213,6 +221,9 @@ def test_the_calculations_for_exams_are_right():
         "variance 0.2",
         "= 0.19$",
         "is 0.01; if the network gives the shift it is 0.99",
+        "= 0.077$ after four; the mean is $12/13 = 0.92$",
+        "= 0.69$ nats",
+        "what is known of others: 1.04 nats",
     ):
         assert said in " ".join(exams.split()), f"the exams do not say {said}"
 

@@ -8,7 +8,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tools import train_denoiser, train_factor_reader, train_portrait_vae, train_sharp_portrait_vae
+from tools import (
+    train_denoiser,
+    train_factor_reader,
+    train_portrait_vae,
+    train_sharp_portrait_vae,
+    train_style_vae,
+)
 from vae_helpers import (
     ResidualDenoiser,
     checkpoints,
@@ -20,14 +26,16 @@ from vae_helpers import (
     sharpness,
     to_float,
 )
+from vae_helpers.colour_transfer import covariance_transfer
 from vae_helpers.data.faces import SEEDS as SEEDS_OF_DATA
+from vae_helpers.data.faces import STYLE_SEEDS
 from vae_helpers.data.photos import photographs
 from vae_helpers.models.factor_reader import FactorReader, PortraitJudge
-from vae_helpers.rendering import faces
+from vae_helpers.rendering import faces, styles
 
 SIGMA = 25 / 255
 SEED = 4711  # neither the reader nor the data sets of the course have seen portraits of it
-DENOISER, FACTOR_READER, PORTRAIT_JUDGE, PORTRAIT_VAE, SHARP_PORTRAIT_VAE = (
+DENOISER, FACTOR_READER, PORTRAIT_JUDGE, PORTRAIT_VAE, SHARP_PORTRAIT_VAE, STYLE_VAE = (
     Path(pretrained.__file__).parent / name
     for name in (
         pretrained.DENOISER,
@@ -35,6 +43,7 @@ DENOISER, FACTOR_READER, PORTRAIT_JUDGE, PORTRAIT_VAE, SHARP_PORTRAIT_VAE = (
         pretrained.PORTRAIT_JUDGE,
         pretrained.PORTRAIT_VAE,
         pretrained.SHARP_PORTRAIT_VAE,
+        pretrained.STYLE_VAE,
     )
 )
 NETWORKS = [
@@ -43,6 +52,7 @@ NETWORKS = [
     pretrained.portrait_judge,
     pretrained.portrait_vae,
     pretrained.sharp_portrait_vae,
+    pretrained.style_vae,
 ]
 
 
@@ -379,3 +389,80 @@ def test_the_tool_sharpens_a_portrait_vae_and_writes_what_changed(tmp_path, monk
     assert any(not torch.equal(t.float(), soft[name]) for name, t in tensors.items())
     assert "factors read by the judge, R2: skin" in capsys.readouterr().out
     assert [file.read_bytes() for file in (PORTRAIT_VAE, SHARP_PORTRAIT_VAE)] == before
+
+
+# --- the VAE of portraits in many styles ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sets():
+    """50 sets of four portraits that nobody has seen: people (50, 4, 14), styles (50, 7), (50, 4, 3, 64, 64)."""
+    people, style = faces.sample(200, SEED + 2), styles.sample(50, SEED)
+    pictures = to_float(faces.render(people, pretrained.PORTRAIT_SIZE, style.repeat_interleave(4, 0)))
+    return people.unflatten(0, (50, 4)), style, pictures.unflatten(0, (50, 4))
+
+
+def test_the_shipped_style_vae_is_a_small_checkpoint_of_this_model():
+    tensors, kind, notes = checkpoints.read(STYLE_VAE)
+    assert STYLE_VAE.stat().st_size < 1.5e6
+    assert kind == "GroupVAE" and notes == {"steps": 36_000, "styles": 3_000}
+    own = pretrained.new_style_vae().state_dict()
+    assert {name: t.shape for name, t in tensors.items()} == {name: t.shape for name, t in own.items()}
+    assert {t.dtype for t in tensors.values()} == {torch.float16}
+    assert all(t.isfinite().all() for t in tensors.values())  # the precisions, too, which are in the thousands
+    loaded = pretrained.style_vae().state_dict()
+    assert all(torch.equal(loaded[name], t.float()) for name, t in tensors.items())
+
+
+def test_no_set_or_portrait_of_these_tests_is_one_that_it_has_learned_from():
+    assert not {SEED, SEED + 2} & {*SEEDS_OF_DATA.values(), *STYLE_SEEDS.values(), *train_factor_reader.SEEDS.values()}
+
+
+def test_two_halves_of_a_set_tell_the_style_vae_the_same_style(sets):
+    model, (_, style, pictures) = pretrained.style_vae(), sets
+    one, other = (model.infer_style(half) for half in pictures.split(2, dim=1))
+    assert (torch.cdist(one.mean, other.mean).argmin(1) == torch.arange(50)).float().mean() > 0.8  # of 50, by two each
+    agreement = [
+        torch.corrcoef(torch.stack(codes))[0, 1].item() for codes in zip(one.mean.T, other.mean.T, strict=True)
+    ]
+    assert min(agreement[:6]) > 0.85 and (model.infer_style(pictures).stddev < one.stddev).all(), agreement
+    light = style[:, styles.TABLE.index("light")]
+    assert abs(torch.corrcoef(torch.stack([one.mean[:, 0], light]))[0, 1]) > 0.95  # the direction told best
+
+
+def test_the_style_vae_swaps_styles_far_better_than_colours_alone_and_best_with_the_rest_carried_over(sets):
+    model, (people, style, pictures) = pretrained.style_vae(), sets
+    x, s = pictures[:, 0], model.infer_style(pictures).mean
+    truth = to_float(faces.render(people[:, 0], pretrained.PORTRAIT_SIZE, style.roll(1, 0)))
+    by_colours = covariance_transfer(x, pictures.roll(1, 0), pictures)
+    made = by_colours, *(paint(x, s, s.roll(1, 0)).clamp(0, 1) for paint in (model.restyle, model.carry_over))
+    colours, decoded, carried = (psnr(swap, truth).mean().item() for swap in made)
+    assert decoded > colours + 6 and carried > decoded + 0.3, (colours, decoded, carried)
+    torch.testing.assert_close(model.carry_over(x, s, s), x, rtol=0, atol=1e-3)  # in its own style nothing changes
+
+
+def test_a_portrait_turned_into_the_plain_style_still_shows_who_it_is(sets):
+    model, (people, _, pictures) = pretrained.style_vae(), sets
+    own = model.infer_style(pictures).mean.repeat_interleave(4, 0)
+    plain = model.infer_style(faces.render(faces.sample(64, seed=1), pretrained.PORTRAIT_SIZE)[None]).mean
+    x, people = pictures.flatten(0, 1), people.flatten(0, 1)
+    before, after = (
+        factor_r2(seen, people, judge=True) for seen in (x, model.carry_over(x, own, plain).clamp(0, 1))
+    )  # the judge knows the plain style only
+    assert min(after.values()) > 0.7, after
+    assert sum(after.values()) > sum(before.values()) + 2, (before, after)
+
+
+def test_the_tool_trains_a_style_vae_and_writes_a_file_that_loads(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("vae_helpers.data.faces.SIZES", {"train": 16, "validation": 32, "test": 16})
+    path, before = tmp_path / "style.safetensors", STYLE_VAE.read_bytes()
+    monkeypatch.setattr(sys, "argv", ["tool", "--steps", "2", "--styles", "30", "--to", str(path)])
+    with torch.random.fork_rng(devices=[]):
+        train_style_vae.main()
+    tensors, kind, notes = checkpoints.read(path)
+    assert kind == "GroupVAE" and notes == {"steps": 2, "styles": 30}
+    own = pretrained.new_style_vae().state_dict()
+    assert {name: t.shape for name, t in tensors.items()} == {name: t.shape for name, t in own.items()}
+    said = capsys.readouterr().out
+    assert "PSNR in dB, swapped, carried over" in said and said.count("factors read by the judge, R2: skin") == 2
+    assert STYLE_VAE.read_bytes() == before

@@ -52,12 +52,14 @@ from vae_helpers import (
 )
 from vae_helpers.attributes import fit_attributes
 from vae_helpers.blending import poisson_blend
+from vae_helpers.colour_transfer import covariance_transfer
+from vae_helpers.data.faces import PER_STYLE
 from vae_helpers.data.photos import photographs
 from vae_helpers.images import grid
 from vae_helpers.inference import infer_code
 from vae_helpers.models import ProbabilisticPCA
 from vae_helpers.models.experts import LinearExpert, tiles
-from vae_helpers.rendering import faces
+from vae_helpers.rendering import faces, styles
 from vae_helpers.rendering.alignment import align
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,6 +76,7 @@ SET = {
 }  # edits that give some factors a value
 TURNED = {"glasses": "glasses", "smile": "smile", "fringe": "fringe", "lean": "tilt"}  # those that reverse a factor
 PORTRAIT_NOISE, PHOTOGRAPH_NOISE = 0.4, 25 / 255  # standard deviation, as a share of white
+PEOPLE, SEEN = 4, 4  # portraits that are restyled, and pictures that are seen of a set
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,11 @@ class Studio:
     def portraits(self) -> Dataset:
         """The drawn portraits."""
         return load("faces", size=pretrained.PORTRAIT_SIZE, n=self.scale.portraits).to(machine().device)
+
+    @cached_property
+    def sets(self) -> Dataset:
+        """Drawn portraits, sixteen in a row in one style."""
+        return load("faces", size=pretrained.PORTRAIT_SIZE, styles=1).to(machine().device)
 
     @cached_property
     def portrait_vae(self) -> VAE:
@@ -210,9 +218,10 @@ def drawn_from_codes(model: VAE, images: Tensor, n: int, parts: int, seed: int =
     return decode(model, drawn[torch.randperm(1000, generator=generator)[:n]].to(model.device))
 
 
-def painted(factors: Tensor) -> Tensor:
-    """The portraits with these factors, in [0, 1]: (N, 14) -> (N, 3, 64, 64)."""
-    return to_float(faces.render(factors.cpu(), pretrained.PORTRAIT_SIZE)).to(machine().device)
+def painted(factors: Tensor, style: Tensor | None = None) -> Tensor:
+    """The portraits with these factors, in [0, 1], flat or in styles (N, 7): (N, 14) -> (N, 3, 64, 64)."""
+    style = "flat" if style is None else style.cpu()
+    return to_float(faces.render(factors.cpu(), pretrained.PORTRAIT_SIZE, style)).to(machine().device)
 
 
 def bounds(model: VAE, images: Tensor, how_many: tuple[int, int], precision: torch.dtype) -> tuple[str, float]:
@@ -406,6 +415,50 @@ def sharpened(studio: Studio) -> Board:
     return Board(close, measured, ("portrait", *made), enlarged=6)
 
 
+def restyled(studio: Studio) -> Board:
+    """People of the first sets in styles from grey to vivid, of each of which four portraits are seen."""
+    artist, test = pretrained.style_vae(machine().device), studio.sets.test
+    pictures, factors = (x.unflatten(0, (-1, PER_STYLE)) for x in (to_float(test.images), test.factors))
+    m, n = len(pictures), studio.scale.measured
+
+    def swapped(member: Tensor, own: Tensor, wanted: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The true pictures of members (N,) of sets (N,) in the styles of sets (N,), and what is made of them."""
+        which = (member[:, None] + torch.arange(SEEN)) % PER_STYLE  # the portrait itself is the first of its set
+        x, of_own, of_wanted = pictures[own, member], pictures[own[:, None], which], pictures[wanted[:, None], which]
+        codes = artist.infer_style(of_own).mean, artist.infer_style(of_wanted).mean
+        made = {
+            "by colours alone": covariance_transfer(x, of_wanted, of_own),
+            "decoded": artist.restyle(x, *codes),
+            "restyled": artist.carry_over(x, *codes).clamp(0, 1),
+        }
+        people, style = factors[own, member, : len(faces.NAMES)], factors[wanted, 0, len(faces.NAMES) :]
+        return painted(people, style), made
+
+    place = torch.arange(n)
+    truth, made = swapped(place // m % PER_STYLE, place % m, (place + 1) % m)
+    scores = ", ".join(f"{name} {decibels(truth, x)}" for name, x in made.items())
+    vivid, across = len(faces.NAMES) + styles.TABLE.index("saturation"), studio.scale.shown - 1
+    wanted = factors[:, 0, vivid].argsort().cpu()[(2 * torch.arange(across) + 1) * m // (2 * across)]
+    blank = torch.ones(1, 3, *2 * [2 * pretrained.PORTRAIT_SIZE], device=pictures.device)
+    rows = [torch.cat([blank, in_fours(pictures[wanted, :SEEN])])]
+    for own in torch.arange(PEOPLE) % m:
+        others = swapped(torch.zeros_like(wanted), own.expand_as(wanted), wanted)[1]["restyled"]
+        rows.append(doubled(torch.cat([pictures[own, :1], others])))
+    measured = f"PSNR against the truth, {n} test portraits, {SEEN} seen of each set: {scores}"
+    return Board(rows, measured, enlarged=2)
+
+
+def in_fours(sets: Tensor) -> Tensor:
+    """Four pictures as one, two by two: (N, 4, C, H, W) -> (N, C, 2 H, 2 W)."""
+    rows = torch.cat([sets[:, ::2], sets[:, 1::2]], -1)  # (N, 2, C, H, 2 W)
+    return torch.cat([rows[:, 0], rows[:, 1]], -2)
+
+
+def doubled(pictures: Tensor) -> Tensor:
+    """Each pixel as four: (N, C, H, W) -> (N, C, 2 H, 2 W)."""
+    return pictures.repeat_interleave(2, -1).repeat_interleave(2, -2)
+
+
 def noisy_portraits(studio: Studio) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """Test portraits, the same with strong noise, and what a filter and two priors make of that."""
     clean = to_float(studio.portraits.test.images[: min(100, studio.scale.measured)])
@@ -496,6 +549,7 @@ PICTURES = {
     "hair": Picture(hair),
     "views": Picture(views),
     "sharpened": Picture(sharpened),
+    "restyled": Picture(restyled),
     "denoising": Picture(denoising),
     "photograph": Picture(photograph),
     "fashion": Picture(fashion, ("fashion_vae",), "fashion"),
