@@ -1,4 +1,4 @@
-"""Train the VAE of portraits in many styles that the package carries, and write its weights (an hour or two of a core).
+"""Train the VAE of portraits in many styles that the package carries, and write its weights (an hour of a core).
 
     python tools/train_style_vae.py                   what is shipped
     python tools/train_style_vae.py --steps 40 --styles 100 --to /tmp/style.safetensors    a quick try

@@ -63,7 +63,8 @@ def _colours(x: Tensor, references: Tensor, source: Tensor | None) -> tuple[Tens
     for name, pictures in sets.items():
         form = f"({len(x)}, K, {', '.join(map(str, x.shape[1:]))})"
         check_floats(checking.shape(pictures, name, form, "A set for each picture: pictures[None] is one set."), name)
-    return x.flatten(2).double(), *(pictures.transpose(1, 2).flatten(2).double() for pictures in sets.values())
+    flat = (x.flatten(2), *(pictures.transpose(1, 2).flatten(2) for pictures in sets.values()))
+    return tuple((c.cpu() if c.device.type == "mps" else c).double() for c in flat)  # MPS has no float64
 
 
 def _moments(colours: Tensor) -> tuple[Tensor, Tensor]:

@@ -282,7 +282,7 @@ def style_leak(guessed: Tensor, s: Tensor) -> Tensor:
 
 
 def negative_elbo_without_leak(
-    pair: Any, x: Tensor, s: Tensor, price: float = 100.0, beta: float = 1.0
+    pair: Any, x: Tensor, s: Tensor, price: float = 300.0, beta: float = 1.0
 ) -> dict[str, Tensor]:
     """The loss of a conditional VAE whose content is to know nothing of the style: trains `pair.vae`.
 

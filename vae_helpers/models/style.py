@@ -85,7 +85,8 @@ class StyleVAE(LatentVariableModel):
         style_dim: numbers for the style.
         width, hidden: channels, and units of the dense layers.
         colours: K that the decoder mixes, see `PaletteDecoder`.
-        likelihood: by default a Gaussian whose sigma, one number, is learned.
+        likelihood: of values in [0, 1], for the decoder mixes colours and gives no logits; by default a Gaussian whose
+            sigma, one number, is learned.
     """
 
     def __init__(
@@ -126,6 +127,7 @@ class StyleVAE(LatentVariableModel):
 
     def encode(self, x: Tensor, s: Tensor) -> Independent:
         """q(z | x, s): pictures (N, C, H, W) and styles (N, style_dim) -> batch shape (N,), event shape (D,)."""
+        s = s.expand(len(x), -1)
         mu, raw_log_var = not_halved(self.encoder(self.likelihood.encoder_input(x), s)).chunk(2, dim=-1)
         return diagonal_gaussian(mu, soft_bound(raw_log_var))
 
@@ -200,7 +202,7 @@ def linear_style(sets: Tensor, style_dim: int = 8, side: int = 8, ridge: float =
         )
     expert = LinearStyle(style_dim, sets.shape[2], side).to(f)
     expert.m, expert.precision = m, ratios[:style_dim].clone()
-    expert.reading = axes[:, :style_dim] * expert.precision.sqrt()  # S^-1 B, for B = S axes sqrt(ratios)
+    expert.reading = axes[:, :style_dim] * expert.precision.sqrt()  # S^-1 B: notebook 09, eq. (9.5)
     return expert, ratios
 
 
@@ -234,7 +236,7 @@ def infer_style(expert: nn.Module, sets: Tensor, seen: Tensor | None = None) -> 
     if seen is not None:
         said = said ** seen.to(said.shift.dtype)
     prior = GaussianFactor.of(standard_normal(said.shift.shape[-1], said.shift.device, said.shift.dtype))
-    return (prior * GaussianFactor(said.shift.sum(-2), said.precision.sum(-2))).normalised()
+    return (prior * GaussianFactor(said.shift.sum(-2), said.precision.sum(-2))).normalised()  # notebook 09, eq. (9.4)
 
 
 class ColourOfStyle(nn.Module):
@@ -267,11 +269,24 @@ def colour_of_style(sets: Tensor, s: Tensor, ridge: float = 1.0) -> ColourOfStyl
     """
     colours = [to_float(pictures).transpose(0, 1).flatten(1) for pictures in sets]  # (C, K H W) each
     roots = torch.stack([torch.linalg.cholesky(torch.cov(c) + 1e-6 * torch.eye(len(c)).to(c)) for c in colours])
+    colour = ColourOfStyle(s.shape[1], sets.shape[2]).to(s)
+    colour.weights = quadratic_ridge(s, roots.flatten(1).to(s), ridge)
+    return colour
+
+
+def quadratic_ridge(s: Tensor, targets: Tensor, ridge: float = 1.0) -> Tensor:
+    """Weights W with `quadratic(s) @ W` near the targets: a ridge regression on styles and their products.
+
+    Args:
+        s: (M, style_dim).
+        targets: (M, T), such as the mean pictures of sets.
+        ridge: penalty, > 0; 1 is little beside a thousand sets.
+    Returns:
+        (1 + d + d (d + 1) / 2, T) for d = style_dim.
+    """
     terms = quadratic(s)
     normal = terms.T @ terms + checking.positive(ridge, "ridge") * torch.eye(terms.shape[1]).to(terms)
-    colour = ColourOfStyle(s.shape[1], sets.shape[2]).to(s)
-    colour.weights = torch.linalg.solve(normal, terms.T @ roots.flatten(1))
-    return colour
+    return torch.linalg.solve(normal, terms.T @ targets)
 
 
 def quadratic(s: Tensor) -> Tensor:
@@ -333,7 +348,7 @@ class GroupVAE(nn.Module):
             raise ValueError("this GroupVAE knows no colours of styles: give it colour=colour_of_style(sets, s).")
         in_own, in_wanted = self._decoded(x, own, wanted)
         T = gaussian_transport(self.colour(own), self.colour(wanted))  # (N or 1, C, C)
-        return in_wanted + (T @ (x - in_own).flatten(2)).view_as(x)
+        return in_wanted + (T @ (x - in_own).flatten(2)).view_as(x)  # notebook 09, eq. (9.10)
 
     def _decoded(self, x: Tensor, *styles: Tensor) -> list[Tensor]:
         """The decoder's means in several styles, the first of which x is in."""

@@ -75,7 +75,7 @@ CLOTHES = (
     (0.55, 0.27, 0.44),
 )
 BACKGROUND = ((0.72, 0.84, 0.93), (0.76, 0.90, 0.82), (0.97, 0.93, 0.76), (0.98, 0.82, 0.72), (0.86, 0.78, 0.91))
-WHITE, PAPER, INK = (1.0, 1.0, 1.0), (0.98, 0.97, 0.94), (0.17, 0.15, 0.20)
+WHITE, INK = (1.0, 1.0, 1.0), (0.17, 0.15, 0.20)
 LASHES, IRIS, PUPIL, EYE_WHITE = (0.13, 0.09, 0.09), (0.33, 0.20, 0.13), (0.06, 0.04, 0.05), (0.99, 0.985, 0.97)
 TEETH, MOUTH, FRAME = (0.98, 0.96, 0.94), (0.45, 0.14, 0.16), (0.16, 0.15, 0.20)
 
@@ -273,7 +273,7 @@ class _Scene:
         inked = self.ink is not None and outlined
         edge = to_edge(distance, self.size).sub_(self.ink) if inked else None
         if self.sketched:
-            colour = torch.lerp(colour.pow(0.7) if outlined else colour, self.fixed(PAPER), 0.15)
+            colour = torch.lerp(colour.pow(0.7) if outlined else colour, self.fixed(styles.PAPER), 0.15)
         yield Layer(part, colour, self.cover(distance), at.window)
         if inked:
             fading = (self.ink / INK_OF_A_SKETCH).clamp(max=1)  # of lines too thin for pixels
