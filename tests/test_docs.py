@@ -354,6 +354,19 @@ def test_the_tables_of_08_are_rows_of_the_table_they_come_from():
             assert values == [measured[name][column] for column in columns[1:]], name
 
 
+def test_the_table_of_09_has_the_numbers_of_the_table_it_comes_from():
+    (head, *table) = rows_with_head(part((DOCS / "performance.md").read_text("utf-8"), "## Styles swapped"))
+    measured = {row[0]: dict(zip(head[1:], row[1:], strict=True)) for row in table}
+    (page,) = [cell.source for _, cell in lesson("09").markdown if "carried over, dB" in cell.source]
+    (_, *lines) = rows_with_head(page)
+    assert len(lines) >= 6
+    for name, _, *values in lines:
+        decoded = measured.get(f"{name}, decoded", {"4 seen, dB": "", "style from content, R²": ""})
+        carried = measured.get(f"{name}, carried over") or measured[name]
+        wanted = [decoded["4 seen, dB"], carried["4 seen, dB"], decoded["style from content, R²"]]
+        assert values == wanted, name
+
+
 def rows_with_head(text):
     """The rows of a table, its first one included, without the line of dashes."""
     lines = [line for line in text.splitlines() if line.startswith("|") and "---" not in line]
