@@ -2,6 +2,7 @@
 
 import functools
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -299,6 +300,19 @@ def leak_by_entropies(guessed, s):
     return (before - after).clamp(min=0).sum()
 
 
+def leak_by_densities(guessed, s):
+    """How much likelier the reader's Gaussian makes the styles than the one that knows nothing."""
+    reader = Normal(guessed, (guessed - s).square().mean(0).sqrt()).log_prob(s)
+    nobody = Normal(s.mean(0), s.std(0, correction=0)).log_prob(s)
+    return (reader - nobody).mean(0).clamp(min=0).sum()
+
+
+def leak_with_the_same_correction(guessed, s):
+    """N - 1 in both cancels."""
+    error = torch.linalg.vector_norm(guessed - s, dim=0) / (len(s) - 1) ** 0.5
+    return torch.log(s.std(0) / error).maximum(torch.zeros(1).to(s)).sum()
+
+
 class Leak(nn.Module):
     def forward(self, guessed, s):
         baseline = F.mse_loss(s.mean(0).expand_as(s), s, reduction="none").mean(0)
@@ -333,6 +347,10 @@ def direction_centred_once(s, rating):
     """One of the two has to be centred."""
     r = rating - rating.mean()
     return torch.einsum("nd,n->d", s, r) / torch.einsum("n,n->", r, r)
+
+
+def direction_by_polyfit(s, rating):
+    return torch.from_numpy(np.polyfit(rating.cpu().numpy(), s.cpu().numpy(), 1)[0]).to(s)
 
 
 def direction_by_correlation(s, rating):
@@ -402,6 +420,8 @@ ACCEPTED = {
         leak_by_the_larger_ratio,
         leak_with_an_epsilon,
         leak_by_entropies,
+        leak_by_densities,
+        leak_with_the_same_correction,
         Leak(),
     ],
     "09.7": [
@@ -409,6 +429,7 @@ ACCEPTED = {
         direction_by_lstsq,
         direction_by_pinv,
         direction_by_loop,
+        direction_by_polyfit,
         direction_centred_once,
         direction_by_correlation,
         direction_by_pairs,

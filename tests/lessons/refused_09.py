@@ -61,6 +61,11 @@ def total_less_within(f):
     return S, f.flatten(0, 1).T.cov(correction=0) - S
 
 
+def from_all_thumbnails(f, correction=1):
+    S = f.reshape(-1, f.shape[-1]).T.cov(correction=correction)
+    return S, f.mean(1).T.cov() - S / f.shape[1]
+
+
 def psd(S, BBt):
     values, vectors = torch.linalg.eigh(BBt)
     return S, vectors @ values.relu().diag() @ vectors.T
@@ -144,6 +149,13 @@ def carry(
         return last(onto(turn(matrix(T), left(x, base, new_base)), x, base, new_base))
 
     return answer
+
+
+def turned_about_the_mean(x, base, new_base, T):
+    """As a transfer of colours does it."""
+    left = x - base
+    mean = left.mean((2, 3), keepdim=True)
+    return new_base + mean + in_pixels(T, left - mean)
 
 
 def carried_from_x_in_place(x, base, new_base, T):
@@ -284,6 +296,10 @@ def way(
     return answer
 
 
+def over_the_range(s, rating):
+    return way()(s, (rating - rating.min()) / (rating.max() - rating.min()))
+
+
 def rating_in_place(s, rating):
     rating -= rating.mean()
     return way()(s, rating)
@@ -331,6 +347,12 @@ TOLD = {
         (cov(pack=lambda S, BBt: (BBt, S)), "the two have changed places"),
         (cov(pack=psd), "negative eigenvalues"),
         (cov(pack=lambda S, BBt: (S.diag(), BBt.diag())), "these are variances alone"),
+        (from_all_thumbnails, "S is the covariance of all thumbnails:"),
+        (lambda f: from_all_thumbnails(f, 0), "S is the covariance of all thumbnails, divided by M K"),
+        (
+            cov(S=squares(lambda M, K: M * K), of_means=lambda c: torch.cov(c.T, correction=0)),
+            "both are divided by how many",
+        ),
         (centred_in_place, "changes its argument `f` in place"),
         (cov(pack=lambda S, BBt: (S, BBt + 1e-6 * torch.eye(len(S)).to(S))), "hardly differ"),
     ],
@@ -351,6 +373,13 @@ TOLD = {
         (post(covariance=lambda L: L.inverse().diag().sqrt()), "the second are standard deviations"),
         (post(mean=lambda L, h: (1 / L) @ h, covariance=lambda L: 1 / L), "precision inverted number by number"),
         (post(mean=lambda L, h: h), "the first result is the shift"),
+        (post(said=lambda f, m: (f - f.mean(0)).sum(0)), "the members' own mean is taken off"),
+        (
+            post(mean=lambda L, h: h / L.diag(), covariance=lambda L: L.diag().reciprocal().diag()),
+            "only the diagonal of the precision",
+        ),
+        (lambda f, m, B, S: MultivariateNormal(*post()(f, m, B, S)), "it gives the distribution"),
+        (lambda f, m, B, S: (post()(f, m, B, S)[0].clamp(-4, 4), post()(f, m, B, S)[1]), "cut nothing off"),
         (post_in_place, "changes its argument `f` in place"),
         (gls_then_shrunk, "more numbers than a thumbnail"),
         (cast(torch.float32, post()), "right to a few digits only"),
@@ -388,6 +417,8 @@ TOLD = {
         (carry(turn=squeezed), "pictures of one colour"),
         (cast(torch.float32, carry()), "right to a few digits only"),
         (carry(left=lambda x, base, new_base: (x - base).clamp(-1, 1)), "cut nothing off what is left"),
+        (lambda x, base, new_base, T: x + in_pixels(T, new_base - base), "T turns the change of the bases"),
+        (turned_about_the_mean, "the mean of what is left is not turned"),
         (carried_from_x_in_place, "changes its argument `x` in place"),
         (carried_onto_base_in_place, "changes its argument `new_base` in place"),
         (carried_with_T_in_place, "changes its argument `T` in place"),
@@ -430,8 +461,14 @@ TOLD = {
         (styled(p=lambda vae, z, own, wanted: vae.decode(torch.zeros_like(z), wanted)), "all contents are 0"),
         (styled(picture=lambda p: p.mode), "only where the picture is Gaussian"),
         (styled(picture=lambda p: getattr(p.base_dist, "loc", 0)), "only where the picture is Gaussian"),
+        (styled(p=lambda vae, z, own, wanted: vae.decode(wanted, z)), "the content comes first"),
+        (
+            styled(q=lambda vae, x, own, wanted: vae.encode(x, own.mean(0).expand_as(own))),
+            "the encoder is told one style for all",
+        ),
         (evaluated, "in another mode"),
         (frozen, "sets requires_grad at its argument `vae`"),
+        (frozen, "`copy.deepcopy(vae)` of a module"),
         (blackened, "changes its argument `x` in place"),
         (own_overwritten, "changes its argument `own` in place"),
         (trained, "leaves a gradient in its argument `vae`"),
@@ -449,6 +486,9 @@ TOLD = {
         (leak(nats=lambda r: 1 - 1 / r, pool=lambda t: t.relu().mean()), "this is the mean R2"),
         (leak(nats=lambda r: -0.5 * r.log()), "the ratio is upside down"),
         (leak(pool=lambda t: t.relu()), "each number of the style apart"),
+        (leak(mse=lambda d: d.square().sum(0) / (len(d) - 1)), "the error is divided by N - 1"),
+        (leak(mse=lambda d: d.square().mean(0).sqrt()), "the error's root is compared"),
+        (leak(var=lambda s: s.std(0, correction=0)), "the variance's root is compared"),
         (correlated, "only of their correlation"),
         (leak(var=lambda s: s.square().mean(0)), "the styles are not centred"),
         (leak(mse=lambda d: d.var(0, correction=0)), "the error's own mean is forgiven"),
@@ -476,6 +516,8 @@ TOLD = {
         (lambda s, r: (s * r[:, None]).sum(0) / r.sum(), "weighted by the ratings"),
         (way(last=torch.reciprocal), "it is upside down"),
         (way(last=torch.sum), "adds up the numbers of the code"),
+        (lambda s, r: (s * r[:, None]).mean(0) / r.var(correction=0), "Cov(s, rating) is not centred"),
+        (over_the_range, "from the lowest rating to the highest"),
         (rating_in_place, "changes its argument `rating` in place"),
         (codes_in_place, "changes its argument `s` in place"),
         (way(over=lambda r, c: (r**2).sum() + 1e-8), "ratings differ little"),

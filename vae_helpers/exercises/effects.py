@@ -39,7 +39,7 @@ def effect(arg: Any, before: list[_Leaf]) -> str | None:
 
 def blamed(name: str, kind: str) -> str:
     """The clause that tells a learner what the answer did to the argument called `name`."""
-    copy = f"work on a copy, `{name}.detach().clone()`"
+    copy = f"work on a copy, `{name}.detach().clone()` of a tensor or `copy.deepcopy({name})` of a module"
     return {
         VALUES: f"it changes its argument `{name}` in place: whoever passed it finds it changed",
         FLAG: f"it sets requires_grad at its argument `{name}`, and whoever passed it finds it so: {copy}",

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.distributions import Beta, Distribution, Independent, Normal
+from torch.distributions import Beta, Distribution, Independent, MultivariateNormal, Normal
 
 from vae_helpers.distributions import diagonal_gaussian
 from vae_helpers.exercises.checks import compares
@@ -66,6 +66,11 @@ def _cut(f):
     return S, vectors * values.clamp(min=0) @ vectors.mT
 
 
+def _less(S, f):
+    """With another S, taken off as it should be."""
+    return S, torch.cov(f.mean(1).T) - S / f.shape[1]
+
+
 WITHIN_AND_BETWEEN = Exercise(
     id="09.1",
     title="Within sets and between them",
@@ -108,10 +113,17 @@ WITHIN_AND_BETWEEN = Exercise(
         ("(sets * (members - 1))", "((sets - 1) * (members - 1))"),
         "the means' covariance is divided by M: their own mean has spent one degree of freedom, so M - 1 are left",
         ("/ (sets - 1)", "/ sets"),
+        "both are divided by how many there are, M K and M: a mean that is taken off spends a degree of freedom, so "
+        "M (K - 1) and M - 1 are left",
+        ("(sets * (members - 1))", "(sets * members)", "/ (sets - 1)", "/ sets"),
         "S is not divided: it is a sum of squares, and a covariance is their mean",
         (" / (sets * (members - 1))", ""),
         "S is taken about the mean of all thumbnails: what sets share is in it; use each set's own mean",
         ("f - centres[:, None]", "f - f.mean((0, 1))"),
+        "S is the covariance of all thumbnails: what sets share is in it; use each set's own mean",
+        lambda f: _less(torch.cov(f.flatten(0, 1).T), f),
+        "S is the covariance of all thumbnails, divided by M K: what sets share is in it; use each set's own mean",
+        lambda f: _less(torch.cov(f.flatten(0, 1).T, correction=0), f),
         "no mean is taken off within sets: these are second moments; use each set's own mean",
         ("f - centres[:, None]", "f"),
         "the means are not centred: take the mean of all sets off, or what all of them share counts as style",
@@ -176,10 +188,11 @@ def _wide_probes():
 
 
 def _sharp_and_vague_probes():
-    """In double precision: thumbnails that say nearly all about the style, and hardly anything."""
+    """In double precision: thumbnails that say nearly all about the style, and hardly anything; a style far out."""
     f, m, B, S = _set_and_model(71, 3, 4, 2, dtype=torch.float64)
     near = m + 0.03 * (f - m)
-    return [(near, m, B, 1e-3 * S), (f, m, B, 1e6 * S), (m + 1e-3 * (f - m), m, 1e-3 * B, 1e-6 * S)]
+    far = m + 100 * (f - m)
+    return [(near, m, B, 1e-3 * S), (f, m, B, 1e6 * S), (m + 1e-3 * (f - m), m, 1e-3 * B, 1e-6 * S), (far, m, B, S)]
 
 
 WIDE = (
@@ -242,6 +255,8 @@ STYLE_POSTERIOR = Exercise(
         ("(f - m).sum(0)", "f.sum(0)"),
         "m is taken off once: it is in each of the K members",
         ("(f - m).sum(0)", "(f.sum(0) - m)"),
+        "the members' own mean is taken off: that leaves nothing of what they share; m is the mean of all sets",
+        ("(f - m).sum(0)", "(f - f.mean(0)).sum(0)"),
         "m is added: what a thumbnail says of its style is its difference from m",
         ("(f - m).sum(0)", "(f + m).sum(0)"),
         "the second result is the precision: its inverse, the covariance, is asked for",
@@ -262,6 +277,10 @@ STYLE_POSTERIOR = Exercise(
         ("@ shift, covariance", "@ shift, covariance.diagonal().diag()"),
         "the second is the precision inverted number by number: the inverse of a matrix is another one",
         ("torch.linalg.inv(precision)", "1 / precision"),
+        "only the diagonal of the precision is inverted: one choice of B makes it diagonal, and here B is any",
+        ("torch.linalg.inv(precision)", "(1 / precision.diagonal()).diag()"),
+        "it gives the distribution: return its mean and its covariance, two tensors",
+        lambda f, m, B, S: MultivariateNormal(*style_posterior(f, m, B, S)),
         "it gives each member a style of its own, (K, d): the members of a set share one, so sum over them",
         ("(f - m).sum(0) @ reading", "(f - m) @ reading", "covariance @ shift", "shift @ covariance"),
         "it fits the members without the prior, by least squares: the prior draws the style towards 0",
@@ -362,6 +381,9 @@ CARRY_OVER = Exercise(
         ("T, left", "T, x", "new_base + turned", "turned"),
         "T is applied to the difference of the bases: that is what the styles change; what is left is x - base",
         ("x - base", "new_base - base"),
+        "T turns the change of the bases, and that is added to x: turn what is left, x - base, and add it to the new "
+        "base",
+        ("x - base", "new_base - base", "new_base + turned", "x + turned"),
         "what is left is added twice, as it is and turned: T turns it and leaves nothing behind",
         ("new_base + turned", "new_base + left + turned"),
         "only the change that T makes is added, (T - I) (x - base): the whole of what is left is to be carried over",
@@ -406,6 +428,12 @@ CARRY_OVER = Exercise(
         ("T, left", "(T + T.mT) / 2, left"),
         "what is left has lost its mean: where all of x is lighter than its base, the result is to be lighter, too",
         ("x - base", "x - base - (x - base).mean((2, 3), keepdim=True)"),
+        "the mean of what is left is not turned, only what goes beyond it, as a transfer of colours does: T turns all "
+        "of what is left",
+        lambda x, base, new_base, T: (
+            carry_over(x, base, new_base, T)
+            + (torch.eye(x.shape[1]).to(T) - T).matmul((x - base).mean((2, 3))[..., None])[..., None]
+        ),
         "what is left is averaged over the picture: each pixel keeps its own",
         ("x - base", "(x - base).mean((2, 3), keepdim=True)"),
         "what is left is made positive: where x is darker than its base, the result is to be darker, too",
@@ -615,6 +643,10 @@ RESTYLE = Exercise(
         ("decode(z, wanted)", "decode(z, own)"),
         "the two styles have changed places: encode in the picture's own, decode in the wanted one",
         lambda vae, x, own, wanted: restyle(vae, x, wanted, own),
+        "the decoder's two arguments have changed places: the content comes first, decode(z, s)",
+        ("decode(z, wanted)", "decode(wanted, z)"),
+        "the encoder is told one style for all pictures: each row of `own` is that of one picture",
+        ("encode(x, own)", "encode(x, own.mean(0, keepdim=True))"),
         "the content is drawn: take the mean of q(z | x, own), or the face changes from call to call",
         ("encode(x, own).mean", "encode(x, own).rsample()"),
         "the picture is drawn: take the mean of the decoder's distribution, without a draw's noise in each pixel",
@@ -732,6 +764,12 @@ LEAK_IN_NATS = Exercise(
         ("clamp(min=0)", "abs()"),
         "the variance is divided by N - 1 and the error by N: the mean squared error of the mean has N, correction=0",
         ("correction=0", "correction=1"),
+        "the error is divided by N - 1 and the variance by N: both are means over the N",
+        ("square().mean(0)", "square().sum(0) / (len(s) - 1)"),
+        "the error's root is compared with the variance: take the root of both or of neither",
+        ("square().mean(0)", "square().mean(0).sqrt()"),
+        "the variance's root is compared with the error: take the root of both or of neither",
+        ("s.var(0, correction=0)", "s.std(0, correction=0)"),
         "the logarithm is the one to base 2, which counts bits: nats are asked for",
         ("log() / 2", "log2() / 2"),
         "the logarithm is the one to base 10: nats are asked for",
@@ -843,6 +881,8 @@ WORD_DIRECTION = Exercise(
         lambda s, rating: torch.linalg.lstsq(s - s.mean(0), (rating - rating.mean())[:, None]).solution[:, 0],
         "neither is centred: a line through 0 is fitted, and the mean code counts as a change",
         ("s - s.mean(0)", "s", "rating - rating.mean()", "rating"),
+        "Cov(s, rating) is not centred: it is E[s rating] less the product of both means",
+        lambda s, rating: rating @ s / len(s) / rating.var(correction=0),
         "the rating is not centred: its mean square is not its variance",
         ("rating - rating.mean()", "rating"),
         "it is the correlation: divide by the rating's variance alone, so that the codes keep their unit",
@@ -872,6 +912,8 @@ WORD_DIRECTION = Exercise(
         lambda s, rating: (s[rating.argmax()] - s[rating.argmin()]) / (rating.max() - rating.min()),
         "it has been given the length one: how far to walk for a rating higher by one is asked for",
         lambda s, rating: torch.nn.functional.normalize(word_direction(s, rating), dim=0),
+        "it is the change from the lowest rating to the highest: for a rating higher by one, leave its unit as it is",
+        lambda s, rating: word_direction(s, rating) * (rating.max() - rating.min()),
         "its sign is flipped: it is to point where the rating rises",
         ("return about", "return -about"),
         "it is the mean code, weighted by the ratings: that is a place, the way that codes change is asked for",
