@@ -47,6 +47,7 @@ SIZE, LATENTS, STYLE_DIM, WIDTH = 32, 40, 8, 48
 SETTINGS = {"batch_size": 32, "learning_rate": 3e-3, "betas": (0.9, 0.99), "progress": False}
 PRICE = 300.0  # nats, for a nat that the critic reads of the style
 PER_STYLE, SWAPS = 16, 1000
+PENALTY = 200.0  # of the regressions of codes on styles
 GIVEN = (1, 4, 16)  # pictures of a set that are seen
 VARIED = slice(len(faces.NAMES), len(faces.NAMES) + 6)  # the columns of factors that hold a style; nothing is hatched
 COLUMNS = (*(f"{k} seen, dB" for k in GIVEN), "itself, dB", "style from content, R²", "content from style, R²")
@@ -234,6 +235,45 @@ def by_mean_picture(expert: nn.Module, sets: Tensor, s: Tensor, colour: ColourOf
 
 
 @torch.no_grad()
+def codes_transported(
+    vae: StyleVAE, style_of: Callable[[Tensor], Tensor], colour: ColourOfStyle, train: Split, swaps: Swaps
+) -> Iterator[tuple[str, list[float]]]:
+    """The critic's simplest opponent: contents as the VAE has them, their mean and covariance in the old style made
+    those in the new one. Mean and covariance are regressed on the style, with a penalty chosen on validation sets."""
+    sets = train.images.unflatten(0, (-1, PER_STYLE))
+    s = style_of(to_float(train.images).unflatten(0, (-1, PER_STYLE)))  # (M, style_dim)
+    z = torch.stack(
+        [vae.encode(to_float(one), own.expand(PER_STYLE, -1)).mean for one, own in zip(sets, s, strict=True)]
+    )
+    centre = z.mean((0, 1))
+    weights = quadratic_ridge(s, z.mean(1) - centre, PENALTY)
+    rest = z - centre - (quadratic(s) @ weights)[:, None]
+    covariance = rest.mT @ rest / PER_STYLE  # (M, D, D)
+    usual, linear = covariance.mean(0), torch.cat([torch.ones_like(s[:, :1]), s], 1)
+    normal = linear.T @ linear + PENALTY * torch.eye(linear.shape[1])
+    slopes = torch.linalg.solve(normal, linear.T @ (covariance - usual).flatten(1))
+
+    def moments(style: Tensor) -> tuple[Tensor, Tensor]:
+        terms = torch.cat([torch.ones_like(style[:, :1]), style], 1)
+        estimate = usual + (terms @ slopes).unflatten(1, usual.shape)
+        values, vectors = torch.linalg.eigh((estimate + estimate.mT) / 2)
+        return centre + quadratic(style) @ weights, vectors * values.clamp(min=0.02)[:, None] @ vectors.mT
+
+    decoded, carried = [], []
+    for k in GIVEN:
+        own, wanted = style_of(swaps.own[:, :k]), style_of(swaps.wanted[:, :k])
+        (m, A), (n, B) = moments(own), moments(wanted)
+        code = vae.encode(swaps.x, own).mean
+        moved = n + (gaussian_transport(A, B) @ (code - m)[..., None])[..., 0]
+        base, painted = vae.decode(code, own).mean, vae.decode(moved, wanted).mean
+        rest_of_x = gaussian_transport(colour(own), colour(wanted)) @ (swaps.x - base).flatten(2)
+        decoded.append(nearness(painted, swaps.truth))
+        carried.append(nearness(painted + rest_of_x.view_as(swaps.x), swaps.truth))
+    yield ", decoded", decoded
+    yield ", carried over", carried
+
+
+@torch.no_grad()
 def codes_of(vae: StyleVAE, style_of: Callable[[Tensor], Tensor] | None, split: Split) -> tuple[Tensor, ...]:
     """Drawn contents, styles of single pictures, and the true factors of both, -1 ... 1."""
     content, alone = [], []
@@ -286,6 +326,9 @@ def trained(train: Split, split: Split, swaps: Swaps, steps: int, seed: int) -> 
             what = f"{name}{', critic' if critic else ''}{', twice as long' if times == 2 else ''}"
             for how, scores in score(vae, style_of, turned, train, split, swaps):
                 yield what + how, scores
+            if style_of is not None and not critic:
+                for how, scores in codes_transported(vae, style_of, turned, train, swaps):
+                    yield f"{what}, codes transported{how}", scores
     group = end_to_end(images, steps, seed)
     shared = lambda seen: group.infer_style(seen).mean  # noqa: E731
     with torch.no_grad():
