@@ -117,6 +117,97 @@ def test_a_shipped_network_is_rounded_to_half_precision_and_frozen(tmp_path):
     assert not found.training and not any(p.requires_grad for p in found.parameters())
 
 
+class Large(nn.Module):
+    """Rows of very different size, one of zeros and one of which half precision keeps little, and small tensors."""
+
+    def __init__(self, seed=0):
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        rows = torch.tensor([1e-7, 1e-3, 1.0, 300.0, 0.0]).repeat(8)[:, None]
+        self.matrix = nn.Parameter(torch.randn(40, 500, generator=generator) * rows)  # 20,000 numbers
+        self.kernel = nn.Parameter((torch.randn(40, 504, generator=generator) * rows).unflatten(1, (56, 3, 3)))
+        self.small = nn.Parameter(torch.randn(39, 500, generator=generator))
+        self.bias = nn.Parameter(torch.randn(30_000, generator=generator))
+        self.register_buffer("count", torch.arange(20_000).view(2, -1))
+
+
+ROUNDED = ("matrix", "kernel")
+
+
+def test_with_eight_bits_each_weight_is_off_by_half_a_step_of_its_row_at_most(tmp_path):
+    path = checkpoints.save_shipped(tmp_path / "m.safetensors", Large(), eight_bits=True)
+    found = checkpoints.load_shipped(path, Large)
+    for name in ROUNDED:
+        ours, theirs = (getattr(m, name).detach().flatten(1).double() for m in (Large(), found))
+        step = ours.abs().amax(1, keepdim=True) / 127
+        error = (theirs - ours).abs()
+        assert (error <= step / 2 * (1 + 1e-4)).all(), name
+        torch.testing.assert_close(error.square().mean(1), step.square()[:, 0] / 12, rtol=0.2, atol=0)  # spread evenly
+        torch.testing.assert_close(theirs.abs().amax(1), ours.abs().amax(1), rtol=1e-6, atol=0)  # the largest is exact
+        assert not theirs[4::5].any() and theirs.isfinite().all()
+    assert not found.training and not any(p.requires_grad for p in found.parameters())
+
+
+def test_with_eight_bits_the_file_holds_whole_numbers_and_steps_and_its_network_their_product_exactly(tmp_path):
+    path = checkpoints.save_shipped(tmp_path / "m.safetensors", Large(), eight_bits=True, steps=5)
+    tensors, kind, notes = checkpoints.read(path)
+    assert kind == "Large" and notes == {"steps": 5}
+    own, found = weights(Large()), weights(checkpoints.load_shipped(path, Large))
+    assert tensors.keys() == own.keys() | {f"{name}/step" for name in ROUNDED} and found.keys() == own.keys()
+    for name in ROUNDED:
+        whole, step = tensors[name], tensors[f"{name}/step"]
+        assert whole.dtype == torch.int8 and whole.shape == own[name].shape and whole.min() >= -127
+        assert step.dtype == torch.float32 and step.shape == (40, *[1] * (whole.dim() - 1))
+        assert (step > 0).all() and not whole[4::5].any()  # a row of zeros is divided by a step, too
+        assert torch.equal(found[name], whole.float() * step) and found[name].dtype == torch.float32
+    for name in ("small", "bias"):
+        assert tensors[name].dtype == torch.float16 and torch.equal(found[name], own[name].half().float())
+    assert torch.equal(found["count"], own["count"])
+    size = checkpoints.save_shipped(tmp_path / "half.safetensors", Large()).stat().st_size - path.stat().st_size
+    assert size == pytest.approx(sum(own[name].numel() for name in ROUNDED), rel=0.03)  # a byte for each
+
+
+def test_what_was_rounded_is_rounded_to_the_same_again(tmp_path):
+    path = checkpoints.save_shipped(tmp_path / "m.safetensors", Large(), eight_bits=True)
+    once = checkpoints.load_shipped(path, Large)
+    twice = checkpoints.load_shipped(checkpoints.save_shipped(path, once, eight_bits=True), Large)
+    for name in ROUNDED:
+        torch.testing.assert_close(getattr(twice, name), getattr(once, name), rtol=1e-6, atol=0)
+
+
+def test_with_eight_bits_what_is_not_a_number_does_not_become_one(tmp_path):
+    broken = Large()
+    broken.matrix.data[1, 7], broken.matrix.data[2, 7] = math.nan, math.inf
+    path = checkpoints.save_shipped(tmp_path / "m.safetensors", broken, eight_bits=True)
+    finite = checkpoints.load_shipped(path, Large).matrix.isfinite().all(1)
+    assert (~finite).nonzero().flatten().tolist() == [1, 2]
+
+
+def test_a_damaged_file_of_eight_bits_is_refused(tmp_path):
+    path = checkpoints.save_shipped(tmp_path / "m.safetensors", Large(), eight_bits=True)
+    content = path.read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    assert {"matrix", "matrix/step", "small"} < header.keys()
+    for first, last in (header[name]["data_offsets"] for name in header.keys() - {"__metadata__"}):
+        bad = bytearray(content)
+        bad[start + (first + last) // 2] ^= 0x10
+        path.write_bytes(bad)
+        with pytest.raises(CheckpointError, match="do not match the digest"):
+            checkpoints.load_shipped(path, Large)
+    for length in (0, 50, start, len(content) - 1):
+        path.write_bytes(content[:length])
+        with pytest.raises(CheckpointError, match="damaged"):
+            checkpoints.load_shipped(path, Large)
+
+
+def test_changes_may_be_of_eight_bits(tmp_path, monkeypatch):
+    package, file = carried(tmp_path, monkeypatch)
+    path = checkpoints.save_shipped(tmp_path / package / file, Large(seed=1), eight_bits=True)
+    changed = checkpoints.shipped_changes(Large(), package, file)
+    assert same(weights(changed), weights(checkpoints.load_shipped(path, Large)))
+
+
 def stack(seed=0, width=3):
     """Layers whose names begin alike."""
     torch.manual_seed(seed)

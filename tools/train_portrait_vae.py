@@ -47,7 +47,7 @@ def main() -> None:
     files = {"checkpoint": args.checkpoint, "checkpoint_every": 1000, "resume": args.resume}
     validation = portraits.validation.images
     print(machine(), fit(model, portraits.train.images, steps=args.steps, validation=validation, **files, **SETTINGS))
-    checkpoints.save_shipped(args.to, model, steps=args.steps, portraits=args.portraits)
+    checkpoints.save_shipped(args.to, model, eight_bits=True, steps=args.steps, portraits=args.portraits)
     model = checkpoints.load_shipped(args.to, pretrained.new_portrait_vae)
     seen = model.reconstruct(to_float(validation)).clamp(0, 1)
     print(f"sigma {model.likelihood.sigma:.4f},", evaluate(model, validation))

@@ -22,6 +22,8 @@ from torch import Tensor, nn
 from vae_helpers.writing import write_whole
 
 FORMAT = "vae_helpers/1"
+LARGE = 20_000  # numbers of a tensor, from which on `save_shipped(..., eight_bits=True)` rounds it
+STEP = "/step"  # ends the name under which such a tensor's steps are kept
 
 
 class CheckpointError(ValueError):
@@ -106,12 +108,17 @@ def read(path: str | os.PathLike) -> tuple[dict[str, Tensor], str, dict[str, Any
     return tensors, header.get("kind", "?"), notes
 
 
-def save_shipped(path: str | os.PathLike, model: nn.Module, besides: Sequence[str] = (), **notes: Any) -> Path:
+def save_shipped(
+    path: str | os.PathLike, model: nn.Module, besides: Sequence[str] = (), eight_bits: bool = False, **notes: Any
+) -> Path:
     """Write a network that a package is to carry: like `save`, with floating-point numbers in half precision.
 
     Args:
         path, model, notes: as for `save`.
         besides: names of submodules that are left out, because another file has them; see `shipped_changes`.
+        eight_bits: each matrix or kernel of at least `LARGE` numbers takes half of that: it is rounded to whole
+            multiples, -127 to 127, of a step of its row (output channel), 1/127 of the row's largest absolute value.
+            The steps are kept with it, in `float32`.
     Raises:
         ValueError: no submodule of such a name.
     """
@@ -121,6 +128,9 @@ def save_shipped(path: str | os.PathLike, model: nn.Module, besides: Sequence[st
     left_out = tuple(f"{name}." for name in besides)
     kept = {name: t for name, t in model.state_dict().items() if not name.startswith(left_out)}
     tensors = {name: t.half() if t.is_floating_point() else t for name, t in kept.items()}
+    for name, t in kept.items():
+        if eight_bits and t.is_floating_point() and t.dim() > 1 and t.numel() >= LARGE:
+            tensors[name], tensors[name + STEP] = _in_steps(t)
     return write(path, tensors, kind=type(model).__name__, notes=notes)
 
 
@@ -137,8 +147,21 @@ def load_shipped(path: str | os.PathLike, build: Callable[[], nn.Module]) -> nn.
     return model.requires_grad_(False).eval()
 
 
+def _in_steps(t: Tensor) -> tuple[Tensor, Tensor]:
+    """The tensor in steps, as `int8`, and the step of each row, (rows, 1, ...), which broadcasts."""
+    largest = t.float().abs().amax(tuple(range(1, t.dim())), keepdim=True)
+    step = (largest / 127).clamp_min(torch.finfo(torch.float32).tiny)  # a row of zeros, too, is divided by it
+    return (t / step).round().to(torch.int8), step
+
+
 def _whole_floats(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+    """In `float32` what is rounded, to half precision or to steps; the steps themselves are left out."""
+    whole = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+    for name in tensors:
+        if name.endswith(STEP):
+            of = name.removesuffix(STEP)
+            whole[of] = whole[of] * whole.pop(name)
+    return whole
 
 
 def shipped(build: Callable[[], nn.Module], package: str, file: str) -> nn.Module:
