@@ -313,6 +313,45 @@ def negative_group_elbo(model: Any, sets: Tensor) -> dict[str, Tensor]:
     return {"loss": -bound, "elbo": bound}
 
 
+def negative_elbo_of_hidden(model: Any, x: Tensor, seen: Tensor, beta: float = 1.0) -> dict[str, Tensor]:
+    """The negative ELBO of a VAE that is shown less than it is to draw: E_{q(z | seen)}[-log p(x | z)] + beta KL.
+
+    Args:
+        model: a VAE whose `encode` takes what is seen, such as `vae_helpers.models.scenes.sprite_vae()`.
+        x: what is to be drawn, (N, C, H, W).
+        seen: what is seen of it, (N, ...).
+        beta: weight of the KL.
+    Returns:
+        "loss", "elbo", "distortion" and "kl", each (N,), nats.
+    """
+    q = model.encode(seen)
+    log_likelihood, divergence = model.decode(q.rsample()).log_prob(x), kl(q, model.prior)
+    loss = checking.number(beta, "beta", 0) * divergence - log_likelihood
+    return {"loss": loss, "elbo": log_likelihood - divergence, "distortion": -log_likelihood, "kl": divergence}
+
+
+def vote_error(model: Any, x: Tensor, labels: Tensor, centres: Tensor) -> dict[str, Tensor]:
+    """An objective for `fit`: does each pixel know what it shows, and where that thing's middle is?
+
+    Args:
+        model: a `VoteNetwork`.
+        x: (N, 3, S, S).
+        labels: whole numbers (N, S, S): 0 for the background, k for the k-th thing.
+        centres: (N, K, 2), the things' true middles.
+    Returns:
+        "loss": (N,), nats for showing a thing, averaged over pixels, and four times the "miss"; "miss": (N,), how far
+        votes are off, |dx| + |dy|, averaged over the pixels that show things.
+    """
+    logits, votes = model(x)
+    thing = (labels > 0).to(votes)  # (N, S, S)
+    wrong = F.binary_cross_entropy_with_logits(logits, thing, reduction="none").flatten(1).mean(1)
+    which = (labels.long() - 1).clamp(min=0).flatten(1)  # (N, pixels)
+    true = centres.to(votes).gather(1, which[:, :, None].expand(-1, -1, 2)).mT.unflatten(2, labels.shape[1:])
+    off = (votes - true).abs().sum(1) * thing
+    miss = off.flatten(1).sum(1) / thing.flatten(1).sum(1).clamp(min=1)
+    return {"loss": wrong + 4 * miss, "miss": miss}
+
+
 def _one_draw(model: Any, x: Tensor, conditions: tuple, beta: float) -> tuple[Tensor, Any, dict[str, Tensor]]:
     """One draw z of q, p(x | z), and the parts of the negative beta-ELBO at that draw, each (N,)."""
     _check_conditions(conditions)

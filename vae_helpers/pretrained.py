@@ -14,6 +14,7 @@ from vae_helpers import checkpoints
 from vae_helpers.models.convolutional import conv_vae
 from vae_helpers.models.denoiser import ResidualDenoiser
 from vae_helpers.models.factor_reader import FactorReader, PortraitJudge
+from vae_helpers.models.scenes import SceneModel, VoteNetwork, sprite_vae
 from vae_helpers.models.style import ColourOfStyle, GroupVAE, LinearStyle, StyleVAE
 from vae_helpers.models.vae import VAE
 
@@ -22,6 +23,7 @@ DENOISER = "pretrained_weights/denoiser.safetensors"
 FACTOR_READER = "pretrained_weights/factor_reader.safetensors"
 PORTRAIT_JUDGE = "pretrained_weights/portrait_judge.safetensors"
 PORTRAIT_VAE = "pretrained_weights/portrait_vae.safetensors"
+SCENE_MODEL = "pretrained_weights/scene_model.safetensors"
 SHARP_PORTRAIT_VAE = "pretrained_weights/sharp_portrait_vae.safetensors"
 STYLE_VAE = "pretrained_weights/style_vae.safetensors"
 DENOISER_WIDTHS = (40, 64, 64, 64)
@@ -76,6 +78,17 @@ def portrait_vae(device: torch.device | str = "cpu") -> VAE:
     return checkpoints.shipped(new_portrait_vae, __package__, PORTRAIT_VAE).to(device)
 
 
+def scene_model(device: torch.device | str = "cpu") -> SceneModel:
+    """A `SceneModel` for the scenes of `load("scenes", size=64)`, of all kinds, that has seen no heart and no star.
+
+    Trained by `tools/train_scene_model.py` on 20,000 textured scenes and as many with transparent things.
+
+    Args:
+        device: where it is put.
+    """
+    return checkpoints.shipped(new_scene_model, __package__, SCENE_MODEL).to(device)
+
+
 def sharp_portrait_vae(device: torch.device | str = "cpu") -> VAE:
     """The same VAE trained on, with features of the factor reader and a critic: sharper, and no density of pixels.
 
@@ -96,6 +109,11 @@ def style_vae(device: torch.device | str = "cpu") -> GroupVAE:
         device: where it is put.
     """
     return checkpoints.shipped(new_style_vae, __package__, STYLE_VAE).to(device)
+
+
+def new_scene_model() -> SceneModel:
+    """The same before it has learned anything."""
+    return SceneModel(VoteNetwork(), sprite_vae())
 
 
 def new_style_vae() -> GroupVAE:
