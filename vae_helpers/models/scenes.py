@@ -32,6 +32,7 @@ from vae_helpers.models.vae import VAE
 SEEN = 5  # channels of what a sprite's encoder sees: the picture, which pixels are its own, and which are others'
 MOST = 4  # things in a scene
 REACH = 0.12  # votes nearer to each other than this, of the picture's half side, speak of one thing
+EDGE = 2  # pixels about a thing that are not taken for background
 SMALLEST = 0.006  # of the picture: fewer votes than this are no thing
 
 
@@ -295,7 +296,7 @@ class SceneModel(nn.Module):
         seen, picture, k = seen_of(x, groups, self.side)
         layers = x.new_zeros(len(x), 1 + MOST, 4, *x.shape[2:])
         codes = x.new_zeros(len(x), MOST, self.sprites.latent_dim)
-        layers[:, 0, :3], layers[:, 0, 3] = fill_smoothly(x, (groups.labels > 0)[:, None]), 1
+        layers[:, 0, :3], layers[:, 0, 3] = self.background(x, groups.labels), 1
         if len(seen):
             codes[picture, k] = self.sprites.encode(seen).mean
             layers[picture, k + 1] = paste(self.things(codes[picture, k]), groups.centres[picture, k], x.shape[-1])
@@ -309,6 +310,11 @@ class SceneModel(nn.Module):
         row = torch.arange(len(x), device=x.device)[:, None]
         of = best - 1  # the things' numbers, from back to front
         return Apart(in_order(layers, best), groups.centres[row, of], groups.there[row, of], codes[row, of], log_order)
+
+    def background(self, x: Tensor, labels: Tensor) -> Tensor:
+        """What is behind all things: the picture, filled smoothly where they are and as far as their edges reach."""
+        things = (labels > 0).to(x)[:, None]
+        return fill_smoothly(x, F.max_pool2d(things, 2 * EDGE + 1, stride=1, padding=EDGE))
 
     def things(self, z: Tensor) -> Tensor:
         """Codes (M, D) -> things in their windows, (M, 4, side, side), premultiplied, alpha in [0, 1]."""
