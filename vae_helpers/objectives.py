@@ -324,6 +324,8 @@ def negative_elbo_of_hidden(model: Any, x: Tensor, seen: Tensor, beta: float = 1
     Returns:
         "loss", "elbo", "distortion" and "kl", each (N,), nats.
     """
+    if len(x) != len(seen):
+        raise ValueError(f"x and seen must have as many rows, not {len(x)} and {len(seen)}.")
     q = model.encode(seen)
     log_likelihood, divergence = model.decode(q.rsample()).log_prob(x), kl(q, model.prior)
     loss = checking.number(beta, "beta", 0) * divergence - log_likelihood
@@ -343,6 +345,8 @@ def vote_error(model: Any, x: Tensor, labels: Tensor, centres: Tensor) -> dict[s
         votes are off, |dx| + |dy|, averaged over the pixels that show things.
     """
     logits, votes = model(x)
+    checking.shape(labels, "labels", f"({', '.join(map(str, logits.shape))})")
+    checking.shape(centres, "centres", f"({len(logits)}, K, 2)")
     thing = (labels > 0).to(votes)  # (N, S, S)
     wrong = F.binary_cross_entropy_with_logits(logits, thing, reduction="none").flatten(1).mean(1)
     which = (labels.long() - 1).clamp(min=0).flatten(1)  # (N, pixels)

@@ -17,6 +17,7 @@ from torch import Tensor
 import vae_helpers
 from vae_helpers import distributions as d
 from vae_helpers import models
+from vae_helpers.models.scenes import VoteNetwork
 from vae_helpers.rendering import faces, scenes, shapes
 
 
@@ -90,6 +91,20 @@ def layer(seed: int) -> Tensor:
     """Premultiplied RGBA."""
     rgba = unit(2, 4, 3, 5, seed=seed)
     return torch.cat([rgba[:, :3] * rgba[:, 3:], rgba[:, 3:]], 1)
+
+
+def layers() -> Tensor:
+    """A background and two things, premultiplied RGBA."""
+    rgba = unit(2, 3, 4, 4, 4)
+    return torch.cat([rgba[:, :, :3] * rgba[:, :, 3:], rgba[:, :, 3:]], 2)
+
+
+@functools.cache
+def votes() -> VoteNetwork:
+    """A network of votes, not trained."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return VoteNetwork(2)
 
 
 def half(n: int = 1, h: int = 4, w: int = 4) -> Tensor:
@@ -264,6 +279,18 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
     "overlaps": lambda: {"factors": scenes.sample(2), "size": 32, "least": 0.1},
     "parts": lambda: {"factors": scenes.sample(2)},
     "scene": lambda: {"sprites": unit(2, 4, 10), "background": unit(2, 4)},
+    # scenes taken apart
+    "compose": lambda: {"layers": layers()},
+    "visible_shares": lambda: {"alphas": unit(2, 3, 4, 4)},
+    "cut": lambda: {"pictures": unit(2, 3, 8, 8), "centres": unit(2, 2), "side": 4},
+    "paste": lambda: {"windows": unit(2, 3, 4, 4), "centres": unit(2, 2), "size": 8},
+    "order_log_likelihood": lambda: {"x": unit(2, 3, 4, 4), "layers": layers(), "sigma": 0.1},
+    "in_order": lambda: {"layers": layers(), "order": torch.tensor([2, 1])},
+    "VoteNetwork": lambda: {"width": 2},
+    "VoteNetwork.forward": lambda: {"self": votes(), "x": unit(2, 3, 16, 16)},
+    "group_votes": lambda: {"logits": unit(2, 8, 8) - 0.2, "votes": 2 * unit(2, 2, 8, 8) - 1, "most": 3},
+    "sprite_vae": lambda: {"side": 16, "latent_dim": 2, "width": 2, "hidden": 3, "colours": 2},
+    "SceneModel": lambda: {"votes": votes(), "sprites": vae(), "side": 16, "sigma": 0.1},
     # shapes
     "shapes.layers": lambda: {"factors": shapes.sample(2), "size": 32},
     "with_views": lambda: {"factors": shapes.sample(2), "views": 2, "seed": 0},

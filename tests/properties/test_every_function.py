@@ -39,6 +39,7 @@ ALSO = {
     "denoising_error": ("y",),
     "feature_nats": ("torch.nn",),
     "align": ("factors",),
+    "sprite_vae": ("image_shape",),
     "factor_r2": faces.NAMES,
     **dict.fromkeys(("shapes.layers", "with_views", "as_inputs"), shapes.NAMES),
 }

@@ -13,6 +13,8 @@ by each pixel (`VoteNetwork`), codes are inferred from what is seen of a thing (
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -20,7 +22,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vae_helpers import checking
-from vae_helpers.alpha import over
 from vae_helpers.blending import fill_smoothly
 from vae_helpers.distributions import GaussianLikelihood
 from vae_helpers.images import check_pictures
@@ -31,6 +32,7 @@ from vae_helpers.models.vae import VAE
 
 SEEN = 5  # channels of what a sprite's encoder sees: the picture, which pixels are its own, and which are others'
 MOST = 4  # things in a scene
+MOST_IN_ORDER = 7  # things whose orders are all tried: 5,040
 REACH = 0.12  # votes nearer to each other than this, of the picture's half side, speak of one thing
 EDGE = 2  # pixels about a thing that are not taken for background
 SMALLEST = 0.006  # of the picture: fewer votes than this are no thing
@@ -74,11 +76,22 @@ class Apart(NamedTuple):
 
 def compose(layers: Tensor) -> Tensor:
     """Layers laid over each other, from back to front: (N, L, 4, S, S), premultiplied -> pictures (N, 3, S, S)."""
-    checking.tensor(layers, "layers", "(N, L, 4, S, S)")
-    picture, *fronts = layers.unbind(1)
+    return _laid(_checked_layers(layers).unbind(1))
+
+
+def _laid(layers: Iterable[Tensor]) -> Tensor:
+    """The same of single layers, (N, 4, S, S) each, not checked; the first one covers everything."""
+    picture, *fronts = layers
+    picture = picture[:, :3]
     for front in fronts:
-        picture = over(front, picture)
-    return picture[:, :3]
+        picture = front[:, :3] + (1 - front[:, 3:]) * picture
+    return picture
+
+
+def _checked_layers(layers: Tensor) -> Tensor:
+    checking.tensor(layers, "layers", "(N, L, 4, S, S)", "One picture's layers become a batch with layers[None].")
+    checking.unit(layers[:, :, 3], "the alpha of layers")
+    return layers
 
 
 def visible_shares(alphas: Tensor) -> Tensor:
@@ -87,6 +100,7 @@ def visible_shares(alphas: Tensor) -> Tensor:
     Args:
         alphas: (N, L, S, S) in [0, 1], from back to front. Where the first is 1 they sum to one.
     """
+    checking.unit(checking.tensor(alphas, "alphas", "(N, L, S, S)", "That of layers is layers[:, :, 3]."), "alphas")
     through = (1 - alphas).flip(1).cumprod(1)  # (N, L, S, S): from the front, through the first one, two, ...
     before = torch.cat([torch.ones_like(through[:, :1]), through[:, :-1]], 1).flip(1)
     return alphas * before
@@ -97,22 +111,36 @@ def cut(pictures: Tensor, centres: Tensor, side: int) -> Tensor:
 
     Args:
         pictures: (M, C, S, S), one for each place.
-        centres: (M, 2), x and y in [-1, 1].
+        centres: (M, 2), x and y in [-1, 1]; what lies beyond is moved to the border.
         side: an even number.
     Returns:
         (M, C, side, side).
     """
+    _check_places(centres, side, len(checking.tensor(pictures, "pictures", "(M, C, S, S)")), "pictures")
     padded = F.pad(pictures, [side // 2] * 4)
     return padded[_window(padded, centres, side)]
 
 
 def paste(windows: Tensor, centres: Tensor, size: int) -> Tensor:
     """The windows at their places in clear pictures: the inverse of `cut`, (M, C, side, side) -> (M, C, size, size)."""
-    side = windows.shape[-1]
+    side, size = checking.tensor(windows, "windows", "(M, C, side, side)").shape[-1], checking.integer(size, "size")
+    _check_places(centres, side, len(windows), "windows")
     canvas = windows.new_zeros(*windows.shape[:2], size + side, size + side)
     canvas[_window(canvas, centres, side)] = windows
     inner = slice(side // 2, side // 2 + size)
     return canvas[..., inner, inner]
+
+
+def _check_places(centres: Tensor, side: int, n: int, name: str) -> None:
+    _even(side)
+    if len(checking.tensor(centres, "centres", "(M, 2)")) != n:
+        raise ValueError(f"centres must have a row for each of the {n} {name}, not {len(centres)}.")
+
+
+def _even(side: int) -> int:
+    if checking.integer(side, "side", 2) % 2:
+        raise ValueError(f"side must be even, so that the middle lies between two pixels, not {side}.")
+    return int(side)
 
 
 def _window(padded: Tensor, centres: Tensor, side: int) -> tuple[Tensor, ...]:
@@ -139,17 +167,41 @@ def order_log_likelihood(x: Tensor, layers: Tensor, sigma: float = 0.1) -> tuple
         `int64` (K!, K), the orders: which layer, 1 to K, stands first, second, ... from the back; and (N, K!), nats
         but for the constant that all orders share.
     """
-    checking.tensor(layers, "layers", "(N, L, 4, S, S)")
-    sigma, things = checking.positive(sigma, "sigma"), range(1, layers.shape[1])
-    orders = torch.tensor(list(itertools.permutations(things)), device=x.device).view(-1, len(things))
-    error = torch.stack([(compose(in_order(layers, order)) - x).square().flatten(1).sum(1) for order in orders], 1)
-    return orders, -0.5 * error / sigma**2
+    sigma, things = checking.positive(sigma, "sigma"), range(1, _checked_layers(layers).shape[1])
+    if len(things) > MOST_IN_ORDER:
+        raise ValueError(
+            f"layers holds {len(things)} things, and so many orders are not tried; {MOST_IN_ORDER} at most."
+        )
+    _check_same(checking.tensor(x, "x", "(N, 3, S, S)"), layers, "x", "layers")
+    orders = list(itertools.permutations(things))
+    pictures = (_laid(layers[:, k] for k in (0, *order)) for order in orders)
+    error = torch.stack([(picture - x).square().flatten(1).sum(1) for picture in pictures], 1)  # (N, K!)
+    return torch.tensor(orders, dtype=torch.long, device=x.device), -0.5 * error / sigma**2
+
+
+def _check_same(a: Tensor, b: Tensor, name_a: str, name_b: str) -> None:
+    if (len(a), a.shape[-1]) != (len(b), b.shape[-1]):
+        raise ValueError(f"{name_a} {tuple(a.shape)} and {name_b} {tuple(b.shape)} must be as many and as large.")
 
 
 def in_order(layers: Tensor, order: Tensor) -> Tensor:
-    """The background, then the other layers in an order: (K,), or (N, K) with one for each picture."""
-    order = torch.cat([torch.zeros_like(order[..., :1]), order], -1).expand(len(layers), -1)  # (N, 1 + K)
-    return layers[torch.arange(len(layers), device=layers.device)[:, None], order]
+    """The background, then the other layers in an order, which may be another one for each picture.
+
+    Args:
+        layers: (N, 1 + K, 4, S, S).
+        order: `int64` (K,) or (N, K), from 1 to K: which layer stands first, second, ... from the back. One that is
+            left out is not among the result.
+    """
+    n, count = checking.tensor(layers, "layers", "(N, L, 4, S, S)").shape[:2]
+    if not isinstance(order, Tensor) or order.dtype != torch.long:
+        raise TypeError(f"order must be an int64 tensor such as torch.tensor([2, 1]), not {checking.shown(order)}.")
+    if order.shape[:-1] not in ((), (n,)) or not order.dim() or not ((order > 0) & (order < count)).all():
+        raise ValueError(
+            f"order must hold numbers of layers from 1 to {count - 1}, the background being 0, in a row, or in one for "
+            f"each of {n} pictures, not {checking.shown(order.tolist())}."
+        )
+    order = torch.cat([torch.zeros_like(order[..., :1]), order], -1).expand(n, -1)  # (N, 1 + K)
+    return layers[torch.arange(n, device=order.device)[:, None], order]
 
 
 # --- where things are --------------------------------------------------------------------------------------------
@@ -181,6 +233,13 @@ class VoteNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures (N, 3, S, S), S a multiple of 16 -> logits of showing a thing (N, S, S), and votes (N, 2, S, S)."""
+        form = "(N, 3, S, S)"
+        size = checking.shape(checking.floating(x, "x", form, "See vae_helpers.to_float."), "x", form).shape[-1]
+        if size % 16:
+            raise ValueError(
+                f"x must have sides of a multiple of 16 pixels, which are halved four times, not {size}. "
+                'Load pictures at such a size: load("scenes", size=64).'
+            )
         fine = self.fine(x)
         middle = self.middle(fine)
         again = self.middle_again(torch.cat([middle, self.coarse(middle)], 1))
@@ -210,7 +269,10 @@ def group_votes(logits: Tensor, votes: Tensor, most: int = MOST) -> Groups:
         votes: (N, 2, S, S).
         most: things in a picture, at most.
     """
-    most = checking.integer(most, "most")
+    most, form = checking.integer(most, "most"), "(N, S, S)"
+    _check_same(
+        checking.tensor(logits, "logits", form), checking.tensor(votes, "votes", "(N, 2, S, S)"), "logits", "votes"
+    )
     labels = torch.zeros(logits.shape, dtype=torch.long, device=logits.device)
     centres, there = votes.new_zeros(len(votes), most, 2), torch.zeros(len(votes), most, dtype=torch.bool)
     for i, (inside, vote) in enumerate(zip(logits > 0, votes, strict=True)):
@@ -247,6 +309,7 @@ def sprite_vae(side: int = 32, latent_dim: int = 40, width: int = 40, hidden: in
     premultiplied colours is one (notebook 10, eq. (10.2)). The likelihood is a Gaussian with one sigma for colours and
     alpha: laid over a ground b, errors e of them make an error e_colour - e_alpha b of the picture.
     """
+    side, latent_dim = counts(side=side, latent_dim=latent_dim)
     encoder = ConvEncoder((SEEN, side, side), 2 * latent_dim, width, hidden)
     decoder = PaletteDecoder((4, side, side), latent_dim, width, hidden, colours)
     return VAE(encoder, decoder, GaussianLikelihood(0.05, learn_sigma=True), latent_dim)
@@ -262,7 +325,15 @@ def seen_of(x: Tensor, groups: Groups, side: int) -> tuple[Tensor, Tensor, Tenso
     Returns:
         windows (M, 5, side, side); and for each the picture and the thing's number in it, (M,) each, from 0.
     """
+    _check_same(
+        checking.tensor(x, "x", "(N, C, S, S)"),
+        checking.shape(groups.labels, "groups.labels", "(N, S, S)"),
+        "x",
+        "the labels of groups",
+    )
     picture, k = groups.there.nonzero().T
+    if not len(k):
+        return x.new_zeros(0, x.shape[1] + 2, _even(side), side), picture, k
     labels = groups.labels[picture]  # (M, S, S)
     own = labels == (k + 1)[:, None, None]
     marks = torch.stack([own, (labels > 0) & ~own], 1).to(x)
@@ -281,12 +352,23 @@ class SceneModel(nn.Module):
 
     def __init__(self, votes: nn.Module, sprites: VAE, side: int = 32, sigma: float = 0.1):
         super().__init__()
-        self.votes, self.sprites, self.side, self.sigma = votes, sprites, side, sigma
+        self.votes, self.sprites, self.side, self.sigma = votes, sprites, _even(side), checking.positive(sigma, "sigma")
 
     @torch.no_grad()
     def take_apart(self, x: Tensor, batch_size: int = 100) -> Apart:
-        """The layers of pictures (N, 3, S, S), floats in [0, 1]."""
+        """The layers of pictures.
+
+        Args:
+            x: (N, 3, S, S) in [0, 1], S twice the windows' side.
+            batch_size: pictures at a time; the result does not depend on it.
+        """
         check_pictures(x, "x", "(N, 3, S, S)")
+        if x.shape[-1] != 2 * self.side:
+            raise ValueError(
+                f"x must have sides of {2 * self.side} pixels, for which the model was made, not {x.shape[-1]}. Load "
+                f'pictures at that size: load("scenes", size={2 * self.side}).'
+            )
+        x = x.float()
         with evaluating(self):
             parts = [self._apart(pictures) for pictures in x.split(checking.integer(batch_size, "batch_size"))]
         return Apart(*map(torch.cat, zip(*parts, strict=True)))
@@ -302,19 +384,22 @@ class SceneModel(nn.Module):
             layers[picture, k + 1] = paste(self.things(codes[picture, k]), groups.centres[picture, k], x.shape[-1])
         orders, log_likelihood = order_log_likelihood(x, layers, self.sigma)
         best = orders[log_likelihood.argmax(1)]  # (N, K)
-        things = groups.there.sum(1)
-        alike = torch.lgamma(torch.tensor(MOST + 1.0)) - torch.lgamma(
-            things + 1.0
-        )  # orders that differ in nothing seen
-        log_order = log_likelihood.log_softmax(1).amax(1) + alike
+        alike = math.lgamma(MOST + 1) - torch.lgamma(groups.there.sum(1) + 1.0)  # orders that differ in nothing seen
+        log_order = (log_likelihood.log_softmax(1).amax(1) + alike).clamp(max=0)
         row = torch.arange(len(x), device=x.device)[:, None]
         of = best - 1  # the things' numbers, from back to front
         return Apart(in_order(layers, best), groups.centres[row, of], groups.there[row, of], codes[row, of], log_order)
 
     def background(self, x: Tensor, labels: Tensor) -> Tensor:
-        """What is behind all things: the picture, filled smoothly where they are and as far as their edges reach."""
-        things = (labels > 0).to(x)[:, None]
-        return fill_smoothly(x, F.max_pool2d(things, 2 * EDGE + 1, stride=1, padding=EDGE))
+        """What is behind all things: the picture, filled smoothly where they are and as far as their edges reach.
+
+        Args:
+            x: (N, 3, S, S).
+            labels: (N, S, S), 0 for the background. Where they leave nothing of it, the result is the picture.
+        """
+        _check_same(x, checking.shape(labels, "labels", "(N, S, S)"), "x", "labels")
+        hole = F.max_pool2d((labels > 0).to(x)[:, None], 2 * EDGE + 1, stride=1, padding=EDGE)  # (N, 1, S, S)
+        return fill_smoothly(x, hole * (hole == 0).flatten(1).any(1)[:, None, None, None])
 
     def things(self, z: Tensor) -> Tensor:
         """Codes (M, D) -> things in their windows, (M, 4, side, side), premultiplied, alpha in [0, 1]."""
