@@ -33,7 +33,7 @@ from vae_helpers.models.vae import VAE
 SEEN = 5  # channels of what a sprite's encoder sees: the picture, which pixels are its own, and which are others'
 MOST = 4  # things in a scene
 MOST_IN_ORDER = 7  # things whose orders are all tried: 5,040
-REACH = 0.12  # votes nearer to each other than this, of the picture's half side, speak of one thing
+REACH = 0.08  # votes nearer to each other than this, of the picture's half side, speak of one thing
 EDGE = 2  # pixels about a thing that are not taken for background
 SMALLEST = 0.006  # of the picture: fewer votes than this are no thing
 
