@@ -1,5 +1,6 @@
 """Figures show what they were given; widgets redraw, and show an error without losing the picture."""
 
+import io
 import itertools
 import math
 import re
@@ -199,6 +200,25 @@ def test_a_bad_name_is_refused_and_nothing_is_written(tmp_path, name, said):
     with pytest.raises(ValueError, match=f"^name must .*{re.escape(said)}"):
         plots.save(curve(), name, tmp_path / "new")
     assert files(tmp_path) == []
+
+
+def test_a_film_shows_each_picture_as_long_enlarged_and_in_order():
+    from PIL import Image, ImageSequence
+
+    pictures = torch.zeros(4, 3, 5, 8)
+    pictures[1:, 0], pictures[3, 2] = 1.0, 1.5  # black, red, red, magenta; out of [0, 1] is clipped
+    shown = plots.film(pictures, seconds=2.0, scale=2)
+    film = Image.open(io.BytesIO(shown.data))
+    assert film.format == "GIF" and film.size == (16, 10) and film.info["loop"] == 0
+    seen = [(frame.convert("RGB").getpixel((15, 9)), frame.info["duration"]) for frame in ImageSequence.Iterator(film)]
+    assert [colour for colour, _ in seen] == [(0, 0, 0), (255, 0, 0), (255, 0, 255)]  # equal neighbours are joined
+    assert [milliseconds for _, milliseconds in seen] == [500, 1000, 500]
+    assert "image/gif" in shown._repr_mimebundle_()[0] or shown.format == "gif"
+    for wrong in ({"seconds": 0.0}, {"scale": 0}):
+        with pytest.raises(ValueError):
+            plots.film(pictures, **wrong)
+    with pytest.raises(ValueError):
+        plots.film(pictures[0])
 
 
 def test_what_cannot_be_saved_is_refused(tmp_path):

@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -316,6 +317,33 @@ def save(figure: Figure, name: str, folder: str | os.PathLike = "figures") -> No
     for path, content in zip(paths, contents, strict=True):
         write_whole(path, content)
     print(f"Saved: {', '.join(map(str, paths))}")
+
+
+def film(pictures: Tensor, seconds: float = 3.0, scale: int = 3) -> Any:
+    """Pictures one after the other, again and again: what Jupyter shows as a moving picture (GIF).
+
+    Args:
+        pictures: `uint8`, or floating point (clipped to [0, 1] for display), (T, C, H, W), C 1 or 3.
+        seconds: for all of them; a picture stands for at least a fiftieth.
+        scale: each pixel is shown as a square of so many.
+    Returns:
+        an `IPython.display.Image`; its `data` are the file's bytes: `Path("scene.gif").write_bytes(shown.data)`.
+    """
+    from IPython.display import Image
+    from PIL import Image as Picture
+
+    scale, seconds = checking.integer(scale, "scale"), checking.positive(seconds, "seconds")
+    check_drawable(pictures, "pictures")
+    frames = [
+        Picture.fromarray((255 * grid(picture[None])).round().astype(np.uint8)[..., :3]).resize(
+            (scale * pictures.shape[3], scale * pictures.shape[2]), Picture.Resampling.NEAREST
+        )
+        for picture in pictures
+    ]
+    each = max(20, round(1000 * seconds / len(frames)))  # milliseconds
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=each, loop=0)
+    return Image(buffer.getvalue(), format="gif")
 
 
 def class_colours(n: int) -> ListedColormap:
