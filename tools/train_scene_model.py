@@ -93,9 +93,9 @@ def scores(apart: Apart, factors: Tensor) -> dict[str, tuple[float, float]]:
 def main() -> None:
     """Train, write, read back, and print how good it is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=6_000)
+    parser.add_argument("--steps", type=int, default=8_000)
     parser.add_argument("--sprite-steps", type=int, default=16_000)
-    parser.add_argument("--scenes", type=int, default=20_000, help="of each kind")
+    parser.add_argument("--scenes", type=int, default=14_000, help="of each kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--to", type=Path, default=Path(pretrained.__file__).parent / pretrained.SCENE_MODEL)
     parser.add_argument("--test", action="store_true", help="also read the test split, of unseen shapes")

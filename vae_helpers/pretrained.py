@@ -81,7 +81,7 @@ def portrait_vae(device: torch.device | str = "cpu") -> VAE:
 def scene_model(device: torch.device | str = "cpu") -> SceneModel:
     """A `SceneModel` for the scenes of `load("scenes", size=64)`, of all kinds, that has seen no heart and no star.
 
-    Trained by `tools/train_scene_model.py` on 20,000 textured scenes and as many with transparent things.
+    Trained by `tools/train_scene_model.py` on 14,000 textured scenes and as many with transparent things.
 
     Args:
         device: where it is put.

@@ -301,7 +301,7 @@ def _crowds(votes: Tensor, most: int, fewest: float) -> Tensor:
 # --- what things look like ---------------------------------------------------------------------------------------
 
 
-def sprite_vae(side: int = 32, latent_dim: int = 40, width: int = 40, hidden: int = 192, colours: int = 12) -> VAE:
+def sprite_vae(side: int = 32, latent_dim: int = 40, width: int = 40, hidden: int = 256, colours: int = 12) -> VAE:
     """A VAE of things with transparency, whose encoder sees a picture in which others may stand before them.
 
     `encode` takes windows (N, 5, side, side), see `seen_of`; `decode` gives whole things, (N, 4, side, side), colours
