@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from vae_helpers import fit, mlp_vae
+from vae_helpers import fit, mlp_vae, pretrained, to_float
 from vae_helpers.alpha import over, unpremultiply
 from vae_helpers.distributions import GaussianLikelihood
 from vae_helpers.models.scenes import (
     MOST,
+    REACHES,
     Apart,
     Groups,
     SceneModel,
@@ -281,7 +282,7 @@ def test_how_near_votes_are_of_one_thing():
     """Votes within 0.12 make its middle, and what is within 0.216 of that belongs to it."""
     large, small = (slice(0, 16), slice(0, 32)), (slice(16, 24), slice(0, 32))
     for apart, middles in ((0.11, [0.11 / 3]), (0.13, [0.0]), (0.21, [0.0]), (0.22, [0.0, 0.22])):
-        groups = group_votes(*ballot((*large, (0.0, 0.0)), (*small, (0.0, apart)), noise=0))
+        groups = group_votes(*ballot((*large, (0.0, 0.0)), (*small, (0.0, apart)), noise=0), reach=0.12)
         assert groups.centres[0, groups.there[0], 1].tolist() == pytest.approx(middles, abs=1e-3), apart
 
 
@@ -289,7 +290,7 @@ def test_votes_that_were_taken_out_do_not_count_again():
     rows = slice(0, 16), slice(16, 24), slice(24, 28)
     places = (0.0, 0.2, 0.3)  # the second belongs to the first, though it is near to the third
     groups = group_votes(
-        *ballot(*((r, slice(0, 32), (place, 0.0)) for r, place in zip(rows, places, strict=True)), noise=0)
+        *ballot(*((r, slice(0, 32), (place, 0.0)) for r, place in zip(rows, places, strict=True)), noise=0), reach=0.12
     )
     assert groups.centres[0, groups.there[0], 0].tolist() == pytest.approx([0.0, 0.3], abs=1e-3)
 
@@ -520,7 +521,8 @@ def test_it_is_in_eval_mode_meanwhile_and_afterwards_as_it_was(knowing, truth):
     assert apart.layers.shape == (len(KNOWN), 5, 4, SIZE, SIZE)
 
 
-def test_no_gradient_is_kept_and_no_random_number_drawn():
+def test_no_gradient_is_kept_and_no_random_number_drawn(monkeypatch):
+    monkeypatch.setattr("vae_helpers.models.scenes.REACHES", (0.12,))  # of several answers it would keep the empty one
     torch.manual_seed(0)
     model = SceneModel(VoteNetwork(3), sprite_vae(SIDE, 2, 2, 4, 2), side=SIDE)
     nn.init.constant_(model.votes.said[0].bias, 0.5)  # so that something is found
@@ -528,6 +530,19 @@ def test_no_gradient_is_kept_and_no_random_number_drawn():
     first, again = model.take_apart(x), model.take_apart(x.float())
     assert first.there.any() and not any(part.requires_grad for part in first)
     assert torch.equal(torch.get_rng_state(), state) and all(map(torch.equal, first, again))
+
+
+def test_of_several_answers_the_one_is_kept_that_explains_the_picture_best(monkeypatch):
+    model, chosen = pretrained.scene_model(), scenes.sample(12, 3, "textured")
+    x = to_float(scenes.render(chosen, 64))
+    together, alone = model.take_apart(x), []
+    for reach in REACHES:
+        monkeypatch.setattr("vae_helpers.models.scenes.REACHES", (reach,))
+        alone.append(model.take_apart(x))
+    error = torch.stack([(apart.pictures - x).square().flatten(1).sum(1) for apart in alone], 1)  # (N, tries)
+    assert (error.amin(1) < error.amax(1) - 1).any(), "the tries must differ somewhere"
+    for i, best in enumerate(error.argmin(1).tolist()):
+        assert all(torch.equal(a[i], b[i]) for a, b in zip(together, alone[best], strict=True))
 
 
 def test_things_have_an_alpha_within_bounds_and_colours_as_they_are(truth):

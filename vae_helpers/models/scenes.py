@@ -33,7 +33,7 @@ from vae_helpers.models.vae import VAE
 SEEN = 5  # channels of what a sprite's encoder sees: the picture, which pixels are its own, and which are others'
 MOST = 4  # things in a scene
 MOST_IN_ORDER = 7  # things whose orders are all tried: 5,040
-REACH = 0.08  # votes nearer to each other than this, of the picture's half side, speak of one thing
+REACHES = (0.06, 0.10, 0.15)  # votes nearer to each other than this, of the picture's half side, speak of one thing
 EDGE = 2  # pixels about a thing that are not taken for background
 SMALLEST = 0.006  # of the picture: fewer votes than this are no thing
 
@@ -258,7 +258,7 @@ def pixel_places(pictures: Tensor) -> Tensor:
     return torch.stack([line.expand(size, size), line[:, None].expand(size, size)])
 
 
-def group_votes(logits: Tensor, votes: Tensor, most: int = MOST) -> Groups:
+def group_votes(logits: Tensor, votes: Tensor, most: int = MOST, reach: float = REACHES[1]) -> Groups:
     """Pixels by the thing they vote for.
 
     The vote with the most votes near it begins a group; those near it belong to it, and are taken out; so on, until
@@ -268,7 +268,9 @@ def group_votes(logits: Tensor, votes: Tensor, most: int = MOST) -> Groups:
         logits: (N, S, S), above zero where a thing is shown.
         votes: (N, 2, S, S).
         most: things in a picture, at most.
+        reach: how near, of the picture's half side.
     """
+    reach = checking.positive(reach, "reach")
     most, form = checking.integer(most, "most"), "(N, S, S)"
     _check_same(
         checking.tensor(logits, "logits", form), checking.tensor(votes, "votes", "(N, 2, S, S)"), "logits", "votes"
@@ -276,16 +278,16 @@ def group_votes(logits: Tensor, votes: Tensor, most: int = MOST) -> Groups:
     labels = torch.zeros(logits.shape, dtype=torch.long, device=logits.device)
     centres, there = votes.new_zeros(len(votes), most, 2), torch.zeros(len(votes), most, dtype=torch.bool)
     for i, (inside, vote) in enumerate(zip(logits > 0, votes, strict=True)):
-        found = _crowds(vote[:, ::2, ::2][:, inside[::2, ::2]].T, most, SMALLEST * inside.numel() / 4)
+        found = _crowds(vote[:, ::2, ::2][:, inside[::2, ::2]].T, most, SMALLEST * inside.numel() / 4, reach)
         if len(found):  # one vote in four was counted
             labels[i] = inside * (1 + torch.cdist(vote.flatten(1).T, found).argmin(1).view_as(inside))
             centres[i, : len(found)], there[i, : len(found)] = found, True
     return Groups(labels, centres, there.to(votes.device))
 
 
-def _crowds(votes: Tensor, most: int, fewest: float) -> Tensor:
+def _crowds(votes: Tensor, most: int, fewest: float, reach: float) -> Tensor:
     """The middles of the places where votes (M, 2) crowd: (K, 2), K <= most."""
-    near = torch.cdist(votes, votes) < REACH  # (M, M)
+    near = torch.cdist(votes, votes) < reach  # (M, M)
     left, found = torch.ones(len(votes), dtype=torch.bool, device=votes.device), []
     while len(found) < most and left.any():
         count = (near & left).sum(1) * left
@@ -294,7 +296,7 @@ def _crowds(votes: Tensor, most: int, fewest: float) -> Tensor:
             break
         middle = votes[near[best] & left].mean(0)
         found.append(middle)
-        left &= (votes - middle).norm(dim=1) >= 1.8 * REACH
+        left &= (votes - middle).norm(dim=1) >= 1.8 * reach
     return torch.stack(found) if found else votes.new_zeros(0, 2)
 
 
@@ -358,6 +360,9 @@ class SceneModel(nn.Module):
     def take_apart(self, x: Tensor, batch_size: int = 100) -> Apart:
         """The layers of pictures.
 
+        How near votes must be to speak of one thing differs from scene to scene: of several answers (`REACHES`) that
+        is kept whose layers are likeliest to have made the picture.
+
         Args:
             x: (N, 3, S, S) in [0, 1], S twice the windows' side.
             batch_size: pictures at a time; the result does not depend on it.
@@ -374,7 +379,13 @@ class SceneModel(nn.Module):
         return Apart(*map(torch.cat, zip(*parts, strict=True)))
 
     def _apart(self, x: Tensor) -> Apart:
-        groups = group_votes(*self.votes(x))
+        said, row = self.votes(x), torch.arange(len(x), device=x.device)
+        tries = [self._explained(x, group_votes(*said, reach=reach)) for reach in REACHES]
+        best = torch.stack([log_likelihood for _, log_likelihood in tries], 1).argmax(1)  # (N,)
+        return Apart(*(torch.stack(parts, 1)[row, best] for parts in zip(*(apart for apart, _ in tries), strict=True)))
+
+    def _explained(self, x: Tensor, groups: Groups) -> tuple[Apart, Tensor]:
+        """The layers of pictures with these groups, in their best order, and its log-likelihood, (N,)."""
         seen, picture, k = seen_of(x, groups, self.side)
         layers = x.new_zeros(len(x), 1 + MOST, 4, *x.shape[2:])
         codes = x.new_zeros(len(x), MOST, self.sprites.latent_dim)
@@ -383,12 +394,15 @@ class SceneModel(nn.Module):
             codes[picture, k] = self.sprites.encode(seen).mean
             layers[picture, k + 1] = paste(self.things(codes[picture, k]), groups.centres[picture, k], x.shape[-1])
         orders, log_likelihood = order_log_likelihood(x, layers, self.sigma)
-        best = orders[log_likelihood.argmax(1)]  # (N, K)
+        order = orders[log_likelihood.argmax(1)]  # (N, K)
         alike = math.lgamma(MOST + 1) - torch.lgamma(groups.there.sum(1) + 1.0)  # orders that differ in nothing seen
         log_order = (log_likelihood.log_softmax(1).amax(1) + alike).clamp(max=0)
         row = torch.arange(len(x), device=x.device)[:, None]
-        of = best - 1  # the things' numbers, from back to front
-        return Apart(in_order(layers, best), groups.centres[row, of], groups.there[row, of], codes[row, of], log_order)
+        of = order - 1  # the things' numbers, from back to front
+        apart = Apart(
+            in_order(layers, order), groups.centres[row, of], groups.there[row, of], codes[row, of], log_order
+        )
+        return apart, log_likelihood.amax(1)
 
     def background(self, x: Tensor, labels: Tensor) -> Tensor:
         """What is behind all things: the picture, filled smoothly where they are and as far as their edges reach.
