@@ -25,7 +25,7 @@ from vae_helpers.objectives import negative_elbo_of_hidden, vote_error
 from vae_helpers.rendering import scenes
 
 SIZE, UNSEEN, KINDS = 64, ("star", "heart"), ("textured", "transparent")
-VOTES = {"batch_size": 32, "learning_rate": 4e-3, "betas": (0.9, 0.99)}
+VOTES = {"batch_size": 32, "learning_rate": 2e-3, "betas": (0.9, 0.99)}
 SPRITES = {"batch_size": 64, "learning_rate": 3e-3, "betas": (0.9, 0.99)}
 X = scenes.SPRITE_NAMES.index("x")
 
@@ -93,8 +93,8 @@ def scores(apart: Apart, factors: Tensor) -> dict[str, tuple[float, float]]:
 def main() -> None:
     """Train, write, read back, and print how good it is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=8_000)
-    parser.add_argument("--sprite-steps", type=int, default=16_000)
+    parser.add_argument("--steps", type=int, default=7_000)
+    parser.add_argument("--sprite-steps", type=int, default=14_000)
     parser.add_argument("--scenes", type=int, default=14_000, help="of each kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--to", type=Path, default=Path(pretrained.__file__).parent / pretrained.SCENE_MODEL)
