@@ -11,10 +11,12 @@ import torch
 
 from benchmarks import __main__ as page
 from benchmarks import digits_likelihood, measuring, mlp_epoch, peers, sharper_images
+from benchmarks import scenes as scene_benchmark
 from benchmarks.measuring import MachineBusy, Timing, in_turns, ratio
-from vae_helpers import conv_vae, evaluate, feature_nats, mlp_vae, seed_everything, to_float
+from vae_helpers import conv_vae, evaluate, feature_nats, mlp_vae, psnr, seed_everything, to_float
+from vae_helpers.models.scenes import Apart, compose
 from vae_helpers.objectives import negative_elbo
-from vae_helpers.rendering import faces
+from vae_helpers.rendering import faces, scenes
 
 
 @pytest.fixture
@@ -311,3 +313,144 @@ def test_the_table_has_a_line_for_each_row_with_mean_and_deviation_over_seeds(mo
     assert len(lines) == 4 and lines[0].count("|") == lines[2].count("|") == 10
     assert lines[2].startswith("| pixels | 1.00 ± 1.00 |") and lines[3].startswith("| all | 5.00 ± 0.00 |")
     assert sharper_images.spread((2.0,)) == "2.00"
+
+
+# --- scenes -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def some_scenes():
+    """Scenes of two things, so that none stands between the two that are edited, and their pairs."""
+    of = scene_benchmark.known(scenes.sample(40, 5, "textured", most=2))
+    return of, *scene_benchmark.pairs_of(of)
+
+
+def test_flat_zones_are_neighbours_of_nearly_the_same_colour_and_specks_join_the_nearest():
+    x = torch.linspace(0.1, 0.3, 12).expand(3, 12, 12).clone()  # steps of 0.03 in all three channels together
+    x[:, 2:6, 2:6], x[:, 3, 3], x[:, 11, 0] = 0.9, 0.0, 0.9
+    zones = scene_benchmark.flat_zones(x, 0.05, 3)
+    expected = torch.zeros(12, 12, dtype=torch.bool)
+    expected[2:6, 2:6] = True
+    assert len(zones.unique()) == 2 and torch.equal(zones == zones[2, 2], expected)
+    assert len(scene_benchmark.flat_zones(x, 0.05, 1).unique()) == 4
+    assert len(scene_benchmark.flat_zones(x, 0.01, 1).unique()) == 12 + 7  # columns, pieces of them, and specks
+    assert scene_benchmark.flat_zones(x, 0.01, 1000).shape == (12, 12)  # all too small: left as they are
+
+
+@pytest.mark.parametrize("segment", ["k_means", "felzenszwalb"])
+def test_opponents_find_two_squares_on_a_ground(segment):
+    x = torch.full((3, 32, 32), 0.5)
+    x[0, 4:14, 4:14], x[1, 18:28, 18:28] = 1.0, 1.0
+    settings = {"k_means": (3, 0.0), "felzenszwalb": (30.0, 0.0, 20)}[segment]
+    groups = getattr(scene_benchmark, segment)(x, *settings)
+    assert len(groups.unique()) == 3
+    assert all(len(groups[cut].unique()) == 1 for cut in ((slice(4, 14),) * 2, (slice(18, 28),) * 2))
+    far = torch.zeros(3, 32, 32)
+    left = scene_benchmark.k_means(far, 2, 1.0) if segment == "k_means" else groups
+    assert left[0, 0] != left[31, 31] or segment != "k_means"  # where colours say nothing, places do
+
+
+def test_how_full_a_mask_is():
+    mask = torch.zeros(9, 9)
+    mask[2:4, 2:4] = 1
+    assert scene_benchmark.fullness(mask) == pytest.approx(1.0)
+    mask[2, 2] = 0
+    assert scene_benchmark.fullness(mask) == pytest.approx(3 / 3.5)
+
+
+def test_the_error_of_an_order_is_that_of_scenes(some_scenes):
+    of, picked, _ = some_scenes
+    assert 5 < len(picked.x) < 40 and picked.overlaps.flatten(1).any(1).all()
+    true = scene_benchmark.Found(of.labels, of.visible, torch.arange(4.0).expand(40, 4))
+    assert scene_benchmark.ordering(of, true) == (1.0, 0.0)
+    wrong = len(picked.x) // 3
+    rows = of.overlaps.flatten(1).any(1).nonzero().flatten()[:wrong]
+    depth = true.depth.clone()
+    depth[rows] *= -1
+    n, p = len(picked.x), 1 - wrong / len(picked.x)
+    share, error = scene_benchmark.ordering(of, true._replace(depth=depth))
+    assert share == pytest.approx(p) and error == pytest.approx(math.sqrt(p * (1 - p) / n))  # a pair in each
+
+
+def test_true_groups_and_true_layers_have_full_marks(some_scenes):
+    of = some_scenes[0]
+    ari, iou = scene_benchmark.grouping(of, of.labels, scene_benchmark.masks_of(of.labels))
+    assert ari.eq(1).all() and iou.min() > 0.85  # edges are shared, and labels are not
+    told = []
+    segmentation = lambda x, things: told.append(things) or x[0].round().long()  # noqa: E731
+    assert scene_benchmark.segmented(segmentation, of).shape == of.labels.shape and told == [2] * 40
+    worst = {"ok": (0, 1)}
+    make = lambda ok: lambda x, things: of.labels[(of.x == x).flatten(1).all(1)][0] * ok  # noqa: E731
+    assert scene_benchmark.chosen(make, worst, of) == {"ok": 1}
+
+
+@pytest.mark.parametrize("edit", scene_benchmark.EDITS)
+def test_true_layers_that_are_edited_are_the_true_edit(some_scenes, edit):
+    _, of, pairs = some_scenes
+    stack, truth = scenes.layers(of.factors, 64), scene_benchmark.true_edit(edit, of, pairs)
+    made = scene_benchmark.laid(scene_benchmark.EDITS[edit](stack, pairs))
+    y = scenes.parts(of.factors)[0][torch.arange(len(of.x)), pairs.front - 1, 3].abs()
+    whole = y < 0.5 if edit == "the front one moved" else y < 1  # what the border cuts off cannot be moved back
+    assert psnr(made, truth)[whole].min() > 50 and whole.sum() > 5
+    assert psnr(made, of.x).median() < 40
+    assert torch.equal(stack, scenes.layers(of.factors, 64))
+    nobody = pairs._replace(front=torch.zeros_like(pairs.front), behind=torch.zeros_like(pairs.behind))
+    assert torch.equal(scene_benchmark.EDITS[edit](stack, nobody), stack)  # what was not found is left alone
+
+
+def test_the_pairs_are_found_among_other_layers(some_scenes):
+    _, of, pairs = some_scenes
+    layers = scenes.layers(of.factors, 64)[:, [0, 2, 1, 3, 4]]
+    n = len(layers)
+    apart = Apart(
+        layers, torch.zeros(n, 4, 2), torch.ones(n, 4, dtype=torch.bool), torch.zeros(n, 4, 1), torch.zeros(n)
+    )
+    found = scene_benchmark.found_pairs(of, apart, pairs)
+    swapped = (3 - pairs.front, 3 - pairs.behind)  # the transparent order differs, the masks are matched all the same
+    assert torch.equal(found.front, swapped[0]) and torch.equal(found.behind, swapped[1])
+
+
+def test_what_is_cut_out_or_carried_over_is_the_picture_again(some_scenes):
+    of = some_scenes[0]
+    stack = scene_benchmark.cut_out(of.x, of.labels, of.x)
+    assert torch.equal(compose(stack), of.x) and torch.equal(stack[:, 1:, 3].sum(1), (of.labels > 0).float())
+    layers = scenes.layers(of.factors, 64)
+    layers[:, :, :3] *= 0.9
+    apart = Apart(layers, *[torch.zeros(40, 4)] * 3, torch.zeros(40))
+    carried = scene_benchmark.carried_over(of.x, apart)
+    most = (apart.visible > 0.5).any(1)
+    off = (compose(carried) - of.x).abs().amax(1)
+    assert off[most].max() < 1e-5 < (apart.pictures - of.x).abs().amax(1)[most].min()
+    assert torch.equal(carried[:, :, 3], layers[:, :, 3]) and most.float().mean() > 0.95
+
+
+def test_what_is_in_front_is_filled_from_around():
+    x = torch.full((2, 3, 12, 12), 0.4)
+    x[:, :, 4:8, 4:8], x[:, :, 3, 3] = 0.9, 0.8  # a pixel of its edge
+    labels = torch.zeros(2, 12, 12, dtype=torch.long)
+    labels[:, 4:8, 4:8] = 2
+    made = scene_benchmark.filled(x, labels, torch.tensor([2, 0]))
+    torch.testing.assert_close(made[0], torch.full((3, 12, 12), 0.4))
+    assert torch.equal(made[1], x[1])
+
+
+def test_psnr_of_some_pixels():
+    x, y, where = torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4), torch.zeros(1, 4, 4, dtype=torch.bool)
+    y[0, :, 0, :2], where[0, 0, :4] = 0.1, True
+    assert scene_benchmark.psnr_where(x, y, where).item() == pytest.approx(-10 * math.log10(0.005))
+
+
+def test_the_tables_of_scenes_are_whole(monkeypatch, capsys):
+    monkeypatch.setattr(scene_benchmark, "one_thread", lambda: None)
+    make, _ = scene_benchmark.OPPONENTS["flat zones"]
+    monkeypatch.setattr(scene_benchmark, "OPPONENTS", {"flat zones": (make, {"step": (0.03, 0.1), "least": (20,)})})
+    splits = {split: SimpleNamespace(factors=scenes.sample(4, 7, "transparent")) for split in ("validation", "test")}
+    monkeypatch.setattr(scene_benchmark, "load", lambda *_, **__: SimpleNamespace(**splits))
+    argv = ["benchmark", "--scenes", "4", "--chosen-on", "2", "--kinds", "transparent", "--untrained"]
+    monkeypatch.setattr(sys, "argv", argv)
+    scene_benchmark.main()
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    apart, again = lines[:6], lines[6:]
+    assert [line.count("|") for line in apart] == [8] * 6 and apart[2].startswith("| flat zones (step 0")
+    assert [line.count("|") for line in again] == [7] * (2 + 3 * 6 + 2)
+    assert "the back one to the front | true layers" in "".join(again) and "nan" not in "".join(lines)
