@@ -546,6 +546,24 @@ def test_of_several_answers_the_one_is_kept_that_explains_the_picture_best(monke
         assert all(torch.equal(a[i], b[i]) for a, b in zip(together, alone[best], strict=True))
 
 
+def test_an_answer_without_a_thing_is_not_kept_where_another_has_one():
+    """The background of a scene without things is the picture itself, and explains it perfectly."""
+    crowd = torch.zeros(SIZE, SIZE, dtype=torch.bool)
+    crowd[4:8, 4:8] = True  # four counted votes, 0.09 from each other: for the smallest reach each stands alone
+
+    def scattered(x):
+        places = pixel_places(x)
+        votes = 0.09 * (torch.stack([places[0] > places[0, 0, 5], places[1] > places[1, 5, 0]])).float() - 0.6
+        return torch.where(crowd, 1.0, -1.0).expand(len(x), -1, -1), votes.expand(len(x), -1, -1, -1)
+
+    torch.manual_seed(0)
+    model = SceneModel(votes_saying(scattered), sprite_vae(SIDE, 2, 2, 4, 2), side=SIDE)
+    x = random(3, 3, SIZE, SIZE)
+    found = [group_votes(*scattered(x), reach=reach).there.sum(1).tolist() for reach in REACHES]
+    assert found == [[0] * 3, [1] * 3, [1] * 3]
+    assert model.take_apart(x).there.sum(1).tolist() == [1] * 3
+
+
 def test_things_have_an_alpha_within_bounds_and_colours_as_they_are(truth):
     model = SceneModel(KnowsVotes(truth), KnowsSprites(truth), side=SIDE)
     raw = 3 * random(2, 4, SIDE, SIDE) - 1

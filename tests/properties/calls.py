@@ -288,7 +288,7 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
     "in_order": lambda: {"layers": layers(), "order": torch.tensor([2, 1])},
     "VoteNetwork": lambda: {"width": 2},
     "VoteNetwork.forward": lambda: {"self": votes(), "x": unit(2, 3, 16, 16)},
-    "group_votes": lambda: {"logits": unit(2, 8, 8) - 0.2, "votes": 2 * unit(2, 2, 8, 8) - 1, "most": 3},
+    "group_votes": lambda: {"logits": unit(2, 8, 8) - 0.2, "votes": 2 * unit(2, 2, 8, 8) - 1, "most": 3, "reach": 0.1},
     "sprite_vae": lambda: {"side": 16, "latent_dim": 2, "width": 2, "hidden": 3, "colours": 2},
     "SceneModel": lambda: {"votes": votes(), "sprites": vae(), "side": 16, "sigma": 0.1},
     # shapes

@@ -361,7 +361,7 @@ class SceneModel(nn.Module):
         """The layers of pictures.
 
         How near votes must be to speak of one thing differs from scene to scene: of several answers (`REACHES`) that
-        is kept whose layers are likeliest to have made the picture.
+        is kept whose layers are likeliest to have made the picture; one without any thing only where all are.
 
         Args:
             x: (N, 3, S, S) in [0, 1], S twice the windows' side.
@@ -385,7 +385,10 @@ class SceneModel(nn.Module):
         return Apart(*(torch.stack(parts, 1)[row, best] for parts in zip(*(apart for apart, _ in tries), strict=True)))
 
     def _explained(self, x: Tensor, groups: Groups) -> tuple[Apart, Tensor]:
-        """The layers of pictures with these groups, in their best order, and its log-likelihood, (N,)."""
+        """The layers of pictures with these groups, in their best order, and its log-likelihood, (N,).
+
+        Without a thing the background explains all of the picture, and nothing: there it is minus infinity.
+        """
         seen, picture, k = seen_of(x, groups, self.side)
         layers = x.new_zeros(len(x), 1 + MOST, 4, *x.shape[2:])
         codes = x.new_zeros(len(x), MOST, self.sprites.latent_dim)
@@ -402,7 +405,7 @@ class SceneModel(nn.Module):
         apart = Apart(
             in_order(layers, order), groups.centres[row, of], groups.there[row, of], codes[row, of], log_order
         )
-        return apart, log_likelihood.amax(1)
+        return apart, log_likelihood.amax(1).masked_fill(~groups.there.any(1), -math.inf)
 
     def background(self, x: Tensor, labels: Tensor) -> Tensor:
         """What is behind all things: the picture, filled smoothly where they are and as far as their edges reach.
