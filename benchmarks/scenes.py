@@ -1,6 +1,6 @@
 """How well are scenes taken apart and put together otherwise? By what learns nothing, and by the model of the package.
 
-    python -m benchmarks.scenes                                what docs quote: a quarter of an hour of one core
+    python -m benchmarks.scenes                                what docs quote: six minutes of one core
     python -m benchmarks.scenes --scenes 20 --chosen-on 5 --kinds plain                              a quick look
     python -m benchmarks.scenes --scenes 3 --chosen-on 2 --untrained          a try of the script, without weights
 
@@ -86,7 +86,7 @@ def felzenszwalb(x: Tensor, scale: float, sigma: float, least: int) -> Tensor:
 OPPONENTS: dict[str, tuple[Callable[..., Segmentation], dict[str, tuple]]] = {
     "k-means": (
         lambda clusters, place: lambda x, things: k_means(x, clusters, place),
-        {"clusters": (4, 5, 6, 8), "place": (0.05, 0.15, 0.3, 0.5)},
+        {"clusters": (4, 6, 8, 10), "place": (0.05, 0.15, 0.3, 0.5)},
     ),
     "k-means, told how many things": (
         lambda grounds, place: lambda x, things: k_means(x, things + grounds, place),
@@ -94,11 +94,11 @@ OPPONENTS: dict[str, tuple[Callable[..., Segmentation], dict[str, tuple]]] = {
     ),
     "flat zones": (
         lambda step, least: lambda x, things: flat_zones(x, step, least),
-        {"step": (0.02, 0.03, 0.05, 0.08, 0.12, 0.18), "least": (8, 20, 50)},
+        {"step": (0.02, 0.04, 0.08, 0.12, 0.18, 0.25), "least": (8, 20, 50)},
     ),
     "Felzenszwalb": (
         lambda scale, sigma, least: lambda x, things: felzenszwalb(x, scale, sigma, least),
-        {"scale": (10, 30, 100, 300), "sigma": (0.0, 0.5), "least": (20, 60)},
+        {"scale": (30, 100, 300, 1000), "sigma": (0.0, 0.5), "least": (20, 60)},
     ),
 }
 
