@@ -18,8 +18,10 @@ from torch import Tensor
 
 from vae_helpers import checking
 from vae_helpers.distributions import kl, validate_first_batch
+from vae_helpers.models.experts import checked_seen, fused
 from vae_helpers.models.layers import not_halved
 from vae_helpers.models.protocol import Elbo, standard_elbo, standard_log_weights
+from vae_helpers.models.views import random_seen
 
 
 def elbo(model: Any, x: Tensor, *conditions: Tensor, samples: int = 1) -> Elbo:
@@ -354,6 +356,34 @@ def vote_error(model: Any, x: Tensor, labels: Tensor, centres: Tensor) -> dict[s
     off = (votes - true).abs().sum(1) * thing
     miss = off.flatten(1).sum(1) / thing.flatten(1).sum(1).clamp(min=1)
     return {"loss": wrong + 4 * miss, "miss": miss}
+
+
+def negative_view_elbo(
+    model: Any, x: Tensor, v: Tensor, beta: float = 1.0, seen: Tensor | None = None
+) -> dict[str, Tensor]:
+    """The loss of a model of things seen in several pictures: what some of them leave open, the others tell.
+
+    E_q(z | all)[sum_k log p(x_k | z, v_k)] - KL(q(z | all) || q(z | some)), as neural processes are trained (Garnelo et
+    al. 2018, section 2). With none seen it is the ELBO. With some, q(z | some) stands in the prior's place and learns
+    to hold whatever all of them may show; this bounds no log p(x), for what is seen counts in both terms.
+
+    Args:
+        model: with `factors`, `prior` and `log_likelihoods`, such as a `ViewVAE`.
+        x: (M, K, C, H, W), prepared: K pictures of each thing.
+        v: their views, (M, K, view_dim).
+        beta: weight of the KL, >= 0.
+        seen: bool (M, K), the some; by default drawn anew, see `random_seen`.
+    Returns:
+        "loss", "bound" (the above), "distortion" and "kl", each (M,), nats for a thing.
+    """
+    beta = checking.number(beta, "beta", 0)
+    checking.shape(x, "x", "(M, K, C, H, W)")
+    said = model.factors(x, v)
+    seen = random_seen(*x.shape[:2], device=x.device) if seen is None else checked_seen(seen, *x.shape[:2])
+    q, some = fused(model.prior, said), fused(model.prior, said, seen)
+    log_likelihood, divergence = model.log_likelihoods(q.rsample(), x, v).sum(-1), kl(q, some)  # (M,)
+    parts = {"bound": log_likelihood - divergence, "distortion": -log_likelihood, "kl": divergence}
+    return {"loss": beta * divergence - log_likelihood} | parts
 
 
 def _one_draw(model: Any, x: Tensor, conditions: tuple, beta: float) -> tuple[Tensor, Any, dict[str, Tensor]]:

@@ -17,6 +17,7 @@ from vae_helpers.models.factor_reader import FactorReader, PortraitJudge
 from vae_helpers.models.scenes import SceneModel, VoteNetwork, sprite_vae
 from vae_helpers.models.style import ColourOfStyle, GroupVAE, LinearStyle, StyleVAE
 from vae_helpers.models.vae import VAE
+from vae_helpers.models.views import ViewVAE
 
 # Where the tools write and this module reads; beside it, so that a wheel has them.
 DENOISER = "pretrained_weights/denoiser.safetensors"
@@ -26,8 +27,10 @@ PORTRAIT_VAE = "pretrained_weights/portrait_vae.safetensors"
 SCENE_MODEL = "pretrained_weights/scene_model.safetensors"
 SHARP_PORTRAIT_VAE = "pretrained_weights/sharp_portrait_vae.safetensors"
 STYLE_VAE = "pretrained_weights/style_vae.safetensors"
+VIEW_VAE = "pretrained_weights/view_vae.safetensors"
 DENOISER_WIDTHS = (40, 64, 64, 64)
 PORTRAIT_SIZE = 64  # pixels of a side
+SHAPE_SIZE = 64
 LARGEST_LAYERS = ("encoder.8", "decoder.to_shares.2")  # of the portrait VAE; the sharp one has them as they are
 
 
@@ -114,6 +117,22 @@ def style_vae(device: torch.device | str = "cpu") -> GroupVAE:
 def new_scene_model() -> SceneModel:
     """The same before it has learned anything."""
     return SceneModel(VoteNetwork(), sprite_vae())
+
+
+def view_vae(device: torch.device | str = "cpu") -> ViewVAE:
+    """A `ViewVAE` of lit solids, 64 x 64, each seen in up to four pictures; views are `shapes.VIEW`, six numbers.
+
+    Trained by `tools/train_view_vae.py` on the training objects of `load("shapes", size=64, n=16_000)`.
+
+    Args:
+        device: where it is put.
+    """
+    return checkpoints.shipped(new_view_vae, __package__, VIEW_VAE).to(device)
+
+
+def new_view_vae() -> ViewVAE:
+    """The same before it has learned anything."""
+    return ViewVAE((3, SHAPE_SIZE, SHAPE_SIZE), latent_dim=48, width=44, hidden=120)
 
 
 def new_style_vae() -> GroupVAE:

@@ -121,11 +121,11 @@ class MultiViewVAE(LatentVariableModel):
         Returns:
             batch shape (N,), event shape (D,): `Independent(Normal)` of a product, a mixture of V of them otherwise.
         """
-        said, prior = self.factors(x), GaussianFactor.of(self.prior)
-        seen = _checked_seen(seen, len(x), len(self.experts))
+        said = self.factors(x)
+        seen = checked_seen(seen, len(x), len(self.experts))
         if self.fusion == "product":
-            heard = said ** seen.to(said.shift.dtype)  # the views that were not seen say nothing
-            return (prior * GaussianFactor(heard.shift.sum(1), heard.precision.sum(1))).normalised()
+            return fused(self.prior, said, seen)
+        prior = GaussianFactor.of(self.prior)
         nobody = ~seen.any(1, keepdim=True)  # (N, 1): then all of the mixture is the prior
         heard = said ** (~nobody).to(said.shift.dtype)
         weights = (seen | nobody).to(said.shift.dtype)  # (N, V)
@@ -154,6 +154,21 @@ class MultiViewVAE(LatentVariableModel):
         """Which pixels the seen views show: bool (N, V) -> bool (N, H, W)."""
         masks = torch.stack([view.mask for view in self.views])  # (V, H, W)
         return (seen[:, :, None, None] & masks).any(1)
+
+
+def fused(prior: Distribution, said: GaussianFactor, seen: Tensor | None = None) -> Distribution:
+    """p(z) prod_v f_v(z): the prior once, times what each of those that were seen says beyond it (notebook 07).
+
+    Args:
+        prior: p(z), event shape (D,).
+        said: batch shape (..., V).
+        seen: bool (..., V), which of them count; all by default. None of a row: the prior.
+    Returns:
+        batch shape (...), event shape (D,).
+    """
+    if seen is not None:
+        said = said ** seen.to(said.shift.dtype)  # those that were not seen say nothing
+    return (GaussianFactor.of(prior) * GaussianFactor(said.shift.sum(-2), said.precision.sum(-2))).normalised()
 
 
 class LinearExpert:
@@ -216,7 +231,7 @@ def random_subsets(n: int, views: int, device: torch.device | str | None = None)
     return (number >> torch.arange(views, device=device)) % 2 == 1
 
 
-def _checked_seen(seen: Tensor, n: int, views: int) -> Tensor:
+def checked_seen(seen: Tensor, n: int, views: int) -> Tensor:
     if not isinstance(seen, Tensor) or seen.dtype != torch.bool or seen.shape != (n, views):
         raise ValueError(
             f"seen must be a bool tensor ({n}, {views}), a row for each picture, not {checking.kind_of(seen)}."

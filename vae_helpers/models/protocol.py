@@ -148,7 +148,7 @@ def checked_data(data: Tensor | Sequence[Tensor], name: str) -> tuple[Tensor, ..
         if tensor.is_floating_point():
             checking.finite(tensor, name)
     if data[0].dtype == torch.uint8:
-        check_images(data[0], name)
+        check_images(data[0].flatten(0, -4) if data[0].dim() == 5 else data[0], name)
     return data
 
 

@@ -29,6 +29,7 @@ from vae_helpers.distributions import (
 )
 from vae_helpers.images import to_float
 from vae_helpers.models.convolutional import PATCH, check_shape, counts
+from vae_helpers.models.experts import fused
 from vae_helpers.models.layers import not_halved
 from vae_helpers.models.protocol import LatentVariableModel, evaluating
 
@@ -233,10 +234,8 @@ def infer_style(expert: nn.Module, sets: Tensor, seen: Tensor | None = None) -> 
         batch shape (...), event shape (style_dim,).
     """
     said = expert(sets)  # batch shape (..., K)
-    if seen is not None:
-        said = said ** seen.to(said.shift.dtype)
-    prior = GaussianFactor.of(standard_normal(said.shift.shape[-1], said.shift.device, said.shift.dtype))
-    return (prior * GaussianFactor(said.shift.sum(-2), said.precision.sum(-2))).normalised()  # notebook 09, eq. (9.4)
+    prior = standard_normal(said.shift.shape[-1], said.shift.device, said.shift.dtype)
+    return fused(prior, said, seen)  # notebook 09, eq. (9.4)
 
 
 class ColourOfStyle(nn.Module):
