@@ -1,8 +1,8 @@
 """Train the VAE of portraits that the package carries, and write its weights (an hour or two on a CPU).
 
-    python tools/train_portrait_vae.py                 what is shipped
-    python tools/train_portrait_vae.py --steps 300 --portraits 2000 --to /tmp/vae.safetensors    a quick try
-    python tools/train_portrait_vae.py --checkpoint /tmp/vae.pt --resume                         go on after a stop
+    python -m tools.train_portrait_vae                 what is shipped
+    python -m tools.train_portrait_vae --steps 300 --portraits 2000 --to /tmp/vae.safetensors    a quick try
+    python -m tools.train_portrait_vae --checkpoint /tmp/vae.pt --resume                         go on after a stop
 
 It learns from the training portraits of `load("faces")`, as many as one asks for; the validation and test
 portraits of that data set are new to it. Having written the file it prints, on validation portraits, how near
@@ -11,9 +11,7 @@ reconstructions are, which factors they keep, and the ELBO. Run it again when th
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
+from tools.training_options import options
 from vae_helpers import (
     checkpoints,
     evaluate,
@@ -33,18 +31,10 @@ SETTINGS = {"batch_size": 32, "learning_rate": 1.5e-3, "betas": (0.9, 0.99)}
 
 def main() -> None:
     """Train, write, read back, and print how good it is."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    shipped = Path(pretrained.__file__).parent / pretrained.PORTRAIT_VAE
-    parser.add_argument("--steps", type=int, default=14_000)
-    parser.add_argument("--portraits", type=int, default=20_000)
-    parser.add_argument("--to", type=Path, default=shipped)
-    parser.add_argument("--checkpoint", type=Path, help="where the state of training is kept")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
-    args = parser.parse_args()
+    args, files = options(__doc__, steps=14_000, to=pretrained.PORTRAIT_VAE, portraits=20_000)
     portraits = load("faces", size=pretrained.PORTRAIT_SIZE, n=args.portraits)
     seed_everything(0)
     model = pretrained.new_portrait_vae()
-    files = {"checkpoint": args.checkpoint, "checkpoint_every": 1000, "resume": args.resume}
     validation = portraits.validation.images
     print(machine(), fit(model, portraits.train.images, steps=args.steps, validation=validation, **files, **SETTINGS))
     checkpoints.save_shipped(args.to, model, eight_bits=True, steps=args.steps, portraits=args.portraits)

@@ -1,8 +1,8 @@
 """Sharpen the VAE of portraits that the package carries, and write what changed (half an hour to two hours of a core).
 
-    python tools/train_sharp_portrait_vae.py              what is shipped
-    python tools/train_sharp_portrait_vae.py --steps 40 --portraits 2000 --to /tmp/sharp.safetensors    a quick try
-    python tools/train_sharp_portrait_vae.py --checkpoint /tmp/sharp.pt --resume       go on after a stop
+    python -m tools.train_sharp_portrait_vae              what is shipped
+    python -m tools.train_sharp_portrait_vae --steps 40 --portraits 2000 --to /tmp/sharp.safetensors    a quick try
+    python -m tools.train_sharp_portrait_vae --checkpoint /tmp/sharp.pt --resume       go on after a stop
 
 It goes on from `tools/train_portrait_vae.py` with the same portraits, the factor reader's features and a critic
 (notebook 08). The two layers that hold most of the weights stay as they are, so that only a sixth has to be shipped
@@ -11,12 +11,11 @@ anew. Having written the file it prints, on validation portraits, what the judge
 
 from __future__ import annotations
 
-import argparse
 import functools
-from pathlib import Path
 
 from torch import nn
 
+from tools.training_options import options
 from vae_helpers import (
     AdversarialPair,
     Features,
@@ -62,16 +61,8 @@ def sharpened(images, steps: int, **files) -> AdversarialPair:
 
 def main() -> None:
     """Train, write, read back, and print how good it is."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    shipped = Path(pretrained.__file__).parent / pretrained.SHARP_PORTRAIT_VAE
-    parser.add_argument("--steps", type=int, default=14_000)
-    parser.add_argument("--portraits", type=int, default=20_000)
-    parser.add_argument("--to", type=Path, default=shipped)
-    parser.add_argument("--checkpoint", type=Path, help="where the state of training is kept")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
-    args = parser.parse_args()
+    args, files = options(__doc__, steps=14_000, to=pretrained.SHARP_PORTRAIT_VAE, every=500, portraits=20_000)
     portraits = load("faces", size=pretrained.PORTRAIT_SIZE, n=args.portraits)
-    files = {"checkpoint": args.checkpoint, "checkpoint_every": 500, "resume": args.resume}
     model = sharpened(portraits.train.images, args.steps, **files).vae
     notes = {"steps": args.steps, "portraits": args.portraits}
     checkpoints.save_shipped(args.to, model, besides=pretrained.LARGEST_LAYERS, **notes)

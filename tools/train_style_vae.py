@@ -1,8 +1,8 @@
 """Train the VAE of portraits in many styles that the package carries, and write its weights (an hour of a core).
 
-    python tools/train_style_vae.py                   what is shipped
-    python tools/train_style_vae.py --steps 40 --styles 100 --to /tmp/style.safetensors    a quick try
-    python tools/train_style_vae.py --checkpoint /tmp/style.pt --resume                    go on after a stop
+    python -m tools.train_style_vae                   what is shipped
+    python -m tools.train_style_vae --steps 40 --styles 100 --to /tmp/style.safetensors    a quick try
+    python -m tools.train_style_vae --checkpoint /tmp/style.pt --resume                    go on after a stop
 
 It learns from sets of portraits that share a style, `load("faces", styles=...)`, and is told neither the factors of
 styles nor those of portraits. Having written the file it prints, on validation sets, how near reconstructions and swaps
@@ -11,12 +11,11 @@ are to the truth, and which factors the judge reads in portraits that were turne
 
 from __future__ import annotations
 
-import argparse
 import functools
-from pathlib import Path
 
 import torch
 
+from tools.training_options import options
 from vae_helpers import (
     AdversarialPair,
     Phase,
@@ -85,16 +84,8 @@ def report(model: GroupVAE, split: Split) -> None:
 
 def main() -> None:
     """Train, write, read back, and print how good it is."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    shipped = Path(pretrained.__file__).parent / pretrained.STYLE_VAE
-    parser.add_argument("--steps", type=int, default=36_000)
-    parser.add_argument("--styles", type=int, default=3_000)
-    parser.add_argument("--to", type=Path, default=shipped)
-    parser.add_argument("--checkpoint", type=Path, help="where the state of training is kept")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
-    args = parser.parse_args()
+    args, files = options(__doc__, steps=36_000, to=pretrained.STYLE_VAE, styles=3_000)
     data = load("faces", size=pretrained.PORTRAIT_SIZE, styles=args.styles)
-    files = {"checkpoint": args.checkpoint, "checkpoint_every": 1000, "resume": args.resume}
     model = trained(data.train.images.unflatten(0, (-1, PER_STYLE)), args.steps, **files)
     checkpoints.save_shipped(args.to, model, steps=args.steps, styles=args.styles)
     report(checkpoints.load_shipped(args.to, pretrained.new_style_vae), data.validation)

@@ -1,8 +1,8 @@
 """Train the VAE of lit solids that the package carries, and write its weights (three quarters of an hour of a core).
 
-    python tools/train_view_vae.py                   what is shipped
-    python tools/train_view_vae.py --steps 40 --objects 100 --to /tmp/views.safetensors    a quick try
-    python tools/train_view_vae.py --checkpoint /tmp/views.pt --resume                      go on after a stop
+    python -m tools.train_view_vae                   what is shipped
+    python -m tools.train_view_vae --steps 40 --objects 100 --to /tmp/views.safetensors    a quick try
+    python -m tools.train_view_vae --checkpoint /tmp/views.pt --resume                      go on after a stop
 
 It learns from objects that are seen four times, `load("shapes")`, as many as one asks for, and is told camera and lamp
 but neither what an object is nor its factors. Having written the file it prints, on validation objects, how near new
@@ -46,7 +46,7 @@ def report(model: ViewVAE, split: Split) -> None:
 
 def main() -> None:
     """Train, write, read back, and print how good it is."""
-    args, files = options(__doc__, steps=24_000, to=pretrained.VIEW_VAE, objects=16_000)
+    args, files = options(__doc__, steps=20_000, to=pretrained.VIEW_VAE, objects=16_000)
     data = load("shapes", size=pretrained.SHAPE_SIZE, n=args.objects)
     seed_everything(0)
     model = pretrained.new_view_vae()

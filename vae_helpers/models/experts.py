@@ -232,10 +232,9 @@ def random_subsets(n: int, views: int, device: torch.device | str | None = None)
 
 
 def checked_seen(seen: Tensor, n: int, views: int) -> Tensor:
+    """`seen`, if it is bool (n, views); it says which views of each picture, or pictures of each thing, count."""
     if not isinstance(seen, Tensor) or seen.dtype != torch.bool or seen.shape != (n, views):
-        raise ValueError(
-            f"seen must be a bool tensor ({n}, {views}), a row for each picture, not {checking.kind_of(seen)}."
-        )
+        raise ValueError(f"seen must be a bool tensor ({n}, {views}), a row for each x, not {checking.kind_of(seen)}.")
     return seen
 
 

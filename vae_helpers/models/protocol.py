@@ -138,7 +138,8 @@ def checked_data(data: Tensor | Sequence[Tensor], name: str) -> tuple[Tensor, ..
     """What a model is trained on or measured by, as a tuple: pictures or other data, then conditions.
 
     Args:
-        data: (images, *conditions), or images alone: `uint8` (N, C, H, W), or data of another type with N rows.
+        data: (images, *conditions), or images alone: `uint8` (N, C, H, W), or (N, K, C, H, W) for sets of K; or data
+            of another type with N rows.
         name: what the caller calls them.
     Raises:
         TypeError, ValueError: they are not such tensors, or hold NaN or infinity.
@@ -148,7 +149,7 @@ def checked_data(data: Tensor | Sequence[Tensor], name: str) -> tuple[Tensor, ..
         if tensor.is_floating_point():
             checking.finite(tensor, name)
     if data[0].dtype == torch.uint8:
-        check_images(data[0].flatten(0, -4) if data[0].dim() == 5 else data[0], name)
+        check_images(data[0].flatten(0, 1) if data[0].dim() == 5 else data[0], name)
     return data
 
 

@@ -20,12 +20,11 @@ from torch.distributions import Independent
 from vae_helpers import checking
 from vae_helpers.distributions import GaussianFactor, GaussianLikelihood, kl
 from vae_helpers.models.convolutional import PATCH, check_shape, counts
-from vae_helpers.models.experts import fused
+from vae_helpers.models.experts import checked_seen, fused
 from vae_helpers.models.ladder import as_factor
 from vae_helpers.models.layers import not_halved
 from vae_helpers.models.protocol import Elbo, LatentVariableModel, evaluating
 from vae_helpers.models.style import FiLM, Styled
-
 
 TOLD = 64  # units that a view is told in
 
@@ -107,6 +106,7 @@ class ViewVAE(LatentVariableModel):
             batch shape (M,), event shape (D,).
         """
         checking.shape(x, "x", "(M, K, C, S, S)", "x[:, None] has one picture of each thing.")
+        seen = seen if seen is None else checked_seen(seen, *x.shape[:2])
         return fused(self.prior, self.factors(x, v), seen)
 
     def decode(self, z: Tensor, v: Tensor) -> Independent:
@@ -114,7 +114,13 @@ class ViewVAE(LatentVariableModel):
 
         Codes (M, 1, D) and views (M, T, view_dim) give T pictures of each of M things.
         """
-        shape = torch.broadcast_shapes(z.shape[:-1], v.shape[:-1])
+        try:
+            shape = torch.broadcast_shapes(z.shape[:-1], v.shape[:-1])
+        except RuntimeError as error:
+            raise ValueError(
+                f"codes {tuple(z.shape)} and views {tuple(v.shape)} do not belong together: z[:, None] with views "
+                "(M, T, ...) gives T pictures of each thing."
+            ) from error
         told = self.of_view(self._rows(v, shape))
         z = z.expand(*shape, -1).reshape(-1, self.latent_dim)
         shares = not_halved(self.to_shares(z, told)).softmax(1)  # (N, K, S, S)
@@ -192,7 +198,7 @@ class ViewVAE(LatentVariableModel):
             return v.expand(*shape, -1).reshape(-1, self.view_dim)
         except RuntimeError as error:
             raise ValueError(
-                f"views {tuple(v.shape)} do not belong to pictures or codes {tuple(shape)}: each has one view."
+                f"views {tuple(v.shape)} do not belong to pictures or codes {tuple(shape)}: each has a view."
             ) from error
 
 

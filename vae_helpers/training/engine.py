@@ -66,9 +66,9 @@ def fit(
 
     Args:
         model: trained in place, moved to the training device; its submodules are left in the modes they came in.
-        data: pictures, `uint8` (N, C, H, W), or other data with a row for each image, such as floating-point codes,
-            which are taken as they are; or several tensors that belong together, (images, *conditions): factors,
-            labels, captions, views, of any type and with N rows each.
+        data: pictures, `uint8` (N, C, H, W), or sets of K of them, (N, K, C, H, W); or other data with a row for each
+            image, such as floating-point codes, which are taken as they are; or several tensors that belong together,
+            (images, *conditions): factors, labels, captions, views, of any type and with N rows each.
         steps: in all, >= 1; a step is one update of the weights, or those of all phases.
         batch_size: images per update, of all processes together; at most N are used.
         learning_rate: its peak, reached after 5 % of the steps (at most 100), then falling to zero.
