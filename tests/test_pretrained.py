@@ -14,6 +14,7 @@ from tools import (
     train_portrait_vae,
     train_sharp_portrait_vae,
     train_style_vae,
+    train_view_vae,
 )
 from vae_helpers import (
     ResidualDenoiser,
@@ -30,12 +31,13 @@ from vae_helpers.colour_transfer import covariance_transfer
 from vae_helpers.data.faces import SEEDS as SEEDS_OF_DATA
 from vae_helpers.data.faces import STYLE_SEEDS
 from vae_helpers.data.photos import photographs
+from vae_helpers.data.shapes import SEEDS as SHAPE_SEEDS
 from vae_helpers.models.factor_reader import FactorReader, PortraitJudge
-from vae_helpers.rendering import faces, styles
+from vae_helpers.rendering import faces, shapes, styles
 
 SIGMA = 25 / 255
 SEED = 4711  # neither the reader nor the data sets of the course have seen portraits of it
-DENOISER, FACTOR_READER, PORTRAIT_JUDGE, PORTRAIT_VAE, SHARP_PORTRAIT_VAE, STYLE_VAE = (
+DENOISER, FACTOR_READER, PORTRAIT_JUDGE, PORTRAIT_VAE, SHARP_PORTRAIT_VAE, STYLE_VAE, VIEW_VAE = (
     Path(pretrained.__file__).parent / name
     for name in (
         pretrained.DENOISER,
@@ -44,6 +46,7 @@ DENOISER, FACTOR_READER, PORTRAIT_JUDGE, PORTRAIT_VAE, SHARP_PORTRAIT_VAE, STYLE
         pretrained.PORTRAIT_VAE,
         pretrained.SHARP_PORTRAIT_VAE,
         pretrained.STYLE_VAE,
+        pretrained.VIEW_VAE,
     )
 )
 NETWORKS = [
@@ -53,6 +56,7 @@ NETWORKS = [
     pretrained.portrait_vae,
     pretrained.sharp_portrait_vae,
     pretrained.style_vae,
+    pretrained.view_vae,
 ]
 
 
@@ -483,3 +487,78 @@ def test_the_tool_trains_a_style_vae_and_writes_a_file_that_loads(tmp_path, monk
     said = capsys.readouterr().out
     assert "PSNR in dB, swapped, carried over" in said and said.count("factors read by the judge, R2: skin") == 2
     assert STYLE_VAE.read_bytes() == before
+
+
+# --- the VAE of lit solids --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def solids():
+    """40 solids that nobody has seen, each from four views: factors (160, 12), (40, 4, 3, 64, 64), (40, 4, 6)."""
+    factors = shapes.with_views(shapes.sample(40, SEED), 4, SEED + 1)
+    x, v = to_float(shapes.render(factors, pretrained.SHAPE_SIZE)), shapes.as_inputs(factors, shapes.VIEW)
+    return factors, x.unflatten(0, (40, 4)), v.unflatten(0, (40, 4))
+
+
+def test_the_shipped_view_vae_is_a_small_checkpoint_of_this_model():
+    tensors, kind, notes = checkpoints.read(VIEW_VAE)
+    assert VIEW_VAE.stat().st_size < 1.5e6
+    assert kind == "ViewVAE" and notes == {"steps": 20_000, "objects": 16_000}
+    own = pretrained.new_view_vae().state_dict()
+    assert {name: t.shape for name, t in tensors.items()} == {name: t.shape for name, t in own.items()}
+    assert {t.dtype for t in tensors.values()} == {torch.float16}
+    loaded = pretrained.view_vae().state_dict()
+    assert all(torch.equal(loaded[name], t.float()) for name, t in tensors.items())
+
+
+def test_no_solid_of_these_tests_is_one_that_it_has_learned_from():
+    assert not {SEED, SEED + 1} & {seed + more for seed in SHAPE_SEEDS.values() for more in (0, 1000)}
+
+
+def test_new_views_are_near_the_truth_and_nearer_the_more_was_seen(solids):
+    model, (_, x, v) = pretrained.view_vae(), solids
+    by_given = [
+        psnr(model.novel_views(x[:, :k], v[:, :k], v[:, 3:])[:, 0].clamp(0, 1), x[:, 3]).mean() for k in (1, 2, 3)
+    ]
+    copied = psnr(x[:, 0], x[:, 3]).mean()
+    assert by_given[0] > copied + 8 and by_given == sorted(by_given), (by_given, copied)
+
+
+def test_what_was_not_shown_varies_and_what_was_does_not():
+    """A mug with its handle behind it: drawn codes differ in the handle; once it was shown, they do no more."""
+    mug = shapes.with_factors(shapes.sample(8, SEED), kind=torch.zeros(8), camera_elevation=torch.full((8,), 12.0))
+    behind, beside, wanted = (shapes.with_factors(mug, camera_azimuth=torch.full((8,), a)) for a in (-90.0, 90.0, 40.0))
+    x, v = (
+        torch.stack([make(view) for view in (behind, beside)], 1)
+        for make in (
+            lambda f: to_float(shapes.render(f, pretrained.SHAPE_SIZE)),
+            lambda f: shapes.as_inputs(f, shapes.VIEW),
+        )
+    )
+    red, slate = (
+        shapes.render(shapes.with_factors(wanted, part_colour=torch.full((8,), c)), 64).int() for c in (0.5, 1)
+    )
+    handle = (red - slate).abs().amax(1) > 20  # (8, 64, 64)
+    torch.manual_seed(0)
+    spread = [
+        pretrained.view_vae()
+        .novel_views(x[:, :k], v[:, :k], shapes.as_inputs(wanted, shapes.VIEW)[:, None], draws=20)[:, :, 0]
+        .std(0)
+        .mean(1)[handle]
+        .mean()
+        for k in (1, 2)
+    ]
+    assert spread[0] > 2 * spread[1], spread
+
+
+def test_the_tool_trains_a_view_vae_and_writes_a_file_that_loads(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("vae_helpers.data.shapes.OBJECTS", {"train": 8, "validation": 4, "test": 4})
+    path, before = tmp_path / "views.safetensors", VIEW_VAE.read_bytes()
+    monkeypatch.setattr(sys, "argv", ["tool", "--steps", "2", "--objects", "8", "--to", str(path)])
+    with torch.random.fork_rng(devices=[]):
+        train_view_vae.main()
+    tensors, kind, notes = checkpoints.read(path)
+    assert kind == "ViewVAE" and notes == {"steps": 2, "objects": 8}
+    own = pretrained.new_view_vae().state_dict()
+    assert {name: t.shape for name, t in tensors.items()} == {name: t.shape for name, t in own.items()}
+    assert capsys.readouterr().out.count("PSNR in dB of new views") == 3 and VIEW_VAE.read_bytes() == before

@@ -68,7 +68,15 @@ def test_a_lesson_runs_from_the_wheel(installed, tmp_path):
 
 def test_shipped_weights_are_in_the_wheel_and_below_twelve_megabytes_in_all(wheel):
     shipped = {path.relative_to(ROOT).as_posix(): path for path in (ROOT / "vae_helpers").rglob("*.safetensors")}
-    names = {"denoiser", "factor_reader", "portrait_judge", "portrait_vae", "sharp_portrait_vae", "style_vae"}
+    names = {
+        "denoiser",
+        "factor_reader",
+        "portrait_judge",
+        "portrait_vae",
+        "sharp_portrait_vae",
+        "style_vae",
+        "view_vae",
+    }
     assert {Path(name).stem for name in shipped} == names
     assert sum(path.stat().st_size for path in shipped.values()) < 12e6
     archive = zipfile.ZipFile(wheel)
