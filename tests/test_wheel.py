@@ -73,6 +73,7 @@ def test_shipped_weights_are_in_the_wheel_and_below_twelve_megabytes_in_all(whee
         "factor_reader",
         "portrait_judge",
         "portrait_vae",
+        "scene_model",
         "sharp_portrait_vae",
         "style_vae",
         "view_vae",
