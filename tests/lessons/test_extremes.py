@@ -9,7 +9,7 @@ from torch.distributions import Normal
 
 from vae_helpers.exercises.judging import judge
 from vae_helpers.exercises.registry import find
-from vae_helpers.lessons import lesson_04, lesson_05, lesson_06, lesson_07, lesson_08, lesson_09
+from vae_helpers.lessons import lesson_04, lesson_05, lesson_06, lesson_07, lesson_08, lesson_09, lesson_10
 
 
 def overlap(divide):
@@ -99,6 +99,43 @@ def word_direction(slope):
     def answer(s, rating):
         codes, about = s - s.mean(0), rating - rating.mean()
         return slope(about @ codes / len(s), about.square().mean())
+
+    return answer
+
+
+def composite_error(each):
+    def answer(e):
+        c, a = e.double()[:, :3], e.double()[:, 3:]
+        return each(c, a).flatten(1).sum(1).to(e)
+
+    return answer
+
+
+def squared(c, a):
+    return c * c - c * a + a * a / 3
+
+
+def visible_shares(rest):
+    """What all in front and the layer itself let through, divided by what the layer does."""
+
+    def answer(alphas):
+        through = (1 - alphas).flip(1).cumprod(1).flip(1)
+        return alphas * through / rest(1 - alphas)
+
+    return answer
+
+
+def group_pixels(thing):
+    def answer(inside, votes, centres):
+        away = (votes - centres[:, :, None, None]).norm(dim=1)
+        return torch.where(inside, thing(away), 0)
+
+    return answer
+
+
+def of_orders(normalised):
+    def answer(x, pictures, sigma):
+        return normalised(-(pictures - x[:, None]).square().sum((2, 3, 4)) / (2 * sigma**2))
 
     return answer
 
@@ -248,6 +285,55 @@ ANSWERS = {
         *(word_direction(lambda cov, var, e=e: cov / (var.sqrt() + e) ** 2) for e in (1e-7, 1e-9)),
         word_direction(lambda cov, var: (cov / var).clamp(-10, 10)),
         lambda s, rating: lesson_09.word_direction(s.float(), rating.float()).to(s),
+    ),
+    "10.1": (
+        lesson_10.UNCUT,
+        *(lambda layer, o, e=e: (layer * o).clamp(0, e) for e in (1, 1.1)),
+        *(lambda layer, o, e=e: layer.clamp(-e, 1 + e) * o for e in (0.0, 0.1, 0.25)),
+        lambda layer, o: torch.cat([layer[:, :3], layer[:, 3:].clamp(max=1)], 1) * o,
+        lambda layer, o: layer.minimum(layer[:, 3:]) * o,
+    ),
+    "10.2": (
+        lesson_10.ANY_ERROR,
+        *(composite_error(lambda c, a, e=e: squared(c, a) + e) for e in (1e-7, 1e-8)),
+        *(composite_error(lambda c, a, e=e: squared(c, a).clamp(min=e)) for e in (1e-7, 1e-8)),
+        *(composite_error(lambda c, a, e=e: squared(c, a).clamp(max=e)) for e in (5, 20)),
+        *(composite_error(lambda c, a, e=e: squared(c.clamp(-e, e), a.clamp(-e, e))) for e in (2, 5)),
+        composite_error(lambda c, a: (c**3 - (c - a) ** 3) / (3 * a)),
+    ),
+    "10.3": (
+        lesson_10.SHARP_ALPHA,
+        visible_shares(lambda rest: rest),
+        *(visible_shares(lambda rest, e=e: rest + e) for e in (1e-6, 1e-8)),
+        *(visible_shares(lambda rest, e=e: rest.clamp(min=e)) for e in (0.04, 1e-3, 1e-8)),
+        *(lambda alphas, e=e: lesson_10.visible_shares(alphas.clamp(e, 1 - e)) for e in (0.04, 1e-3)),
+    ),
+    "10.4": (
+        lesson_10.FAR_VOTES,
+        *(group_pixels(lambda away, e=e: (away.argmin(0) + 1).where(away.amin(0) < e, 0)) for e in (3, 10)),
+        *(group_pixels(lambda away, e=e: away.clamp(max=e).argmin(0) + 1) for e in (3, 10)),
+        *(group_pixels(lambda away, e=e: (-away * e).exp().argmax(0) + 1) for e in (2, 4)),
+        group_pixels(lambda away: (1 - away / 3).relu().argmax(0) + 1),
+    ),
+    "10.5": (
+        lesson_10.SURE_ORDER,
+        of_orders(lambda log_p: log_p.softmax(1).log()),
+        of_orders(lambda log_p: (log_p.exp() / log_p.exp().sum(1, keepdim=True)).log()),
+        *(of_orders(lambda log_p, e=e: (log_p.softmax(1) + e).log()) for e in (1e-9, 1e-12, 1e-30)),
+        *(of_orders(lambda log_p, e=e: log_p.softmax(1).clamp(min=e).log()) for e in (1e-4, 1e-8, 1e-30)),
+        *(of_orders(lambda log_p, e=e: log_p.log_softmax(1).clamp(min=-e)) for e in (10, 100, 1000)),
+        *(
+            lambda x, pictures, sigma, e=e: of_orders(lambda p: p.log_softmax(1))(x, pictures, max(sigma, e))
+            for e in (0.1, 0.01)
+        ),
+    ),
+    "10.6": (
+        lesson_10.NATS,
+        lambda log_p: log_p.exp().mean(0).log(),
+        lambda log_p: log_p.double().exp().mean(0).log().to(log_p),
+        *(lambda log_p, e=e: (log_p.exp() + e).mean(0).log() for e in (1e-9, 1e-30)),
+        *(lambda log_p, e=e: log_p.exp().mean(0).clamp(min=e).log() for e in (1e-6, 1e-30)),
+        *(lambda log_p, e=e: lesson_10.predictive_log_likelihood(log_p.clamp(-e, e)) for e in (10, 100, 700)),
     ),
 }
 CASES = [(id, message, answer) for id, (message, *answers) in ANSWERS.items() for answer in answers]
