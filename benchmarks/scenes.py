@@ -1,6 +1,6 @@
 """How well are scenes taken apart and put together otherwise? By what learns nothing, and by the model of the package.
 
-    python -m benchmarks.scenes                                what docs quote: six minutes of one core
+    python -m benchmarks.scenes                                what docs quote: ten minutes of one core
     python -m benchmarks.scenes --scenes 20 --chosen-on 5 --kinds plain                              a quick look
     python -m benchmarks.scenes --scenes 3 --chosen-on 2 --untrained          a try of the script, without weights
 
@@ -86,11 +86,11 @@ def felzenszwalb(x: Tensor, scale: float, sigma: float, least: int) -> Tensor:
 OPPONENTS: dict[str, tuple[Callable[..., Segmentation], dict[str, tuple]]] = {
     "k-means": (
         lambda clusters, place: lambda x, things: k_means(x, clusters, place),
-        {"clusters": (4, 6, 8, 10), "place": (0.05, 0.15, 0.3, 0.5)},
+        {"clusters": (4, 6, 8, 10, 13, 16), "place": (0.05, 0.15, 0.3, 0.5)},
     ),
     "k-means, told how many things": (
         lambda grounds, place: lambda x, things: k_means(x, things + grounds, place),
-        {"grounds": (1, 2, 3, 4), "place": (0.05, 0.15, 0.3, 0.5)},
+        {"grounds": (1, 2, 4, 6, 9), "place": (0.05, 0.15, 0.3, 0.5)},
     ),
     "flat zones": (
         lambda step, least: lambda x, things: flat_zones(x, step, least),

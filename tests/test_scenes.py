@@ -295,6 +295,22 @@ def test_votes_that_were_taken_out_do_not_count_again():
     )
     assert groups.centres[0, groups.there[0], 0].tolist() == pytest.approx([0.0, 0.3], abs=1e-3)
 
+    few = (*((r, slice(0, 32), (place, 0.0)) for r, place in zip(rows[:2], places, strict=False)),)
+    alone = ballot(
+        *few, (slice(30, 32), slice(30, 32), (0.3, 0.0)), noise=0
+    )  # one counted vote, near to many taken out
+    assert group_votes(*alone, reach=0.12).there.sum() == 1
+
+
+def test_a_vote_that_was_taken_out_begins_no_group():
+    places = ((0.0, 0.0), (0.2, 0.0), (0.23, 0.1), (0.23, -0.1))  # the second, of the first, is near to both others
+    rows = slice(0, 16), slice(16, 24), slice(24, 28), slice(28, 31)
+    groups = group_votes(
+        *ballot(*((r, slice(0, 32), place) for r, place in zip(rows, places, strict=True)), noise=0), reach=0.12
+    )
+    expected = torch.tensor([[0.0, 0.0], [0.23, 0.1]])
+    torch.testing.assert_close(groups.centres[0, groups.there[0]], expected, atol=1e-3, rtol=0.0)
+
 
 def test_pictures_are_grouped_one_by_one():
     ballots = [ballot((slice(0, 9), slice(0, 9 + 4 * i), (0.3 * i, 0.2)), seed=i) for i in range(3)]
