@@ -17,15 +17,15 @@ from vae_helpers.exercises.registry import all_exercises, exercises_of, find, le
 from vae_helpers.grading.exercise_cells import paste
 from vae_helpers.grading.grade_folder import AT_ONCE
 from vae_helpers.grading.limits import Limits
-from vae_helpers.lessons import lesson_02, lesson_03, lesson_04, lesson_05, lesson_06, lesson_07
+from vae_helpers.lessons import lesson_02, lesson_03, lesson_04, lesson_05, lesson_06, lesson_07, lesson_10
 from vae_helpers.objectives import style_leak
 
 DOCS = ROOT / "docs"
 TEACHING = (DOCS / "teaching.md").read_text("utf-8")
 GLOSSARY = (DOCS / "glossary.md").read_text("utf-8")
 NUMBERS = lesson_numbers()
-IN_WORDS = {8: "eight", 9: "nine", 10: "ten", 16: "sixteen", 18: "eighteen", 20: "twenty"}  # numbers of meetings
-ID = re.compile(r"\b0\d\.\d\b")
+IN_WORDS = {10: "ten", 11: "eleven", 20: "twenty", 22: "twenty-two"}  # numbers of meetings
+ID = re.compile(r"\b0\d\.\d\b|(?<!\()\b10\.\d\b(?!\))")  # (10.1) is an equation
 each_notebook = pytest.mark.parametrize("number", NUMBERS)
 
 
@@ -176,7 +176,7 @@ def test_every_notebook_has_outcomes_discussion_and_exam(number):
         counted = re.findall(r"^(\d)\. ", part(TEACHING, f"### {number}: {heading}"), flags=re.M)
         assert counted == [str(n + 1) for n in range(len(counted))] and fewest <= len(counted) <= most
     assert set(ids(own)) == {exercise.id for exercise in exercises_of(number)}
-    named = set(re.findall(r"\((\d\.\d+)\)", own))
+    named = set(re.findall(r"\((\d+\.\d+)\)", own))
     assert named and named <= set(equation_tags(lesson(number))), "every equation that is named exists"
 
 
@@ -207,6 +207,15 @@ def test_the_calculations_for_exams_are_right():
     assert f"{after.mean[1].item():.2f}" == "0.92"
     s, wrong_by = torch.tensor([[1.0], [-1.0]]).expand(2, 3), torch.tensor([1 / 4, 1 / 2, 2.0]).sqrt()
     assert f"{style_leak(s * (1 - wrong_by), s).item():.2f}" == "1.04" and f"{math.log(4 * 2 / 2) / 2:.2f}" == "0.69"
+    alphas = torch.tensor([[1, 0.5, 0.4], [1, 0.5, 0.2]]).view(2, 3, 1, 1)  # the front one as it is, and faded
+    assert lesson_10.visible_shares(alphas).flatten().tolist() == pytest.approx([0.3, 0.3, 0.4, 0.4, 0.4, 0.2])
+    e = torch.randn(5, 4, 1, 1, generator=torch.Generator().manual_seed(0))
+    squares = (e[:, :3] - e[:, 3:] / 2).square() + e[:, 3:].square() / 12
+    assert torch.allclose(lesson_10.composite_error(e), squares.flatten(1).sum(1))
+    nats = (0.002 - 0.001) / (2 * 0.1**2)  # by a mean
+    assert (
+        f"{nats:.2f} {1 / (1 + math.exp(-nats)):.2f} {3 * 64 * 64:,} {3 * 64 * 64 * nats:.0f}" == "0.05 0.51 12,288 614"
+    )
     exams = "".join(part(TEACHING, f"### {number}: for an exam") for number in NUMBERS)
     for said in (
         "0.684",
@@ -224,6 +233,11 @@ def test_the_calculations_for_exams_are_right():
         "= 0.077$ after four; the mean is $12/13 = 0.92$",
         "= 0.69$ nats",
         "what is known of others: 1.04 nats",
+        "0.3, 0.3 and 0.4",
+        "0.8 = 0.4$",
+        "+ e_\\alpha^2/12$",
+        "0.05 nats, so that the better order gets a probability of 0.51",
+        "with 614 nats",
     ):
         assert said in " ".join(exams.split()), f"the exams do not say {said}"
 

@@ -10,7 +10,8 @@ from PIL import Image
 
 from tools import gallery
 from vae_helpers.data import faces as drawn_faces
-from vae_helpers.rendering import faces
+from vae_helpers.models.scenes import compose, visible_shares
+from vae_helpers.rendering import faces, scenes
 
 PAGE = (gallery.ROOT / "docs" / "gallery.md").read_text("utf-8")
 SHOWN = {m[2]: m[1] for m in re.finditer(r"!\[([^\]]*)\]\(images/gallery_(\w+)\.png\)", PAGE)}
@@ -143,3 +144,32 @@ def test_four_pictures_become_one_of_twice_their_size_and_one_is_doubled():
     twice = gallery.doubled(sets[:, 0])
     assert twice.shape == one.shape
     assert all(torch.equal(twice[..., i::2, j::2], sets[:, 0]) for i in (0, 1) for j in (0, 1))
+
+
+def test_a_layer_is_taken_away_or_raised_and_the_background_stays():
+    layers = torch.arange(2 * 4.0).view(2, 4, 1, 1, 1).expand(2, 4, 4, 2, 2) + 1
+    one, none = torch.tensor([2, 0])
+    gone = gallery.without(layers, torch.stack([one, none]))
+    assert (gone[0, 2] == 0).all() and torch.equal(gone[0, [0, 1, 3]], layers[0, [0, 1, 3]])
+    raised = gallery.to_front(layers, torch.stack([one, none]))
+    assert torch.equal(raised[0], layers[0, [0, 1, 3, 2]])
+    assert torch.equal(gone[1], layers[1]) and torch.equal(raised[1], layers[1])
+
+
+def test_what_is_carried_over_makes_the_picture_again_where_one_layer_is_seen():
+    true = scenes.layers(gallery.overlapping("textured", 3, 1), 64)
+    x = compose(true)
+    layers = torch.cat([0.9 * true[:, :, :3], true[:, :, 3:]], 2)  # darker than they are
+    alone = visible_shares(true[:, :, 3]).amax(1, keepdim=True) > 0.9
+    made = compose(gallery.carried(x, layers))
+    assert (
+        alone.float().mean() > 0.9
+        and ((made - x) * alone).abs().max() < 0.02 < ((compose(layers) - x) * alone).abs().max()
+    )
+    assert torch.equal(gallery.carried(x, layers)[:, :, 3], true[:, :, 3])
+
+
+def test_scenes_of_the_gallery_have_three_things_and_two_pairs_that_overlap():
+    factors = gallery.overlapping("plain", 5, 2)
+    assert len(factors) == 5 and (scenes.parts(factors)[0][..., 0].sum(1) == 3).all()
+    assert (scenes.overlaps(factors, 64).flatten(1).sum(1) >= 2).all()

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -51,15 +52,17 @@ from vae_helpers import (
     to_float,
 )
 from vae_helpers.attributes import fit_attributes
-from vae_helpers.blending import poisson_blend
+from vae_helpers.blending import fill_smoothly, poisson_blend
 from vae_helpers.colour_transfer import covariance_transfer
 from vae_helpers.data.faces import PER_STYLE
 from vae_helpers.data.photos import photographs
+from vae_helpers.evaluation.scenes import match
 from vae_helpers.images import grid
 from vae_helpers.inference import infer_code
 from vae_helpers.models import ProbabilisticPCA
 from vae_helpers.models.experts import LinearExpert, tiles
-from vae_helpers.rendering import faces, styles
+from vae_helpers.models.scenes import Apart, compose, visible_shares
+from vae_helpers.rendering import faces, scenes, styles
 from vae_helpers.rendering.alignment import align
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,6 +80,9 @@ SET = {
 TURNED = {"glasses": "glasses", "smile": "smile", "fringe": "fringe", "lean": "tilt"}  # those that reverse a factor
 PORTRAIT_NOISE, PHOTOGRAPH_NOISE = 0.4, 25 / 255  # standard deviation, as a share of white
 PEOPLE, SEEN = 4, 4  # portraits that are restyled, and pictures that are seen of a set
+SCENE_SIZE, SCENE_SEED, THINGS = 64, 4010, 3  # of scenes that are taken apart; a seed that no data set has
+TAKEN_APART = {"textured": 4, "transparent": 2}  # kind of scene -> how many are shown
+KNOWN_SHAPES = ("disc", "ring", "square", "triangle", "moon")  # those that the model has learned from
 
 
 @dataclass(frozen=True)
@@ -459,6 +465,87 @@ def doubled(pictures: Tensor) -> Tensor:
     return pictures.repeat_interleave(2, -1).repeat_interleave(2, -2)
 
 
+def taken_apart(studio: Studio) -> Board:
+    """Scenes of three things, their layers, and two other scenes made of them beside the true ones."""
+    n = studio.scale.measured
+    edited = [edited_scenes(kind, n, SCENE_SEED + place) for place, kind in enumerate(TAKEN_APART)]
+    shown = zip(edited, TAKEN_APART.values(), strict=True)
+    rows = [torch.stack([x[k] for _, x in scene.columns]) for scene, count in shown for k in range(count)]
+    measured = f"PSNR where the true picture changes, {n} textured scenes of three things: {edited[0].measured}"
+    return Board(rows, measured, columns=[name for name, _ in edited[0].columns], enlarged=2)
+
+
+class Edited(NamedTuple):
+    """Scenes, their layers and what was made of these, column by column, and how near that is to the truth."""
+
+    columns: list[tuple[str, Tensor]]  # name, and (N, 3, S, S)
+    measured: str
+
+
+def edited_scenes(kind: str, n: int, seed: int) -> Edited:
+    """n scenes taken apart; of two things that overlap the one in front is taken away, or the other put before all."""
+    factors = overlapping(kind, n, seed)
+    x, true = to_float(scenes.render(factors, SCENE_SIZE)), scenes.layers(factors, SCENE_SIZE)
+    last = scenes.overlaps(factors, SCENE_SIZE).flatten(1).float().cumsum(1).argmax(1)  # pair of each scene
+    behind, front = 1 + last // scenes.SPRITES, 1 + last % scenes.SPRITES
+    visible, amodal = scenes.masks(factors, SCENE_SIZE)
+    row, device = torch.arange(n), machine().device
+    found = Apart(*(part.cpu() for part in pretrained.scene_model(device).take_apart(x.to(device))))
+    layers = carried(x, found.layers)
+    of = match(visible[:, 1:], found.visible[:, 1:].clamp(0, 1)).of + 1  # (N, 4), 0 where nothing was found
+    things = (found.there * torch.arange(1, 1 + found.there.shape[1])).sort(1).values[:, -THINGS:]
+    layer = [torch.where((k > 0)[:, None, None, None], found.layers[row, k], 0) for k in things.unbind(1)]
+    columns = [("picture", x), ("background", found.layers[:, 0, :3])]
+    columns += zip(("back", "middle", "front"), map(on_checks, layer), strict=True)
+    filled, told = fill_smoothly(x, amodal[row, front - 1, None] > 0.02), []
+    for name, edit, k, without_layers in (("one gone", without, front, filled), ("one raised", to_front, behind, x)):
+        truth, made = compose(edit(true, k)), compose(edit(layers, of[row, k - 1])).clamp(0, 1)
+        changed = (truth - x).abs().amax(1, keepdim=True) > 0.02  # (N, 1, S, S)
+        before, after = (mean_and_error(psnr_within(y, truth, changed)) for y in (without_layers, made))
+        opponent = "filled from around" if edit is without else "unchanged"
+        told.append(f"{name}, {opponent} {before} dB, by layers {after} dB")
+        columns += [(name, made), ("truth", truth)]
+    return Edited([(name, pictures.clamp(0, 1)) for name, pictures in columns], "; ".join(told))
+
+
+def overlapping(kind: str, n: int, seed: int) -> Tensor:
+    """The first n scenes of three things in which two pairs overlap, (n, 44)."""
+    factors = scenes.sample(20 * n, seed, kind, THINGS, THINGS, KNOWN_SHAPES)
+    return factors[scenes.overlaps(factors, SCENE_SIZE).flatten(1).sum(1) >= 2][:n]
+
+
+def without(layers: Tensor, k: Tensor) -> Tensor:
+    """Layers (N, L, 4, S, S) without the k-th of each, (N,); 0, the background, stays."""
+    here = torch.arange(layers.shape[1], device=layers.device)
+    return layers * ((here != k[:, None]) | (here == 0))[..., None, None, None]
+
+
+def to_front(layers: Tensor, k: Tensor) -> Tensor:
+    """Layers (N, L, 4, S, S) with the k-th of each, (N,), before all others; 0, the background, stays."""
+    here = torch.arange(layers.shape[1], device=layers.device)
+    rank = here + len(here) * ((here == k[:, None]) & (here > 0))
+    return layers[torch.arange(len(layers), device=k.device)[:, None], rank.argsort(1)]
+
+
+def carried(x: Tensor, layers: Tensor) -> Tensor:
+    """The layers, with what they miss of the picture given to the one that has nine tenths of the pixel."""
+    has = visible_shares(layers[:, :, 3])[:, :, None] > 0.9  # (N, L, 1, S, S)
+    missing = (x - compose(layers))[:, None]
+    return torch.cat([layers[:, :, :3] + missing * has, layers[:, :, 3:]], 2)
+
+
+def on_checks(layers: Tensor) -> Tensor:
+    """Premultiplied layers over a grey check, which shows where they are clear: (N, 4, S, S) -> (N, 3, S, S)."""
+    line = torch.arange(layers.shape[-1], device=layers.device) // 8
+    return layers[:, :3] + (1 - layers[:, 3:]) * (0.72 + 0.16 * ((line + line[:, None]) % 2))
+
+
+def psnr_within(y: Tensor, truth: Tensor, where: Tensor) -> Tensor:
+    """PSNR in some pixels of each picture: (N, 3, S, S) twice and (N, 1, S, S) -> (N,), dB."""
+    error = ((y.clamp(0, 1) - truth).square().mean(1, keepdim=True) * where).flatten(1).sum(1)
+    return -10 * (error / where.flatten(1).sum(1)).clamp(min=1e-6).log10()
+
+
 def noisy_portraits(studio: Studio) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """Test portraits, the same with strong noise, and what a filter and two priors make of that."""
     clean = to_float(studio.portraits.test.images[: min(100, studio.scale.measured)])
@@ -550,6 +637,7 @@ PICTURES = {
     "views": Picture(views),
     "sharpened": Picture(sharpened),
     "restyled": Picture(restyled),
+    "taken_apart": Picture(taken_apart),
     "denoising": Picture(denoising),
     "photograph": Picture(photograph),
     "fashion": Picture(fashion, ("fashion_vae",), "fashion"),
