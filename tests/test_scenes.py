@@ -347,6 +347,7 @@ def test_the_vae_of_sprites_sees_five_channels_and_draws_four():
     assert q.batch_shape == (2,) and q.event_shape == (3,)
     p = vae.decode(q.mean)
     assert p.event_shape == (4, 16, 16) and vae.likelihood.sigma.requires_grad
+    assert vae.likelihood.sigma.item() == pytest.approx(0.05)
 
 
 # --- scenes taken apart -----------------------------------------------------------------------------------------------
@@ -515,6 +516,10 @@ def test_a_picture_full_of_things_is_taken_apart_too(truth):
     model = SceneModel(votes_saying(everywhere), sprite_vae(SIDE, 2, 2, 4, 2), side=SIDE)
     apart = model.take_apart(x)
     assert torch.equal(apart.layers[:, 0, :3], x) and apart.there.sum(1).tolist() == [1, 1]
+    labels = torch.ones(2, SIZE, SIZE, dtype=torch.long)
+    labels[1, 4:, 4:] = 0
+    background = model.background(x, labels)  # another beside it is filled all the same
+    assert torch.equal(background[0], x[0]) and not torch.equal(background[1], x[1])
 
 
 def test_the_background_begins_two_pixels_from_a_thing(truth):
@@ -527,6 +532,9 @@ def test_the_background_begins_two_pixels_from_a_thing(truth):
     x = torch.where(hidden, 1.0, ramp)
     torch.testing.assert_close(model.background(x, labels), ramp, atol=1e-5, rtol=0.0)  # a plane is smooth
     torch.testing.assert_close(model.background(ramp, 0 * labels), ramp)
+    x = random(1, 3, 12, 12)
+    kept = (model.background(x, labels) == x).all(1)[0]
+    assert torch.equal(~kept, hidden[0, 0])  # and not one pixel further
 
 
 def test_it_is_in_eval_mode_meanwhile_and_afterwards_as_it_was(knowing, truth):
@@ -577,6 +585,7 @@ def test_an_answer_without_a_thing_is_not_kept_where_another_has_one():
     x = random(3, 3, SIZE, SIZE)
     found = [group_votes(*scattered(x), reach=reach).there.sum(1).tolist() for reach in REACHES]
     assert found == [[0] * 3, [1] * 3, [1] * 3]
+    assert group_votes(*scattered(x)).there.any()  # the middle one is usual
     assert model.take_apart(x).there.sum(1).tolist() == [1] * 3
 
 
