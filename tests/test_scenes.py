@@ -460,7 +460,7 @@ def test_with_true_votes_and_true_sprites_a_scene_is_its_layers_in_order(knowing
         assert possible > 1 or places == sorted(places), name
         torch.testing.assert_close(apart.layers[i, 1:][here], truth.layers[i, 1:][places])
         torch.testing.assert_close(apart.centres[i][here], truth.centres[i][places])
-    assert apart.log_order.max() <= 0
+    assert apart.log_order.max() < 1e-5
     crossing = list(KNOWN).index("two behind one")
     assert apart.codes[crossing][apart.there[crossing]][-1] == truth.code[crossing, 2]
 

@@ -399,7 +399,7 @@ class SceneModel(nn.Module):
         orders, log_likelihood = order_log_likelihood(x, layers, self.sigma)
         order = orders[log_likelihood.argmax(1)]  # (N, K)
         alike = math.lgamma(MOST + 1) - torch.lgamma(groups.there.sum(1) + 1.0)  # orders that differ in nothing seen
-        log_order = (log_likelihood.log_softmax(1).amax(1) + alike).clamp(max=0)
+        log_order = log_likelihood.log_softmax(1).amax(1) + alike
         row = torch.arange(len(x), device=x.device)[:, None]
         of = order - 1  # the things' numbers, from back to front
         apart = Apart(
