@@ -1,6 +1,6 @@
 """How well are scenes taken apart and put together otherwise? By what learns nothing, and by the model of the package.
 
-    python -m benchmarks.scenes                                what docs quote: ten minutes of one core
+    python -m benchmarks.scenes                                what docs quote: five minutes of a core
     python -m benchmarks.scenes --scenes 20 --chosen-on 5 --kinds plain                              a quick look
     python -m benchmarks.scenes --scenes 3 --chosen-on 2 --untrained          a try of the script, without weights
 
