@@ -374,7 +374,7 @@ def negative_view_elbo(
         beta: weight of the KL, >= 0.
         seen: bool (M, K), the some; by default drawn anew, see `random_seen`.
     Returns:
-        "loss", "bound" (the above), "distortion" and "kl", each (M,), nats for a thing.
+        "loss", "bound" (the above, one only where none is seen), "distortion" and "kl", each (M,), nats for a thing.
     """
     beta = checking.number(beta, "beta", 0)
     checking.shape(x, "x", "(M, K, C, H, W)")

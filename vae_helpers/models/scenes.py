@@ -47,7 +47,7 @@ class Groups(NamedTuple):
 
 
 class Apart(NamedTuple):
-    """A scene's layers from back to front, as many for each picture; those that are not there are clear."""
+    """A scene's layers from back to front, as many for each picture; those not there are clear, and last."""
 
     layers: Tensor  # (N, 1 + K, 4, S, S), premultiplied; the first is the background, with alpha 1
     centres: Tensor  # (N, K, 2), of the things
@@ -347,12 +347,12 @@ class SceneModel(nn.Module):
 
     Args:
         votes: a `VoteNetwork`.
-        sprites: a `sprite_vae`.
+        sprites: a `sprite_vae`, or what has its `latent_dim`, and `encode` and `decode` with a `mean`.
         side: of its windows; for scenes twice as large.
         sigma: of the noise, when orders are compared.
     """
 
-    def __init__(self, votes: nn.Module, sprites: VAE, side: int = 32, sigma: float = 0.1):
+    def __init__(self, votes: nn.Module, sprites: nn.Module, side: int = 32, sigma: float = 0.1):
         super().__init__()
         self.votes, self.sprites, self.side, self.sigma = votes, sprites, _even(side), checking.positive(sigma, "sigma")
 
@@ -397,7 +397,7 @@ class SceneModel(nn.Module):
             codes[picture, k] = self.sprites.encode(seen).mean
             layers[picture, k + 1] = paste(self.things(codes[picture, k]), groups.centres[picture, k], x.shape[-1])
         orders, log_likelihood = order_log_likelihood(x, layers, self.sigma)
-        order = orders[log_likelihood.argmax(1)]  # (N, K)
+        order = orders[log_likelihood.argmax(1)]  # (N, K), the first of equals: what is not there comes last
         alike = math.lgamma(MOST + 1) - torch.lgamma(groups.there.sum(1) + 1.0)  # orders that differ in nothing seen
         log_order = log_likelihood.log_softmax(1).amax(1) + alike
         row = torch.arange(len(x), device=x.device)[:, None]
