@@ -5,8 +5,9 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.spatial import cKDTree
 from torch import nn
-from torch.distributions import Categorical, Independent, Normal
+from torch.distributions import Categorical, Independent, Normal, Uniform
 
 from vae_helpers.alpha import over
 from vae_helpers.models import scenes
@@ -60,6 +61,12 @@ def faded_by_numpy(layer, opacity):
 
 def faded_by_einsum(layer, opacity):
     return torch.einsum("nchw,->nchw", layer, torch.tensor(opacity).to(layer))
+
+
+def faded_by_stacks(layer, opacity):
+    """Each layer by one number for each channel, in double precision."""
+    factors = torch.full((4, 1, 1), opacity, dtype=torch.float64)
+    return torch.stack([one.double() * factors for one in layer]).to(layer.dtype)
 
 
 class Fade(nn.Module):
@@ -125,6 +132,12 @@ def error_by_laying_over(e):
         off = over(true + 0.5 * e / scale, ground) - over(true, ground)
         shown.append((off[:, :3] * 2 * scale).square().flatten(1).sum(1))
     return (shown[0] + 4 * shown[1] + shown[2]) / 6
+
+
+def error_by_uniform(e):
+    """The moments of the ground, asked of torch."""
+    ground = Uniform(0.0, 1.0)
+    return ((e[:, :3] - ground.mean * e[:, 3:]) ** 2 + ground.variance * e[:, 3:] ** 2).sum((1, 2, 3))
 
 
 class Error(nn.Module):
@@ -199,6 +212,13 @@ def shares_by_the_package(alphas):
     return scenes.visible_shares(square(alphas))[..., : alphas.shape[2], : alphas.shape[3]]
 
 
+def shares_by_recursion(alphas):
+    if alphas.shape[1] == 1:
+        return alphas
+    front = alphas[:, -1:]
+    return torch.cat([shares_by_recursion(alphas[:, :-1]) * (1 - front), front], 1)
+
+
 class Shares(nn.Module):
     def forward(self, alphas):
         a = alphas.double()
@@ -271,6 +291,17 @@ def groups_by_numpy(inside, votes, centres):
     return torch.from_numpy(np.where(inside.numpy(), away.argmin(0) + 1, 0))
 
 
+def groups_by_density(inside, votes, centres):
+    """The likeliest of Gaussians about the centres."""
+    about = Independent(Normal(centres[:, None, None], 1.0), 1)
+    return (about.log_prob(votes.permute(1, 2, 0)).argmax(0) + 1) * inside
+
+
+def groups_by_a_tree(inside, votes, centres):
+    _, nearest = cKDTree(centres.numpy()).query(votes.flatten(1).T.numpy())
+    return torch.from_numpy(nearest + 1).long().view_as(inside) * inside
+
+
 class Groups(nn.Module):
     def forward(self, inside, votes, centres):
         return (inside.long() * F.pairwise_distance(votes.permute(1, 2, 0)[None], centres[:, None, None]).argmin(0)) + (
@@ -337,6 +368,12 @@ def orders_by_the_package(x, pictures, sigma):
     return torch.cat(columns, 1).log_softmax(1)
 
 
+def orders_by_odds(x, pictures, sigma):
+    """One over the sum of all orders' odds against this one."""
+    log_p = -(x[:, None] - pictures).square().sum((2, 3, 4)) / (2 * sigma**2)
+    return -torch.logsumexp(log_p[:, None] - log_p[:, :, None], 2)
+
+
 class Orders(nn.Module):
     def forward(self, x, pictures, sigma):
         mse = F.mse_loss(pictures, x[:, None].expand_as(pictures), reduction="none").mean((2, 3, 4))
@@ -377,6 +414,12 @@ def predictive_by_cumulation(log_p):
     return log_p.logcumsumexp(0)[-1] - torch.tensor(float(len(log_p))).to(log_p).log()
 
 
+def predictive_by_mixture(log_p):
+    """Each draw has the weight 1/K, in logs."""
+    weights = Categorical(logits=torch.zeros(len(log_p)).to(log_p)).logits
+    return torch.logsumexp(weights[:, None] + log_p, 0)
+
+
 class Predictive(nn.Module):
     def forward(self, log_p):
         return (log_p.double().logsumexp(dim=0) - math.log(log_p.size(0))).to(log_p.dtype)
@@ -392,6 +435,7 @@ ACCEPTED = {
         faded_by_straight_colours,
         faded_by_numpy,
         faded_by_einsum,
+        faded_by_stacks,
         Fade(),
     ],
     "10.2": [
@@ -403,6 +447,7 @@ ACCEPTED = {
         error_by_two_grounds,
         error_by_many_grounds,
         error_by_laying_over,
+        error_by_uniform,
         Error(),
     ],
     "10.3": [
@@ -415,6 +460,7 @@ ACCEPTED = {
         shares_by_prod,
         shares_by_numpy,
         shares_of_colours,
+        shares_by_recursion,
         Shares(),
     ],
     "10.4": [
@@ -427,6 +473,8 @@ ACCEPTED = {
         groups_with_a_background,
         groups_by_comparison,
         groups_by_numpy,
+        groups_by_density,
+        groups_by_a_tree,
         Groups(),
     ],
     "10.5": [
@@ -438,6 +486,7 @@ ACCEPTED = {
         orders_by_categorical,
         orders_by_the_best,
         orders_in_place,
+        orders_by_odds,
         Orders(),
     ],
     "10.6": [
@@ -448,6 +497,7 @@ ACCEPTED = {
         predictive_by_softmax,
         predictive_by_numpy,
         predictive_by_cumulation,
+        predictive_by_mixture,
         Predictive(),
     ],
 }

@@ -42,6 +42,25 @@ def faded_by_division(layer, opacity):
     return layer / (1 / opacity)
 
 
+def faded_with_an_epsilon(epsilon):
+    """Straight colours and back, with a division that is kept from zero."""
+
+    def answer(layer, opacity):
+        alpha = layer[:, 3:]
+        return torch.cat([layer[:, :3] / alpha.clamp(min=epsilon) * alpha * opacity, alpha * opacity], 1)
+
+    return answer
+
+
+def faded_but_for_faint_pixels(layer, opacity):
+    return torch.where(layer[:, 3:] > 1e-3, layer * opacity, 0)
+
+
+def faded_or_cut(layer, opacity):
+    """An opacity of 1 is treated apart."""
+    return layer * opacity if opacity < 1 else layer.clamp(0, 1)
+
+
 def error(
     colour=lambda c: c.square(),
     cross=lambda c, a: c * a,
@@ -292,6 +311,9 @@ TOLD = {
         (lambda layer, opacity: layer * opacity**2, "the opacity is squared"),
         (faded_there_and_back, "where a pixel is clear"),
         (faded_by_division, "where the opacity is 0 or 1"),
+        (faded_with_an_epsilon(1e-2), "no epsilon"),
+        (faded_but_for_faint_pixels, "very faint"),
+        (faded_or_cut, "cuts something off"),
         (faded(last=lambda y: y.clamp(0, 1)), "cuts something off"),
         (faded(last=lambda y: y.relu()), "cuts something off"),
         (faded(last=lambda y: torch.cat([y[:, :3].minimum(y[:, 3:]), y[:, 3:]], 1)), "cuts something off"),
@@ -348,6 +370,11 @@ TOLD = {
         (shares_in_place, "changes its argument `alphas` in place"),
     ],
     "10.4": [
+        (grouped(what=lambda inside, v: v.round(decimals=2)), "close together"),
+        (
+            lambda inside, votes, centres: grouped()(inside, votes.bfloat16(), centres.bfloat16()),
+            "keep all of its digits",
+        ),
         (grouped(number=lambda k, K: k), "things are counted from 0: the first"),
         (grouped(number=lambda k, K: k, shown=lambda inside, k: k.where(inside, -1)), "the background is -1: it shall"),
         (grouped(shown=lambda inside, k: k.masked_fill(~inside, -1)), "the background is -1: it shall be 0"),
@@ -381,6 +408,9 @@ TOLD = {
         (grouped_in_place, "changes its argument `votes` in place"),
     ],
     "10.5": [
+        (lambda x, pictures, sigma: posterior()(x, pictures.clamp(0, 1), sigma), "cuts pictures off"),
+        (lambda x, pictures, sigma: posterior()(x, pictures.clamp(max=1), sigma), "cuts pictures off"),
+        (lambda x, pictures, sigma: posterior()(x, pictures.relu(), sigma), "cuts pictures off"),
         (posterior(pool=lambda m: m.mean((2, 3, 4))), "a mean over pixels and channels"),
         (posterior(pool=lambda m: m.mean((3, 4)).sum(2)), "a mean over the pixels"),
         (posterior(scale=lambda t, s: -t / (2 * s)), "sigma is not squared"),
@@ -446,6 +476,7 @@ TOLD = {
 REFUSED = {
     "10.1": [
         alpha_scaled_in_place,
+        faded_with_an_epsilon(1e-3),
         faded(alpha=lambda a, o: a**o),
         faded(alpha=lambda a, o: a ** (1 / o)),
         faded(alpha=lambda a, o: 1 - a * o),

@@ -41,20 +41,22 @@ def _fade_probes():
 
 
 def _clear_probes():
-    """Pixels that are clear, and opacities that leave all or nothing."""
+    """Pixels that are clear, or so faint that a division needs care; and opacities that leave all or nothing."""
     layer = _layer(4, 2, 4, 3, 4, dtype=torch.float64)
     layer[:, :, 1, ::2] = 0
-    return [(layer, 0.4), (layer, 0), (layer, 1)]
+    faint = layer * torch.tensor([1e-3, 1e-2, 1]).to(layer)[:, None]
+    return [(layer, 0.4), (layer, 0), (layer, 1), (faint, 0.7)]
 
 
 def _overshooting_probes():
     """A decoder's layer: some alphas are above 1, and some colours are negative or brighter than their alpha."""
     alpha = 0.05 + 1.3 * _rand(5, 2, 1, 3, 5, dtype=torch.float64)
-    return [(torch.cat([_rand(6, 2, 3, 3, 5, dtype=torch.float64) * 1.8 - 0.3, alpha], 1), o) for o in (0.9, 0.5)]
+    return [(torch.cat([_rand(6, 2, 3, 3, 5, dtype=torch.float64) * 1.8 - 0.3, alpha], 1), o) for o in (0.9, 0.5, 1)]
 
 
 CLEAR = (
-    "it fails where a pixel is clear, or where the opacity is 0 or 1: premultiplied colours need no division by alpha"
+    "it fails where a pixel is clear or very faint, or where the opacity is 0 or 1: premultiplied colours need no "
+    "division by alpha, and so no epsilon"
 )
 UNCUT = (
     "it cuts something off: a decoder's layer may overshoot a little, and the picture that it makes is cut at the end, "
@@ -448,11 +450,18 @@ def _far_vote_probes():
     ]
 
 
+def _close_vote_probes():
+    """Things about a hundredth apart, and votes between them."""
+    inside, votes, centres = _votes(71, 8, 4, torch.float64)
+    return [(inside, 0.6 + votes / 100, 0.6 + centres / 100)]
+
+
 LONE = "it fails where there is one thing, or none of it is seen, or where a thing fills a small picture"
 FAR_VOTES = (
     "it is wrong where votes lie far from every thing, or a thing's middle beyond the border: whichever is nearest "
     "gets the pixel, however far it is"
 )
+CLOSE_VOTES = "it is wrong where things lie close together: round no vote, and keep all of its digits"
 
 
 def _places(inside):
@@ -473,7 +482,9 @@ GROUP_PIXELS = Exercise(
         "nearest = away.square().SOMETHING.SOMETHING(0)  # (S, S), from 0\n"
         "return torch.where(inside, SOMETHING, SOMETHING)",
     ),
-    check=compares(_group_probes, harder=[(LONE, _lone_probes), (FAR_VOTES, _far_vote_probes)]),
+    check=compares(
+        _group_probes, harder=[(LONE, _lone_probes), (FAR_VOTES, _far_vote_probes), (CLOSE_VOTES, _close_vote_probes)]
+    ),
     wrong=wrong_answers(
         "things are counted from 0: the first cannot be told from the background",
         ("nearest + 1", "nearest"),
@@ -580,9 +591,19 @@ def _sure_order_probes():
     return [(x, pictures, sigma), (x, pictures, 0.002), (x, pictures, 50.0), (x, pictures[:, :1], 0.1)]
 
 
+def _overshooting_order_probes():
+    """Pictures of layers that overshoot: many of their numbers are below 0 or above 1."""
+    x, pictures, sigma = _scenes(51, 2, 5, 3, 4, sigma=0.7, dtype=torch.float64)
+    return [(2 * x - 0.5, 2 * pictures - 0.5, sigma)]
+
+
 SURE_ORDER = (
     "it is right only where every order is about as likely: a picture's pixels add up to thousands of nats, exp makes "
     "zeros of them, and a log, an epsilon or a clamp cannot bring them back; keep to logs"
+)
+UNCUT_ORDER = (
+    "it cuts pictures off: decoded layers overshoot a little, and so do the pictures that they make; they are cut when "
+    "they are shown, and compared as they are"
 )
 
 
@@ -603,7 +624,7 @@ LOG_POSTERIOR_OF_ORDERS = Exercise(
         "log_p = -misses / SOMETHING\n"
         "return log_p.log_softmax(SOMETHING)",
     ),
-    check=compares(_order_probes, harder=[(SURE_ORDER, _sure_order_probes)]),
+    check=compares(_order_probes, harder=[(SURE_ORDER, _sure_order_probes), (UNCUT_ORDER, _overshooting_order_probes)]),
     wrong=wrong_answers(
         "it is a mean over pixels and channels: each pixel is a witness of its own, so their nats add up; a mean "
         "hardly tells orders apart",
