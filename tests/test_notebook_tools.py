@@ -244,8 +244,11 @@ def test_only_what_is_stale_is_executed_and_the_package_that_it_imports_is_trace
 
 def test_the_weights_that_a_module_names_are_traced_with_it():
     files = {path.relative_to(executed.PACKAGE).as_posix() for path in executed.files_of(["vae_helpers.pretrained"])}
-    names = ("denoiser", "factor_reader", "portrait_judge", "portrait_vae", "sharp_portrait_vae", "style_vae")
-    assert files == {"pretrained.py", *(f"pretrained_weights/{name}.safetensors" for name in names)}
+    portraits = ("denoiser", "factor_reader", "portrait_judge", "portrait_vae", "sharp_portrait_vae", "style_vae")
+    assert files == {
+        "pretrained.py",
+        *(f"pretrained_weights/{name}.safetensors" for name in (*portraits, "scene_model", "view_vae")),
+    }
 
 
 # --- a diff for reading ---------------------------------------------------------------------------------------------
