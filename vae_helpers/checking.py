@@ -87,10 +87,16 @@ def flag(value: Any, name: str, cure: str = "") -> bool:
 def choice(value: Any, name: str, choices: Collection[str]) -> str:
     """One of some names; for a misspelt one the message suggests the nearest."""
     if not isinstance(value, str) or value not in choices:
-        guess = difflib.get_close_matches(value, choices, n=1) if isinstance(value, str) else []
-        hint = f"Did you mean {guess[0]!r}?" if guess else ""
-        raise ValueError(_sentences(f"{name} must be one of {', '.join(choices)}, not {shown(value)}.", hint))
+        raise ValueError(
+            _sentences(f"{name} must be one of {', '.join(choices)}, not {shown(value)}.", guess(value, choices))
+        )
     return value
+
+
+def guess(value: Any, choices: Collection[str]) -> str:
+    """For a message: which of some names may have been meant, or nothing."""
+    nearest = difflib.get_close_matches(value, choices, n=1) if isinstance(value, str) else []
+    return f"Did you mean {nearest[0]!r}?" if nearest else ""
 
 
 def tensor(x: Any, name: str, form: str, cure: str = "", **least: int) -> Tensor:

@@ -463,3 +463,26 @@ def _check_conditions(conditions: tuple) -> None:
                 f"a condition must be a tensor with a row for each image, not {checking.shown(condition)}. "
                 "The other arguments are given by name: samples=10."
             )
+
+
+def flow_matching_error(flow: Any, z: Tensor, tokens: Tensor | None = None, untold: float = 0.1) -> dict[str, Tensor]:
+    """The squared error of a velocity along straight paths (Lipman et al. 2023, equation 9, sigma_min = 0).
+
+    |u(z_t, t) - (z - eps)|^2 with z_t = (1 - t) eps + t z, t uniform: its minimum over u is the mean velocity.
+
+    Args:
+        flow: a `Flow`.
+        z: codes (N, D), in their own units.
+        tokens: a sentence for each, (N, L).
+        untold: the share of sentences that are withheld, so that the flow learns to do without, too (Ho & Salimans
+            2022).
+    Returns:
+        "loss", (N,), summed over the dimensions of standardised codes.
+    """
+    z = flow.standardised(z)
+    eps, t = torch.randn_like(z), torch.rand(len(z), 1, device=z.device, dtype=z.dtype)
+    if tokens is not None:
+        withheld = torch.rand(len(z), 1, device=z.device) < checking.number(untold, "untold", 0, 1)
+        tokens = tokens.masked_fill(withheld, 0)
+    u = flow.velocity((1 - t) * eps + t * z, t[:, 0], tokens)
+    return {"loss": (u - (z - eps)).square().sum(1)}

@@ -3,8 +3,9 @@
 from vae_helpers.evaluation.bounds import Estimate, evaluate, log_likelihood, mean_and_error
 from vae_helpers.evaluation.codes import active_units, aggregate_posterior, kl_decomposition
 from vae_helpers.evaluation.frechet import frechet_distance
+from vae_helpers.evaluation.obedience import freedom, obeyed
 from vae_helpers.evaluation.pictures import psnr, sharpness, ssim
-from vae_helpers.evaluation.reader import face_distance, factor_features, factor_r2, read_factors
+from vae_helpers.evaluation.reader import face_distance, factor_features, factor_r2, read_factors, redrawn
 from vae_helpers.evaluation.scenes import ari, foreground_ari, mean_iou, order_accuracy
 
 __all__ = [
@@ -18,13 +19,16 @@ __all__ = [
     "factor_r2",
     "foreground_ari",
     "frechet_distance",
+    "freedom",
     "kl_decomposition",
     "log_likelihood",
     "mean_and_error",
     "mean_iou",
+    "obeyed",
     "order_accuracy",
     "psnr",
     "read_factors",
+    "redrawn",
     "sharpness",
     "ssim",
 ]

@@ -43,6 +43,29 @@ def read_factors(images: Tensor, batch_size: int = 500, judge: bool = False) -> 
     return faces.from_unit(torch.cat([reader(x) for x in seen]).clamp(-1.5, 1.5))
 
 
+def read_portraits(images: Tensor, judge: bool = True) -> Tensor:
+    """The same as factors that can be drawn: within their ranges, glasses there or not. (N, 14)."""
+    factors = read_factors(images, judge=judge)
+    low, high = faces.ranges(factors)
+    glasses = faces.index("glasses")
+    factors[:, glasses] = factors[:, glasses].clamp(0, 1).round()
+    return torch.minimum(torch.maximum(factors, low), high)
+
+
+def redrawn(images: Tensor, judge: bool = True) -> Tensor:
+    """The portraits that the network sees in the pictures, drawn anew from the factors that it reads.
+
+    A picture is near to it, in PSNR, if it is a portrait at all, and one that is well drawn: a check that no Frechet
+    distance makes, which compares sets and forgives what its features do not see.
+
+    Args:
+        images, judge: as for `read_factors`.
+    Returns:
+        `uint8` (N, 3, S, S).
+    """
+    return faces.render(read_portraits(images, judge), images.shape[-1])
+
+
 @torch.no_grad()
 def factor_features(images: Tensor, batch_size: int = 500, judge: bool = False) -> Tensor:
     """The 64 features that the network reads factors from; arguments as for `read_factors`. (N, 64)."""

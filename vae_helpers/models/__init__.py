@@ -5,6 +5,7 @@ from vae_helpers.models.autoencoder import Autoencoder
 from vae_helpers.models.convolutional import ConvDecoder, ConvEncoder, PaletteDecoder, conv_vae
 from vae_helpers.models.denoiser import ResidualDenoiser
 from vae_helpers.models.features import Features
+from vae_helpers.models.flow import Flow, WordsInContext
 from vae_helpers.models.ladder import BottomUpVAE, GaussianChain, HierarchicalVAE, LadderVAE, mlp_hierarchy
 from vae_helpers.models.learned_priors import MixturePriorVAE, VampPriorVAE
 from vae_helpers.models.ppca import LinearGaussianVAE, ProbabilisticPCA
@@ -21,6 +22,7 @@ __all__ = [
     "ConvEncoder",
     "Elbo",
     "Features",
+    "Flow",
     "GaussianChain",
     "HierarchicalVAE",
     "LadderVAE",
@@ -32,6 +34,7 @@ __all__ = [
     "ProbabilisticPCA",
     "ResidualDenoiser",
     "VampPriorVAE",
+    "WordsInContext",
     "conv_vae",
     "mlp_hierarchy",
     "mlp_vae",
