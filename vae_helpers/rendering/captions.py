@@ -104,8 +104,18 @@ def write(factors: Tensor, seed: int = 0, asked: Tensor | None = None) -> list[s
     return [_sentence(*row) for row in zip(found, asked.tolist(), order, other, strict=True)]
 
 
+def say(**words: str) -> str:
+    """A sentence that asks for this: `say(hair_colour="silver", glasses="with")`; phrases in the factors' order."""
+    found, asked = [0] * len(ATTRIBUTES), [False] * len(ATTRIBUTES)
+    for name, word in words.items():
+        place = faces.index(name)
+        found[place], asked[place] = _class_of(ATTRIBUTES[place], word), True
+    nouns = len(_nouns())
+    return _sentence(found, asked, range(nouns), [False] * nouns)
+
+
 def read(sentence: str) -> dict[str, str]:
-    """What a sentence asks for, the inverse of `write`: factor -> word; what it leaves open is not there.
+    """What a sentence asks for, the inverse of `say`: factor -> word; what it leaves open is not there.
 
     Phrases stand in any order, with commas or "and" between them; capitals and full stops do not matter.
 
