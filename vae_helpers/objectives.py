@@ -478,10 +478,13 @@ def flow_matching_error(flow: Any, z: Tensor, tokens: Tensor | None = None, unto
             2022).
     Returns:
         "loss", (N,), summed over the dimensions of standardised codes.
+    Raises:
+        TypeError, ValueError: arguments of another kind or shape, or a flow that reads no sentences.
     """
     z = flow.standardised(z)
     eps, t = torch.randn_like(z), torch.rand(len(z), 1, device=z.device, dtype=z.dtype)
     if tokens is not None:
+        checking.together((z, tokens), "z and tokens")
         withheld = torch.rand(len(z), 1, device=z.device) < checking.number(untold, "untold", 0, 1)
         tokens = tokens.masked_fill(withheld, 0)
     u = flow.velocity((1 - t) * eps + t * z, t[:, 0], tokens)

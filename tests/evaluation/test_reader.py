@@ -16,6 +16,7 @@ from vae_helpers.evaluation import (
     factor_features,
     factor_r2,
     frechet_distance,
+    psnr,
     read_factors,
     reader,
 )
@@ -348,3 +349,37 @@ def test_the_pictures_are_left_as_they_are(small):
     before = x.clone()
     read_factors(x)
     assert torch.equal(x, before)
+
+
+# --- drawn anew ------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_read_as_a_portrait_can_be_drawn(small):
+    strange = torch.rand(200, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    for judge in (False, True):
+        for images in (small[:200], strange):
+            read, raw = reader.read_portraits(images, judge), read_factors(images, judge=judge)
+            assert torch.equal(faces.check_factors(read), read)
+            low, high = faces.ranges(read)
+            inside = (raw >= low) & (raw <= high)
+            glasses = faces.index("glasses")
+            assert torch.equal(read[:, glasses], (raw[:, glasses] > 0.5).float())
+            inside[:, glasses] = False
+            assert torch.equal(read[inside], raw[inside])
+    assert torch.equal(reader.read_portraits(small[:9]), reader.read_portraits(small[:9], judge=True))
+
+
+def test_a_portrait_is_near_to_the_one_that_is_seen_in_it_and_what_is_none_is_not(large):
+    images = large[:100]
+    x = to_float(images)
+
+    def near(x):
+        return psnr(x, to_float(reader.redrawn(x))).mean().item()
+
+    true, soft = near(x), near(F.avg_pool2d(F.pad(x, (2,) * 4, mode="replicate"), 5, stride=1))
+    ghosts = near((x + x.flip(0)) / 2)
+    assert true > 32 and true > soft + 5 and true > ghosts + 8 and near(torch.rand(20, 3, 64, 64)) < 12
+    drawn = reader.redrawn(images)
+    assert drawn.dtype == torch.uint8 and drawn.shape == images.shape
+    assert torch.equal(drawn, faces.render(reader.read_portraits(images), 64))
+    assert torch.equal(reader.redrawn(images, judge=False), faces.render(reader.read_portraits(images, False), 64))

@@ -18,7 +18,7 @@ import vae_helpers
 from vae_helpers import distributions as d
 from vae_helpers import models
 from vae_helpers.models.scenes import VoteNetwork
-from vae_helpers.rendering import faces, scenes, shapes
+from vae_helpers.rendering import captions, faces, scenes, shapes
 
 
 def unit(*shape: int, seed: int = 0) -> Tensor:
@@ -75,6 +75,15 @@ def small_denoiser() -> models.ResidualDenoiser:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return models.ResidualDenoiser(1, (4, 6)).eval()
+
+
+@functools.cache
+def flow() -> models.Flow:
+    """A flow that listens to sentences, not trained."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        reader = models.WordsInContext(len(captions.vocabulary()), 4)
+        return models.Flow(unit(5, 3), reader, width=8, blocks=1)
 
 
 def varied(n: int, seed: int = 0) -> Tensor:
@@ -194,6 +203,10 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
     "ResidualDenoiser.forward": lambda: {"self": small_denoiser(), "y": unit(2, 1, 5, 3), "sigma": 0.1},
     "Features": lambda: {"network": torch.nn.Sequential(torch.nn.Tanh()), "layers": (0,), "images": unit(3, 1, 4, 4)},
     "PatchDiscriminator": lambda: {"channels": 1, "width": 2},
+    "WordsInContext": lambda: {"words": 7, "dim": 3, "reach": 1},
+    "Flow": lambda: {"codes": unit(5, 3), "reader": None, "width": 8, "blocks": 2},
+    "Flow.sample": lambda: {"self": flow(), "n": 2, "steps": 2, "guidance": 2.0, "eps": unit(2, 3)},
+    "Flow.log_prob": lambda: {"self": flow(), "codes": unit(2, 3), "steps": 2},
     # objectives
     "elbo": lambda: {"model": vae(), "x": unit(3, 1, 4, 4), "samples": 2},
     "importance_weighted_bound": lambda: {"model": vae(), "x": unit(3, 1, 4, 4), "samples": 5, "chunk": 2},
@@ -228,6 +241,7 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
     },
     "squared_error": lambda: {"model": torch.sigmoid, "x": unit(3, 1, 4, 4)},
     "denoising_error": lambda: {"model": small_denoiser(), "x": unit(2, 1, 8, 8), "sigma": (0.1, 0.2)},
+    "flow_matching_error": lambda: {"flow": flow(), "z": unit(2, 3), "untold": 0.5},
     # evaluation
     "psnr": lambda: {"x": unit(2, 3, 4, 5), "y": unit(2, 3, 4, 5, seed=1)},
     "sharpness": lambda: {"x": unit(2, 3, 4, 5)},
@@ -262,6 +276,10 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
     "factor_features": lambda: {"images": unit(2, 3, 32, 32), "batch_size": 3, "judge": True},
     "face_distance": lambda: {"images": bytes_(2, 3, 32, 32), "others": unit(3, 3, 34, 34), "judge": True},
     "factor_r2": lambda: {"images": bytes_(9, 3, 32, 32), "factors": varied(9), "judge": True},
+    "redrawn": lambda: {"images": bytes_(2, 3, 32, 32), "judge": True},
+    "read_portraits": lambda: {"images": bytes_(2, 3, 32, 32), "judge": True},
+    "obeyed": lambda: {"images": bytes_(2, 3, 32, 32), "sentences": captions.write(varied(2), 0, unit(2, 14) >= 0)},
+    "freedom": lambda: {"images": bytes_(2, 3, 3, 32, 32), "sentences": ["a portrait", "a portrait with glasses"]},
     "ari": lambda: {"labels": bytes_(2, 3, 4), "others": bytes_(2, 3, 4, seed=1)},
     "foreground_ari": lambda: {"labels": bytes_(2, 3, 4), "found": bytes_(2, 3, 4, seed=1)},
     "mean_iou": lambda: {"masks": unit(2, 3, 4, 5), "found": unit(2, 2, 4, 5, seed=1)},
@@ -271,6 +289,14 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
         "depth": unit(2, 2),
         "overlaps": unit(2, 3, 3) > 0.5,
     },
+    # sentences
+    "captions.classes": lambda: {"factors": varied(3)},
+    "shows": lambda: {"factors": varied(3), "smile": "broad"},
+    "captions.write": lambda: {"factors": varied(3), "seed": 0, "asked": unit(3, 14) < 0.5},
+    "captions.read": lambda: {"sentence": "a portrait with no smile and glasses"},
+    "wanted": lambda: {"sentences": captions.write(varied(3))},
+    "captions.draw": lambda: {"sentences": captions.write(varied(3)), "seed": 0},
+    "tokens": lambda: {"sentences": captions.write(varied(3))},
     # scenes
     "sample_sprites": lambda: {"n": 2, "seed": 0, "kind": "textured", "shapes": ("star", "disc")},
     "sprites": lambda: {"factors": scenes.sample_sprites(2), "size": 32},

@@ -29,10 +29,10 @@ def obeyed(images: Tensor, sentences: Sequence[str]) -> Tensor:
     Raises:
         ValueError: other numbers of images and sentences, or one that is not understood.
     """
-    wanted = captions.wanted(sentences).to(images.device)
-    if len(wanted) != len(images):
-        raise ValueError(f"{len(images)} images and {len(wanted)} sentences do not match.")
-    right = captions.classes(read_portraits(images)) == wanted
+    found, wanted = captions.classes(read_portraits(images)), captions.wanted(sentences).to(images.device)
+    if len(wanted) != len(found):
+        raise ValueError(f"{len(found)} images and {len(wanted)} sentences do not match.")
+    right = found == wanted
     return torch.where(wanted < 0, torch.nan, right.float())
 
 

@@ -24,6 +24,7 @@ from vae_helpers.models.protocol import evaluating
 Velocity = Callable[[Tensor, Tensor], Tensor]  # of z (N, D) and t (N,): (N, D)
 FREQUENCIES = torch.logspace(0, 2, 16)  # radians per unit of time
 LARGEST_GUIDANCE = 100.0
+CURE = "vae_helpers.rendering.captions.tokens makes them of sentences."
 
 
 class WordsInContext(nn.Module):
@@ -50,6 +51,9 @@ class WordsInContext(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """`int64` (N, L) -> (N, dim); sentences of empty words alone give zero."""
+        checking.shape(tokens, "tokens", "(N, L)", CURE)
+        if tokens.dtype not in (torch.int64, torch.int32):
+            raise TypeError(f"tokens must be whole numbers, int64, not {checking.kind_of(tokens)}. {CURE}")
         length, padded = tokens.shape[1], F.pad(tokens, (self.reach, self.reach))
         heard = sum(table(padded[:, j : j + length]) for j, table in enumerate(self.tables))  # (N, L, dim)
         return (F.silu(heard) * (tokens > 0)[..., None]).sum(1) / math.sqrt(10)  # sentences have about ten words
@@ -67,6 +71,7 @@ class VelocityNetwork(nn.Module):
 
     def __init__(self, dim: int, width: int = 256, blocks: int = 3, told_dim: int = 0):
         super().__init__()
+        width, blocks = checking.integer(width, "width", 2), checking.integer(blocks, "blocks")
         self.of_time = nn.Sequential(
             nn.Linear(2 * len(FREQUENCIES), width // 2), nn.SiLU(), nn.Linear(width // 2, width // 2)
         )
@@ -120,7 +125,8 @@ class Flow(nn.Module):
     def __init__(self, codes: Tensor, reader: nn.Module | None = None, width: int = 256, blocks: int = 3):
         super().__init__()
         checking.tensor(codes, "codes", "(N, D)", N=2)
-        checking.finite(codes, "codes")
+        if reader is not None and not hasattr(reader, "dim"):
+            raise TypeError(f"reader must be a network such as WordsInContext(words), not {checking.shown(reader)}.")
         self.register_buffer("mean", codes.detach().mean(0).float())
         self.register_buffer("std", codes.detach().std(0).float().clamp_min(1e-8))
         self.reader = reader
@@ -128,7 +134,9 @@ class Flow(nn.Module):
 
     def standardised(self, codes: Tensor) -> Tensor:
         """Codes (N, D) with mean 0 and standard deviation 1 in each dimension."""
-        return (codes - self.mean) / self.std
+        checking.floating(codes, "codes")
+        checking.shape(codes, "codes", f"(N, {len(self.mean)})")
+        return (codes.to(self.mean.dtype) - self.mean) / self.std
 
     def velocity(self, z_t: Tensor, t: Tensor, tokens: Tensor | None = None) -> Tensor:
         """u(z_t, t) of standardised codes (N, D) at times (N,) in [0, 1], given sentences (N, L) or none: (N, D)."""
@@ -138,7 +146,10 @@ class Flow(nn.Module):
             return self.network(z_t, t)
         if tokens is None:
             tokens = torch.zeros(len(z_t), 1, dtype=torch.long, device=z_t.device)
-        return self.network(z_t, t, self.reader(tokens))
+        told = self.reader(tokens)
+        if len(told) != len(z_t):
+            raise ValueError(f"tokens must have a row for each of the {len(z_t)} codes, not {len(told)}.")
+        return self.network(z_t, t, told)
 
     def guided(self, z_t: Tensor, t: Tensor, tokens: Tensor | None, guidance: float) -> Tensor:
         """u + w (u_told - u): classifier-free guidance (Ho & Salimans 2022), w = 1 for what was learned."""
@@ -160,27 +171,33 @@ class Flow(nn.Module):
         """Codes, by Heun's method from noise at t = 0 to t = 1.
 
         Args:
-            n: how many; by default as many as there are sentences or rows of noise.
+            n: how many; by default as many as there are rows of noise, or sentences.
             tokens: (n, L), a sentence for each.
             steps: two evaluations of the network each, four with guidance.
             guidance: w >= 0.
             eps: (n, D), the noise to begin with, instead of a new draw.
         Returns:
             (n, D), in the units of the codes.
+        Raises:
+            TypeError, ValueError: arguments of another kind, or that differ in their number of rows.
         """
-        steps, guidance = checking.integer(steps, "steps"), checking.number(guidance, "guidance", 0, LARGEST_GUIDANCE)
+        guidance = checking.number(guidance, "guidance", 0, LARGEST_GUIDANCE)
+        if n is None and (eps is not None or tokens is not None):
+            n = len(tokens if eps is None else eps)
+        n = checking.integer(n, "n", cure="Or give tokens or eps, a row for each.")
         if eps is None:
-            n = len(tokens) if n is None and tokens is not None else checking.integer(n, "n")
-            eps = torch.randn(n, len(self.mean), device=self.mean.device)
+            eps = torch.randn(n, len(self.mean), device=self.mean.device, dtype=self.mean.dtype)
+        eps = checking.tensor(eps, "eps", f"({n}, {len(self.mean)})").to(self.mean.dtype)
         with evaluating(self):
             z = heun(lambda z, t: self.guided(z, t, tokens, guidance), eps, steps)
         return self.mean + self.std * z
 
+    @torch.no_grad()
     def log_prob(self, codes: Tensor, tokens: Tensor | None = None, steps: int = 16) -> Tensor:
         """log p(z) by the instantaneous change of variables, (N,) in nats (Chen et al. 2018, theorem 1).
 
         log p(z_1) = log N(z_0; 0, I) - integral of div u(z_t, t) dt, followed back from t = 1 to 0 by Heun's method,
-        the divergence in full: D evaluations for one. What is wrong is the discretisation alone.
+        the divergence in full: D backward passes for one. What is wrong is the discretisation alone.
 
         Args:
             codes: (N, D).
@@ -188,14 +205,15 @@ class Flow(nn.Module):
             steps: of the integration.
         """
         z = self.standardised(checking.tensor(codes, "codes", "(N, D)"))
-        start, lost = followed_back(lambda z, t: self.velocity(z, t, tokens), z, checking.integer(steps, "steps"))
+        with evaluating(self):
+            start, lost = followed_back(lambda z, t: self.velocity(z, t, tokens), z, steps)
         noise = -0.5 * (start.square() + math.log(2 * math.pi)).sum(1)
         return noise - lost - self.std.log().sum()
 
 
 def euler(velocity: Velocity, z: Tensor, steps: int) -> Tensor:
     """z (N, D) at t = 0 carried to t = 1, in straight steps along the velocity at their beginnings."""
-    h = 1 / steps
+    h = 1 / checking.integer(steps, "steps")
     for step in range(steps):
         z = z + h * velocity(z, _times(step * h, z))
     return z
@@ -203,7 +221,7 @@ def euler(velocity: Velocity, z: Tensor, steps: int) -> Tensor:
 
 def heun(velocity: Velocity, z: Tensor, steps: int) -> Tensor:
     """The same along the mean of the velocities at the beginning and at the end of each Euler step: second order."""
-    h = 1 / steps
+    h = 1 / checking.integer(steps, "steps")
     for step in range(steps):
         u = velocity(z, _times(step * h, z))
         u_next = velocity(z + h * u, _times((step + 1) * h, z))
@@ -213,7 +231,7 @@ def heun(velocity: Velocity, z: Tensor, steps: int) -> Tensor:
 
 def followed_back(velocity: Velocity, z: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     """Where z (N, D) at t = 1 came from at t = 0, and the integral of the divergence of u on the way, (N,)."""
-    h, total = 1 / steps, z.new_zeros(len(z))
+    h, total = 1 / checking.integer(steps, "steps"), z.new_zeros(len(z))
     for step in range(steps, 0, -1):
         u, divergence = velocity_and_divergence(velocity, z, _times(step * h, z))
         u_before, divergence_before = velocity_and_divergence(velocity, z - h * u, _times((step - 1) * h, z))
@@ -222,14 +240,12 @@ def followed_back(velocity: Velocity, z: Tensor, steps: int) -> tuple[Tensor, Te
 
 
 def velocity_and_divergence(velocity: Velocity, z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """u (N, D) and the sum over d of du_d/dz_d (N,), exactly: one forward derivative for each dimension."""
-    total = z.new_zeros(len(z))
-    for d in range(z.shape[1]):
-        direction = torch.zeros_like(z)
-        direction[:, d] = 1
-        u, slope = torch.func.jvp(lambda z: velocity(z, t), (z,), (direction,))  # rows do not know each other
-        total = total + slope[:, d]
-    return u.detach(), total.detach()
+    """u (N, D) and the sum over d of du_d/dz_d (N,), exactly: one backward pass for each dimension."""
+    z = z.detach().requires_grad_()
+    with torch.enable_grad():
+        u = velocity(z, t) + 0 * z  # also where it does not depend on z
+        slopes = [torch.autograd.grad(u[:, d].sum(), z, retain_graph=True)[0][:, d] for d in range(z.shape[1])]
+    return u.detach(), torch.stack(slopes).sum(0)  # rows do not know each other
 
 
 def _times(t: float, z: Tensor) -> Tensor:

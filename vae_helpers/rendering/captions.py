@@ -143,13 +143,17 @@ def wanted(sentences: Sequence[str]) -> Tensor:
 def draw(sentences: Sequence[str], seed: int = 0) -> Tensor:
     """Factors of portraits that do what sentences ask, a row for each: what is left open is as in `faces.sample`.
 
+    With the same seed a sentence that asks for more changes nothing else.
+
     Returns:
         (N, 14), uniform within the classes.
     """
     asked = wanted(sentences)
+    if not len(asked):
+        raise ValueError("sentences must hold at least one.")
     factors = faces.sample(len(asked), seed)
-    share = torch.rand(factors.shape, generator=torch.Generator().manual_seed(seed + 1))
     low, high = faces.ranges(factors)
+    share = (factors - low) / (high - low)
     for place, attribute in enumerate(ATTRIBUTES):
         ends = torch.tensor([low[place], *attribute.edges, high[place]])
         rows = (asked[:, place] >= 0).nonzero()[:, 0]
@@ -161,7 +165,7 @@ def draw(sentences: Sequence[str], seed: int = 0) -> Tensor:
 
 
 def tokens(sentences: Sequence[str]) -> Tensor:
-    """Sentences as numbers of `vocabulary()`, `int64` (N, 40), filled up with `EMPTY`.
+    """Sentences as numbers of `vocabulary()`, `int64` (N, `LENGTH`), filled up with `EMPTY`.
 
     Raises:
         ValueError: a word that is not known, or too many.
@@ -171,7 +175,7 @@ def tokens(sentences: Sequence[str]) -> Tensor:
     for row, sentence in zip(rows, sentences, strict=True):
         words = _words(sentence)
         if len(words) > LENGTH:
-            raise ValueError(f"a sentence has at most {LENGTH} words, not {len(words)}.")
+            raise ValueError(f"a sentence has at most {LENGTH} words and commas, not {len(words)}.")
         row[: len(words)] = torch.tensor([numbers[word] for word in words], dtype=torch.long)
     return rows
 
@@ -233,7 +237,7 @@ def _phrase(noun: str, said: dict[str, str], use_other: bool) -> str:
 
 
 def _checked(sentences: Sequence[str]) -> Sequence[str]:
-    if isinstance(sentences, str) or not all(isinstance(sentence, str) for sentence in sentences):
+    if not isinstance(sentences, list | tuple) or not all(isinstance(sentence, str) for sentence in sentences):
         raise TypeError('sentences must be a list of them, such as ["a portrait with glasses"].')
     return sentences
 
