@@ -5,10 +5,15 @@ import math
 import pytest
 import torch
 from torch import nn
-from torch.distributions import Bernoulli
+from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from vae_helpers.distributions import BernoulliLikelihood, GaussianLikelihood
-from vae_helpers.models import VAE, ConvDecoder, ConvEncoder, PaletteDecoder, conv_vae
+from vae_helpers.distributions import (
+    BernoulliLikelihood,
+    DiscretisedGaussianLikelihood,
+    GaussianLikelihood,
+    LogisticMixtureLikelihood,
+)
+from vae_helpers.models import VAE, ConvDecoder, ConvEncoder, PaletteDecoder, conv_vae, spatial_vae
 from vae_helpers.objectives import negative_elbo
 from vae_helpers.rendering import faces
 from vae_helpers.training import fit
@@ -324,3 +329,114 @@ def test_a_plain_decoder_serves_a_bernoulli_likelihood():
     assert isinstance(p.base_dist, Bernoulli) and p.event_shape == (1, 28, 28)
     assert torch.allclose(p.base_dist.logits, vae.decoder(noise(2, 3)), atol=1e-6)
     assert set(vae.sample(4).unique().tolist()) == {0.0, 1.0}
+
+
+# --- a code that is a small picture ----------------------------------------------------------------------------------
+
+
+def small_spatial_vae(image_shape, **settings):
+    torch.manual_seed(0)
+    return spatial_vae(image_shape, **({"channels": 2, "places": 4, "width": 6} | settings))
+
+
+@pytest.mark.parametrize("colours", [1, 3])
+@pytest.mark.parametrize(("size", "places"), [(16, 4), (32, 4), (32, 8), (64, 16), (128, 4), (28, 7), (12, 3), (4, 1)])
+def test_the_code_of_a_spatial_vae_is_flat_and_pictures_come_back(size, places, colours):
+    vae, x = small_spatial_vae((colours, size, size), places=places), pixels(2, colours, size, size)
+    q = vae.encode(x)
+    assert vae.latent_dim == 2 * places**2 and q.batch_shape == (2,) and q.event_shape == (2 * places**2,)
+    p = vae.decode(q.rsample((3,)))
+    assert p.batch_shape == (3, 2) and p.event_shape == x.shape[1:] and vae.reconstruct(x).shape == x.shape
+    assert vae.prior.event_shape == q.event_shape and vae.sample(2).shape == x.shape
+
+
+def test_no_layer_of_a_spatial_vae_is_dense_and_it_has_the_weights_that_are_promised():
+    vae = spatial_vae((3, 64, 64))
+    assert not any(isinstance(module, nn.Linear) for module in vae.modules()) and vae.latent_dim == 4 * 8 * 8
+
+    def conv(c_in, c_out, kernel=3):
+        return c_out * (c_in * kernel**2 + 1)
+
+    encoder = conv(12, 64) + conv(64, 64) + 4 * conv(64, 64) + conv(64, 8, 1)
+    decoder = conv(4, 64) + 4 * conv(64, 64) + conv(64, 256) + conv(64, 64) + conv(64, 3 * 16, 1)
+    assert sum(p.numel() for p in vae.parameters()) == encoder + decoder + 1 == 529_977  # the 1 is sigma
+    assert sum(p.numel() for p in spatial_vae((3, 128, 128), places=16).parameters()) == 529_977
+
+
+def test_means_come_before_variances_channel_by_channel_and_row_by_row():
+    vae, x = small_spatial_vae((3, 32, 32)), pixels(2, 3, 32, 32)
+    said = vae.encoder[0](x)  # (2, 4, 4, 4): two channels of means, then two of log-variances
+    q = vae.encode(x)
+    for channel, row, column in ((0, 0, 0), (1, 2, 3), (1, 3, 0)):
+        index = channel * 16 + row * 4 + column
+        assert torch.equal(q.mean[:, index], said[:, channel, row, column])
+        assert torch.allclose(q.variance[:, index].log(), said[:, 2 + channel, row, column], atol=1e-3)
+    picture = q.mean.unflatten(-1, (2, 4, 4))
+    assert torch.allclose(vae.decoder(q.mean), vae.decoder[1](picture))
+
+
+def test_a_place_of_the_code_speaks_of_its_neighbourhood():
+    vae = small_spatial_vae((1, 128, 128), places=16).double()
+    x, z = pixels(1, 1, 128, 128).double(), noise(1, 512).double()
+    there = x.clone()
+    there[..., :8, 120:] += 1  # the last place of the first row
+    moved = (vae.encode(there).mean - vae.encode(x).mean).abs().reshape(2, 16, 16).sum(0)
+    assert moved[0, 15] > 1e-3 and moved[:, :8].max() == 0 and moved[8:].max() == 0
+    code = z.clone().unflatten(1, (2, 16, 16))
+    code[:, :, 0, 15] += 1
+    painted = (vae.decoder(code.flatten(1)) - vae.decoder(z)).abs()[0, 0]
+    assert painted[:8, 120:].min() > 0 and painted[:, :64].max() == 0 and painted[64:].max() == 0
+
+
+def test_the_elbo_of_a_spatial_vae_is_the_one_written_by_hand():
+    vae, x = small_spatial_vae((3, 16, 16)).double(), pixels(4, 3, 16, 16).double()
+    torch.manual_seed(3)
+    parts = negative_elbo(vae, x)
+    torch.manual_seed(3)
+    mean, log_var = vae.encoder(x).chunk(2, 1)  # soft_bound leaves small log-variances as they are
+    sigma = (0.5 * log_var).exp()
+    z = mean + sigma * torch.randn(1, 4, 32, dtype=torch.float64)[0]
+    log_likelihood = Normal(vae.decoder(z), vae.likelihood.sigma).log_prob(x).sum((1, 2, 3))
+    divergence = kl_divergence(Normal(mean, sigma), Normal(torch.zeros_like(mean), 1.0)).sum(1)
+    assert torch.allclose(parts["kl"], divergence, rtol=1e-3)
+    assert torch.allclose(parts["distortion"], -log_likelihood, rtol=1e-3)
+    assert torch.allclose(parts["elbo"], parts["loss"].neg())
+
+
+@pytest.mark.parametrize("size", [16, 32])
+def test_every_parameter_of_a_spatial_vae_gets_a_gradient(size):
+    vae = small_spatial_vae((3, size, size))
+    negative_elbo(vae, pixels(4, 3, size, size))["loss"].mean().backward()
+    for name, parameter in vae.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
+
+
+@pytest.mark.parametrize(
+    "likelihood", [BernoulliLikelihood, DiscretisedGaussianLikelihood, LogisticMixtureLikelihood, GaussianLikelihood]
+)
+def test_a_spatial_vae_serves_every_likelihood(likelihood):
+    vae = small_spatial_vae((3, 16, 16), likelihood=likelihood())
+    images = torch.randint(0, 256, (5, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    parts = negative_elbo(vae, vae.prepare(images))
+    assert parts["loss"].shape == (5,) and torch.isfinite(parts["loss"]).all()
+
+
+def test_three_hundred_steps_of_a_spatial_vae_beat_the_mean_picture():
+    images = faces.render(faces.sample(200, 4712), 32)
+    vae = small_spatial_vae((3, 32, 32), channels=3, places=8, width=12)
+    fit(vae, images, steps=300, batch_size=32, learning_rate=1e-2, betas=(0.9, 0.98), progress=False)
+    vae.cpu()
+    x = images / 255
+    assert (x - vae.reconstruct(x)).square().mean() < 0.85 * (x - x.mean(0)).square().mean()
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 16), (3, 24, 24), (3, 8, 8), (3, 30, 30), (1, 2, 2)])
+def test_sizes_that_a_spatial_vae_cannot_halve_are_refused(shape):
+    with pytest.raises(
+        ValueError, match=r"square, 4, 8, 16, ... times as many pixels a side as the code has places \(4"
+    ):
+        small_spatial_vae(shape)
+    with pytest.raises(ValueError, match="channels must be a whole number of at least 1, not 0"):
+        small_spatial_vae((3, 16, 16), channels=0)
+    with pytest.raises(ValueError, match=r"image_shape must be \(C, S, S\)"):
+        small_spatial_vae((16, 16))

@@ -419,6 +419,43 @@ def squared_error(model: Any, x: Tensor) -> dict[str, Tensor]:
     return {"loss": (model(x) - x).square().flatten(1).sum(-1)}
 
 
+def quantised_error(model: Any, x: Tensor, price: float = 0.25) -> dict[str, Tensor]:
+    """The training loss of a VQ-VAE: |x - x_hat|^2 + price |z - code|^2 (van den Oord et al. 2017, equation 3).
+
+    The term of that equation which draws codes to vectors is not here: the codebook follows by running means.
+
+    Args:
+        model: maps x to (x_hat, `Quantised`), a `VQVAE` for instance.
+        x: (N, ...).
+        price: beta there, what a unit of commitment costs, >= 0: it keeps the encoder near its codes.
+    Returns:
+        "loss", "distortion" (squared error, summed over the numbers of an x) and "commitment" (before its price), each
+        (N,); "perplexity" of the codes in the batch and the share of them "in use", scalars.
+    """
+    price = checking.number(price, "price", 0)
+    if checking.floating(x, "x").dim() < 2:
+        raise ValueError(f"x must have shape (N, ...), not {tuple(x.shape)}: a picture or vector for each row.")
+    x_hat, quantised = model(x)
+    if x_hat.shape != x.shape:
+        raise ValueError(f"x_hat must have the shape of x, {tuple(x.shape)}, not {tuple(x_hat.shape)}.")
+    distortion = (x_hat - x).square().flatten(1).sum(1)
+    parts = {"distortion": distortion, "commitment": quantised.commitment}
+    used = {"perplexity": quantised.perplexity, "in use": quantised.in_use}
+    return {"loss": distortion + price * quantised.commitment} | parts | used
+
+
+def negative_log_likelihood_of_tokens(model: Any, tokens: Tensor) -> dict[str, Tensor]:
+    """The training loss of a prior over tokens: -log p(tokens), in nats.
+
+    Args:
+        model: with `log_prob(tokens)`, such as a `CausalPrior`.
+        tokens: `int64` (N, ...).
+    Returns:
+        "loss" (N,), nats per image, summed over its tokens.
+    """
+    return {"loss": -model.log_prob(tokens)}
+
+
 DENOISING_SIGMAS = (0.0, 55 / 255)  # as Zhang et al. (2017, DnCNN) train one network for all levels
 
 

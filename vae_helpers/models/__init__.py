@@ -2,7 +2,7 @@
 
 from vae_helpers.models.adversarial import AdversarialPair, PatchDiscriminator
 from vae_helpers.models.autoencoder import Autoencoder
-from vae_helpers.models.convolutional import ConvDecoder, ConvEncoder, PaletteDecoder, conv_vae
+from vae_helpers.models.convolutional import ConvDecoder, ConvEncoder, PaletteDecoder, conv_vae, spatial_vae
 from vae_helpers.models.denoiser import ResidualDenoiser
 from vae_helpers.models.features import Features
 from vae_helpers.models.flow import Flow, WordsInContext
@@ -10,14 +10,17 @@ from vae_helpers.models.ladder import BottomUpVAE, GaussianChain, HierarchicalVA
 from vae_helpers.models.learned_priors import MixturePriorVAE, VampPriorVAE
 from vae_helpers.models.ppca import LinearGaussianVAE, ProbabilisticPCA
 from vae_helpers.models.protocol import Elbo, LatentVariableModel
+from vae_helpers.models.quantised import VQVAE, CausalPrior, VectorQuantiser
 from vae_helpers.models.vae import VAE, mlp_vae
 from vae_helpers.moved import former_names
 
 __all__ = [
     "VAE",
+    "VQVAE",
     "AdversarialPair",
     "Autoencoder",
     "BottomUpVAE",
+    "CausalPrior",
     "ConvDecoder",
     "ConvEncoder",
     "Elbo",
@@ -34,10 +37,12 @@ __all__ = [
     "ProbabilisticPCA",
     "ResidualDenoiser",
     "VampPriorVAE",
+    "VectorQuantiser",
     "WordsInContext",
     "conv_vae",
     "mlp_hierarchy",
     "mlp_vae",
+    "spatial_vae",
 ]
 
 __getattr__ = former_names(

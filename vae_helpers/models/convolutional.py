@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vae_helpers import checking
@@ -125,6 +126,83 @@ def conv_vae(
     else:
         decoder = PaletteDecoder(image_shape, latent_dim, width, hidden, colours)
     return VAE(encoder, decoder, likelihood or GaussianLikelihood(0.05, learn_sigma=True), latent_dim)
+
+
+def spatial_vae(
+    image_shape: Sequence[int],
+    channels: int = 4,
+    places: int = 8,
+    width: int = 64,
+    likelihood: nn.Module | None = None,
+) -> VAE:
+    """A VAE of convolutions whose code is a small picture, for latent diffusion (Rombach et al. 2022, section 3.1).
+
+    No layer is dense: a place of the code speaks of its neighbourhood in the picture and knows little of the rest. To
+    the protocol the code is a vector as every other's; z.unflatten(-1, (channels, places, places)) is the picture.
+
+    Args:
+        image_shape: (C, S, S); S is 4, 8, 16, ... times `places`.
+        channels: numbers of the code at each place.
+        places: of a side of the code, which has D = channels * places^2 numbers, channel by channel, row by row.
+        width: channels of all convolutions; the number of weights grows with its square.
+        likelihood: by default a Gaussian whose sigma, one number, is learned: 0.05 to begin with, floor 0.01.
+    Raises:
+        ValueError: a shape that this does not divide, or a number below one.
+    """
+    channels, places = counts(channels=channels, places=places)
+    likelihood = likelihood or GaussianLikelihood(0.05, learn_sigma=True)
+    encoder = nn.Sequential(spatial_encoder(image_shape, 2 * channels, places, width), nn.Flatten())
+    painted = getattr(likelihood, "outputs", 1) * image_shape[0]  # numbers that the decoder gives for a pixel
+    body = spatial_decoder((painted, *image_shape[1:]), channels, places, width)
+    decoder = nn.Sequential(nn.Unflatten(1, (channels, places, places)), body)
+    return VAE(encoder, decoder, likelihood, channels * places**2)
+
+
+def spatial_encoder(image_shape: Sequence[int], channels: int, places: int = 8, width: int = 64) -> nn.Sequential:
+    """Layers (N, C, S, S) -> (N, channels, places, places); arguments as for `spatial_vae`."""
+    channels, places, width = counts(channels=channels, places=places, width=width)
+    picture_channels, halvings = _check_places(image_shape, places)
+    layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
+    for c_in in (4 * picture_channels, *[width] * (halvings - 2)):
+        layers += [nn.Conv2d(c_in, width, 3, stride=2, padding=1), nn.SiLU()]  # half as many places a side
+    return nn.Sequential(*layers, _Residual(width), _Residual(width), nn.Conv2d(width, channels, 1))
+
+
+def spatial_decoder(image_shape: Sequence[int], channels: int, places: int = 8, width: int = 64) -> nn.Sequential:
+    """Layers (N, channels, places, places) -> (N, C, S, S), not bounded; arguments as for `spatial_vae`."""
+    channels, places, width = counts(channels=channels, places=places, width=width)
+    painted, halvings = _check_places(image_shape, places)
+    layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), _Residual(width), _Residual(width), nn.SiLU()]
+    for _ in range(halvings - 2):
+        layers += [nn.Conv2d(width, 4 * width, 3, padding=1), nn.PixelShuffle(2), nn.SiLU()]  # twice the places a side
+    layers += [nn.Conv2d(width, width, 3, padding=1), nn.SiLU()]
+    layers += [nn.Conv2d(width, painted * PATCH**2, 1), nn.PixelShuffle(PATCH)]  # each place paints 4 x 4 pixels
+    return nn.Sequential(*layers)
+
+
+class _Residual(nn.Module):
+    """x + two convolutions of x: (N, width, h, w) -> the same shape."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.first, self.second = (nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.silu(self.first(F.silu(x))))
+
+
+def _check_places(image_shape: Sequence[int], places: int) -> tuple[int, int]:
+    """C, and how often the sides of a picture are halved until there are `places`."""
+    cure = "The shape of one image is images.shape[1:]."
+    shape = channels, height, width = checking.integers(image_shape, "image_shape", "(C, S, S)", cure=cure)
+    times = height // places
+    if height != width or height % places or times < PATCH or times & (times - 1):
+        raise ValueError(
+            f"image_shape = {shape}: the pictures must be square, 4, 8, 16, ... times as many pixels a side as the "
+            f"code has places ({places}). Load them at such a size, load(name, size={8 * places}), or give other "
+            "places."
+        )
+    return channels, times.bit_length() - 1
 
 
 def _grow(image_shape: Sequence[int], latent_dim: int, width: int, hidden: int, channels_out: int) -> nn.Sequential:
