@@ -197,6 +197,8 @@ def test_processes_that_train_together_keep_one_codebook(monkeypatch):
     used = q(z).tokens.unique()
     assert torch.allclose(halves[0].codebook[0][used], q.codebook[0][used], atol=1e-6)
     assert torch.allclose(halves[0].counts, q.counts)
+    placed = [k for k in range(40) if k not in used]
+    assert (halves[1].codebook[0][placed][:, None] == z[:40]).all(-1).any(1).all()
 
 
 def test_more_codes_than_vectors_are_placed_too():

@@ -74,9 +74,7 @@ class VectorQuantiser(nn.Module):
             self._learn(by_book, chosen, counts)
         z = z.to(vectors)
         commitment = (z - vectors).square().flatten(1).sum(1)  # (N,); codes get no gradient
-        through = vectors + (
-            z - z.detach()
-        )  # the codes exactly, with the gradient of z: the straight-through estimator
+        through = vectors + (z - z.detach())  # the codes exactly, but the gradient is that of z
         return Quantised(through, tokens, commitment, _perplexity(counts), (counts > 0).to(counts).mean())
 
     @torch.no_grad()
