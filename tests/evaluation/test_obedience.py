@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from vae_helpers.evaluation import freedom, obeyed
+from vae_helpers.evaluation.reader import read_portraits
 from vae_helpers.images import to_float
 from vae_helpers.rendering import captions, faces
 
@@ -24,6 +25,8 @@ def test_true_portraits_do_what_is_asked_of_them(portraits):
     done, asked = obeyed(images, told), captions.wanted(told) >= 0
     assert done.shape == (N, 14) and torch.equal(done.isnan(), ~asked)
     assert set(done[asked].tolist()) == {0.0, 1.0}
+    judged = captions.classes(read_portraits(images, judge=True)) == captions.wanted(told)
+    assert torch.equal(done[asked], judged[asked].float())
     assert done.nanmean() >= 0.93 and done.nanmean(0).min() > 0.85
     torch.testing.assert_close(obeyed(to_float(images[:50]), told[:50]), done[:50], equal_nan=True)
 
@@ -63,6 +66,8 @@ def test_portraits_drawn_to_order_are_free_and_copies_are_not():
     sets = torch.stack([faces.render(captions.draw([one] * 40, seed), 64) for seed, one in enumerate(told)])
     free = freedom(sets, told)
     assert free.shape == (10,) and free.mean().item() == pytest.approx(1, abs=0.08) and free.min() > 0.7
+    pairs = freedom(sets.unflatten(1, (20, 2)).flatten(0, 1), [one for one in told for _ in range(20)])
+    assert pairs.mean().item() == pytest.approx(1, abs=0.12)  # also of two, on average
     assert freedom(sets[:, :1].expand(-1, 2, -1, -1, -1), told).max() < 1e-6
     half = torch.cat([sets[:, :1].expand(-1, 20, -1, -1, -1), sets[:, 20:]], 1)  # a mixture of a point and all
     assert 0.35 < freedom(half, told).mean() < 0.85

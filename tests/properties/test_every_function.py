@@ -43,7 +43,7 @@ ALSO = {
     "sprite_vae": ("image_shape",),
     "factor_r2": faces.NAMES,
     "redrawn": ("size",),
-    "shows": ("smile",),
+    **dict.fromkeys(("shows", "say"), ("smile",)),
     "flow_matching_error": ("codes",),
     **dict.fromkeys(("captions.read", "wanted", "captions.draw", "tokens", "obeyed", "freedom"), ("word",)),
     **dict.fromkeys(("shapes.layers", "with_views", "as_inputs"), shapes.NAMES),

@@ -32,7 +32,8 @@ def test_phrases_may_stand_in_any_order(seed, order, shout):
     phrases = re.split(", | and ", told.removeprefix("a portrait").removeprefix(" with "))
     order.shuffle(phrases)
     other = order.choice([", ", " and ", ", and "]).join(phrases) + order.choice(["", ".", "!"])
-    assert captions.read(other.upper() if shout else other) == captions.read(told)
+    asked = captions.read(told)
+    assert captions.read(other.upper() if shout else other) == asked == captions.read(captions.say(**asked))
 
 
 WORDS = st.lists(st.sampled_from([*captions.vocabulary(), "nose", "left,", "And"]), max_size=9).map(" ".join)

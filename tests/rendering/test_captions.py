@@ -108,6 +108,21 @@ def test_a_sentence_word_for_word():
     assert (upright, leaning) == ("a portrait with an upright head", "a portrait with a head leaning right")
 
 
+def test_what_is_said_is_read_back():
+    asked = {"hair_colour": "brown", "hair_length": "long", "gaze": "left", "tilt": "right", "glasses": "no"}
+    assert captions.say(**asked) == (
+        "a portrait with long brown hair, eyes looking left, no glasses and a head leaning right"
+    )
+    assert captions.read(captions.say(**asked)) == asked and captions.say() == "a portrait"
+    for attribute in captions.ATTRIBUTES:
+        for word in attribute.words:
+            assert captions.read(captions.say(**{attribute.factor: word})) == {attribute.factor: word}
+    with pytest.raises(ValueError, match="smile must be one of no, gentle, broad, not 'wide'"):
+        captions.say(smile="wide")
+    with pytest.raises(ValueError, match="nose"):
+        captions.say(nose="long")
+
+
 def test_articles_are_english(factors):
     said = " ".join(captions.write(factors, 5, everything(len(factors))))
     assert not re.search(r"\ba [aeiou]", said) and not re.search(r"\ban [^aeiou]", said)

@@ -125,7 +125,7 @@ class Flow(nn.Module):
     def __init__(self, codes: Tensor, reader: nn.Module | None = None, width: int = 256, blocks: int = 3):
         super().__init__()
         checking.tensor(codes, "codes", "(N, D)", N=2)
-        if reader is not None and not hasattr(reader, "dim"):
+        if reader is not None and not isinstance(getattr(reader, "dim", None), int):
             raise TypeError(f"reader must be a network such as WordsInContext(words), not {checking.shown(reader)}.")
         self.register_buffer("mean", codes.detach().mean(0).float())
         self.register_buffer("std", codes.detach().std(0).float().clamp_min(1e-8))
