@@ -22,8 +22,7 @@ def _rand(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
 
 def latent_scale(codes):
     """What codes are multiplied by for a standard deviation of 1: (N, ...) -> one number."""
-    away = codes - codes.mean()
-    return 1 / away.square().mean().sqrt()  # eq. (11.1)
+    return 1 / codes.std()  # eq. (11.1), of all numbers together
 
 
 def _codes(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -66,12 +65,13 @@ def _as_number(answer: Callable) -> Callable:
     """One number in whatever form, and divided by how many there are or by one less."""
 
     def described(codes: Tensor) -> object:
-        about_mean, correction = codes.std().item(), math.sqrt(1 - 1 / codes.numel())
+        by_all, by_one_less = (codes.std(correction=n).item() for n in (0, 1))
         scale = answer(codes)
         if getattr(scale, "ndim", None) == 0 and not torch.as_tensor(scale).is_complex():
             scale = float(scale)
-        if isinstance(scale, float) and math.isclose(scale * about_mean, 1, rel_tol=3e-6):
-            return scale / correction
+        for power in (-1, 1, -2, 2, -0.5, 0.5):  # right, or wrong in a way that has a message
+            if isinstance(scale, float) and math.isclose(scale, by_all**power, rel_tol=3e-6):
+                return by_one_less**power
         return scale
 
     return described
@@ -86,7 +86,7 @@ LATENT_SCALE = Exercise(
         "whatever their mean? What happens to it when codes are multiplied by c?",
         "Equation (11.1): c times the codes has c times their standard deviation, so c is one over it. The deviations "
         "are taken from the mean of all numbers, squared, averaged, and the root of that is taken.",
-        "away = codes - SOMETHING  # from one mean, that of all\nreturn 1 / away.SOMETHING.mean().SOMETHING",
+        "# of all numbers, and torch knows it by name\nreturn SOMETHING / codes.SOMETHING",
     ),
     check=compares(
         _scale_probes,
@@ -95,18 +95,20 @@ LATENT_SCALE = Exercise(
     ),
     wrong=wrong_answers(
         "it is the standard deviation itself: multiplied by it, large codes get larger still",
-        ("return 1 / ", "return "),
+        ("1 / codes", "codes"),
         "it is one over the variance: that would make the variance one over what it was, so take its root",
-        (".sqrt()", ""),
+        ("std", "var"),
         "it is the variance: take its root, and one over that",
-        ("1 / ", "", ".sqrt()", ""),
+        ("1 / codes.std", "codes.var"),
         "it is one over the fourth root of the variance: the standard deviation is its square root, once",
-        (".sqrt()", ".sqrt().sqrt()"),
+        (".std()", ".std().sqrt()"),
         "the mean is forgotten: this is one over the root of the mean square, which takes a code's distance from zero "
         "for its spread",
-        (" - codes.mean()", ""),
+        (".std()", ".square().mean().sqrt()"),
         "the mean is forgotten, and the root too: take deviations from the mean, square, average, take the root",
-        (" - codes.mean()", "", ".sqrt()", ""),
+        (".std()", ".square().mean()"),
+        "it is the root of the mean square: take off the mean first, and one over it at last",
+        ("1 / codes.std()", "codes.square().mean().sqrt()"),
         "every dimension's standard deviation is taken, and their mean: the dimensions' means differ as well, and all "
         "numbers together have one spread",
         lambda codes: 1 / codes.std(0).mean(),
@@ -115,7 +117,7 @@ LATENT_SCALE = Exercise(
         lambda codes: (1 / codes.std(0)).mean(),
         "each dimension's deviations are taken from its own mean: that the dimensions' means differ is part of the "
         "spread of all numbers together",
-        ("codes.mean()", "codes.mean(0)"),
+        lambda codes: 1 / (codes - codes.mean(0)).square().mean().sqrt(),
         "each image's standard deviation is taken, and their mean: the images' means differ as well, and all numbers "
         "together have one spread",
         lambda codes: 1 / codes.flatten(1).std(1).mean(),
@@ -138,11 +140,11 @@ LATENT_SCALE = Exercise(
         "it is one over the mean size: a standard deviation is the root of a mean square, about the mean",
         lambda codes: 1 / codes.abs().mean(),
         "it is one over the mean size of the deviations: they are to be squared, averaged, and the root taken",
-        (".square().mean().sqrt()", ".abs().mean()"),
+        lambda codes: 1 / (codes - codes.mean()).abs().mean(),
         "it is one over the mean: a mean of 1 is not asked for, and a standard deviation of 1 is",
         lambda codes: 1 / codes.mean(),
         "it sums squared deviations and does not average them: more codes would be scaled down further",
-        ("square().mean()", "square().sum()"),
+        lambda codes: 1 / (codes - codes.mean()).square().sum().sqrt(),
         "it is one over the norm of all codes: they are to be averaged, so that more codes have no smaller scale, and "
         "the mean is to be taken off",
         lambda codes: 1 / codes.norm(),
@@ -203,7 +205,8 @@ def _path_end_probes():
 
 
 def _loud_path_probes():
-    return [(40 * _randn(14, 4, 3), 40 * _randn(15, 4, 3), _times(16, 4))]
+    wide = [40 * _randn(seed, 4, 3, dtype=torch.float64) for seed in (14, 15)]
+    return [(*wide, _times(16, 4, torch.float64))]
 
 
 ENDS = (
@@ -480,8 +483,8 @@ MEAN_VELOCITY = Exercise(
         ],
     ),
     wrong=wrong_answers(
-        "all K Gaussians have the same weight, 1/K, or their mean stands for all of them: that was before z_t was seen, and those that z_t is likely under "
-        "count for more",
+        "all K Gaussians have the same weight, 1/K, or their mean stands for all: that was before z_t was seen, and "
+        "those that z_t is likely under count for more",
         ("log_p.softmax(1)", "torch.full_like(log_p, 1 / len(means))"),
         "it is the velocity of the likeliest Gaussian alone: through z_t go paths to all of them, and their mean is "
         "asked for",
@@ -891,7 +894,8 @@ GUIDED = Exercise(
         _guided_probes, harder=[(PLAIN_GUIDANCE, _plain_guidance_probes), (LOUD_GUIDANCE, _loud_guidance_probes)]
     ),
     wrong=wrong_answers(
-        "told and untold are exchanged, and w = 1 would hear nothing: it begins at the velocity without a sentence, and goes towards the one with it",
+        "told and untold are exchanged, and w = 1 would hear nothing: it begins at the velocity without a "
+        "sentence, and goes towards the one with it",
         ("untold + w * (told - untold)", "told + w * (untold - told)"),
         "it begins at the velocity with the sentence: Ho & Salimans count w so, from 0; here w = 1 is what was "
         "learned, and w = 0 hears nothing",
@@ -1005,7 +1009,8 @@ def _outermost_probes():
 
 
 def _loud_end_probes():
-    return [(40 * _randn(14, 4, 3), _times(15, 4), 40 * _randn(16, 4, 3))]
+    z_t, u = (40 * _randn(seed, 4, 3, dtype=torch.float64) for seed in (14, 16))
+    return [(z_t, _times(15, 4, torch.float64), u)]
 
 
 OUTERMOST = (
