@@ -5,8 +5,9 @@ import itertools
 import pytest
 import torch
 
-from vae_helpers.lessons import lesson_10
-from vae_helpers.models import scenes
+from vae_helpers.lessons import lesson_05, lesson_10, lesson_11
+from vae_helpers.models import flow, scenes
+from vae_helpers.objectives import flow_matching_error
 from vae_helpers.rendering import scenes as drawn
 
 
@@ -53,3 +54,112 @@ def test_the_mean_error_of_a_layer_on_any_ground():
     b = torch.rand(10**6, 3, generator=torch.Generator().manual_seed(2))
     for one, mean in zip(e[:, :, 0, 0], lesson_10.composite_error(e), strict=True):
         assert (one[:3] - one[3] * b).square().sum(1).mean().item() == pytest.approx(mean.item(), rel=5e-3)
+
+
+def bent(z, t):
+    """A velocity that changes with place and time; t is a number, or one for each row."""
+    t = torch.as_tensor(t).reshape(-1, 1)
+    return (1 + t) * torch.sin(2 * z) - z.flip(1) * t
+
+
+@pytest.fixture(scope="module")
+def codes():
+    return 3 * torch.randn(64, 4, generator=torch.Generator().manual_seed(1)) - 1
+
+
+@pytest.fixture(scope="module")
+def listening(codes):
+    """A flow with a reader; none of its layers is zero, as they are before training."""
+    torch.manual_seed(1)
+    made = flow.Flow(codes, flow.WordsInContext(9, dim=16), width=32, blocks=2)
+    for layer in (made.network.leave[1], *(block.said for block in made.network.blocks)):
+        torch.nn.init.normal_(layer.weight, std=0.3)
+    return made.eval()
+
+
+def test_steps_of_heuns_method():
+    """From t = 0 to 1, one and several."""
+    z = torch.randn(5, 3, generator=torch.Generator().manual_seed(1)).double()
+    for steps in (1, 7):
+        mine = z
+        for step in range(steps):
+            mine = lesson_11.heun_step(bent, mine, step / steps, 1 / steps)
+        torch.testing.assert_close(mine, flow.heun(bent, z, steps))
+
+
+@pytest.mark.parametrize("w", [0.0, 1.0, 3.0])
+def test_guidance_by_a_sentence(listening, codes, w):
+    z_t, tokens = listening.standardised(codes), torch.arange(1, 9).repeat(16, 1).view(64, 2)
+    t = torch.full((64,), 0.3)
+    theirs = listening.guided(z_t, t, tokens, w)
+    torch.testing.assert_close(lesson_11.guided(listening.velocity, z_t, t, tokens, w), theirs)
+    if w != 1:
+        assert not torch.allclose(theirs, listening.velocity(z_t, t, tokens), atol=1e-3)  # the sentence is heard
+
+
+def test_codes_drawn_with_guidance(listening):
+    """The learner's step and the learner's guidance, and the package's sampler."""
+    eps, tokens = torch.randn(8, 4, generator=torch.Generator().manual_seed(2)), torch.arange(1, 9).view(8, 1)
+
+    def velocity(z, t, tokens):
+        return listening.velocity(z, torch.full((len(z),), t), tokens)
+
+    z = eps
+    with torch.no_grad():
+        for step in range(4):
+            z = lesson_11.heun_step(lambda z, t: lesson_11.guided(velocity, z, t, tokens, 2.0), z, step / 4, 1 / 4)
+    drawn = listening.sample(tokens=tokens, steps=4, guidance=2.0, eps=eps)
+    torch.testing.assert_close(listening.mean + listening.std * z, drawn, rtol=1e-4, atol=1e-4)
+
+
+def test_the_error_of_a_velocity_on_straight_paths(listening, codes):
+    torch.manual_seed(3)
+    loss = flow_matching_error(listening, codes)["loss"]
+    torch.manual_seed(3)
+    z = listening.standardised(codes)
+    eps, t = torch.randn_like(z), torch.rand(len(z), 1)[:, 0]  # as it draws them
+    z_t, velocity = lesson_11.path(z, eps, t)
+    torch.testing.assert_close((listening.velocity(z_t, t) - velocity).square().sum(1), loss)
+
+
+def test_a_code_scaled_by_one_number(codes):
+    """Of one dimension, a flow standardises as the scale does, but for the mean."""
+    one = codes[:, :1]
+    torch.testing.assert_close(flow.Flow(one).standardised(one), (one - one.mean()) * lesson_11.latent_scale(one))
+
+
+def test_the_mean_velocity_of_a_mixture():
+    """Against a million paths that are sorted by where they are at t; and its flow has the mixture's moments."""
+    generator, means, sigma, t = torch.Generator().manual_seed(1), torch.tensor([-1.5, 0.2, 2.0]), 0.4, 0.55
+    n = 10**6
+    z = means[torch.randint(3, (n,), generator=generator)] + sigma * torch.randn(n, generator=generator)
+    z_t, velocity = lesson_11.path(z[:, None], torch.randn(n, generator=generator)[:, None], torch.tensor(t).expand(n))
+    where = ((z_t[:, 0] + 1.5) / 0.05).floor().long()
+    for i in range(0, 80, 8):
+        u = lesson_11.mean_velocity(z_t[where == i, 0], t, means, sigma)
+        error = velocity[where == i, 0].std() / (where == i).sum().sqrt()
+        assert abs((u.mean() - velocity[where == i].mean()) / error) < 4.5
+
+    def u(z, t):
+        return lesson_11.mean_velocity(z[:, 0], t, means.double(), sigma)[:, None]
+
+    z = torch.special.ndtri((torch.arange(2000).double() + 0.5) / 2000)[:, None]
+    for step in range(100):
+        z = lesson_11.heun_step(u, z, step / 100, 1 / 100)
+    assert z.mean().item() == pytest.approx(means.mean().item(), abs=2e-3)
+    assert z.var().item() == pytest.approx(means.var(correction=0).item() + sigma**2, rel=5e-3)
+
+
+def test_ends_that_are_expected_are_the_ends_of_a_known_path(codes):
+    """One path alone leads to its own ends; of many, the code is the posterior mean of notebook 05."""
+    generator = torch.Generator().manual_seed(1)
+    eps, t = torch.randn(64, 4, generator=generator), torch.rand(64, generator=generator)
+    z_t, velocity = lesson_11.path(codes, eps, t)
+    torch.testing.assert_close(lesson_11.expected_ends(z_t, t, velocity), (codes, eps), rtol=1e-4, atol=1e-5)
+
+    means, z_t, time = torch.tensor([-1.5, 0.2, 2.0]).double(), torch.linspace(-3, 3, 9).double(), 0.6
+    u = lesson_11.mean_velocity(z_t, time, means, 0.4)
+    z_hat, _ = lesson_11.expected_ends(z_t[:, None], torch.full((9,), time).double(), u[:, None])
+    noisy, share = z_t / time, torch.ones(3).double() / 3  # the code and noise of standard deviation (1 - t) / t
+    theirs = lesson_05.posterior_mean(noisy, (1 - time) / time, share, means, torch.full((3,), 0.4).double())
+    torch.testing.assert_close(z_hat[:, 0], theirs)

@@ -91,7 +91,7 @@ LATENT_SCALE = Exercise(
     check=compares(
         _scale_probes,
         canonical=_as_number,
-        harder=[(FAR_MEAN, _far_mean_probes), (FAINT_CODES, _faint_code_probes)],
+        harder=[(FAINT_CODES, _faint_code_probes), (FAR_MEAN, _far_mean_probes)],
     ),
     wrong=wrong_answers(
         "it is the standard deviation itself: multiplied by it, large codes get larger still",
@@ -197,16 +197,21 @@ def _path_probes():
 
 
 def _path_end_probes():
-    """Exactly at both ends and nearly so; with loud noise and loud codes, of which nothing may be left at theirs."""
-    t = torch.tensor([0.0, 1.0, 1.0, 1e-7, 1 - 1e-6, 0.0])
-    z, eps = _randn(12, 6, 3), _randn(13, 6, 3)
-    loud = torch.tensor([1e6, 1.0, 1.0, 1.0, 1.0, 1.0], dtype=torch.float64)[:, None]
-    return [(z, eps, t), (loud * z.double(), loud.flip(0) * eps.double(), t.sort().values.double())]
+    """Exactly at both ends and nearly so."""
+    return [(_randn(12, 6, 3), _randn(13, 6, 3), torch.tensor([0.0, 1.0, 1.0, 1e-7, 1 - 1e-6, 0.0]))]
 
 
 def _loud_path_probes():
-    wide = [40 * _randn(seed, 4, 3, dtype=torch.float64) for seed in (14, 15)]
-    return [(*wide, _times(16, 4, torch.float64))]
+    """Both of one sign, so that nothing small is left between them."""
+    sign = _randn(14, 4, 3, dtype=torch.float64).sign()
+    z, eps = (40 * sign * (1 + _rand(seed, 4, 3, dtype=torch.float64)) for seed in (15, 16))
+    return [(z, eps, _times(17, 4, torch.float64))]
+
+
+def _loud_end_of_path_probes():
+    """Loud noise at the code's end, a loud code at that of the noise: nothing of either may be left."""
+    z, eps, t = (x.double() for x in _path_end_probes()[0])
+    return [((1e6 * (t < 0.5)[:, None] + 1) * z, (1e6 * (t > 0.5)[:, None] + 1) * eps, t.round())]
 
 
 ENDS = (
@@ -236,6 +241,12 @@ def _late_velocity(velocity: Callable) -> Callable:
     return answer
 
 
+def _overwriting(z, eps, t):
+    eps *= 1 - t[:, None]
+    eps += t[:, None] * z
+    return eps, z - eps
+
+
 _QUARTER = math.pi / 2
 
 
@@ -250,7 +261,10 @@ PATH = Exercise(
         "by t. Every row has a time of its own, so t wants a second axis.",
         "t = t[:, SOMETHING]  # (N, 1)\nz_t = SOMETHING * eps + SOMETHING * z\nreturn z_t, SOMETHING  # d z_t / dt",
     ),
-    check=compares(_path_probes, harder=[(ENDS, _path_end_probes), (UNCUT_PATH, _loud_path_probes)]),
+    check=compares(
+        _path_probes,
+        harder=[(ENDS, _path_end_probes), (UNCUT_PATH, _loud_path_probes), (ENDS, _loud_end_of_path_probes)],
+    ),
     wrong=wrong_answers(
         "code and noise are exchanged, and time runs the other way, as in papers on diffusion: here it begins with "
         "noise, at t = 0, and has the code at t = 1",
@@ -338,6 +352,8 @@ PATH = Exercise(
         ("t * z", "(1 - t) * z"),
         "the noise's part is subtracted: z_t is a mixture of both",
         lambda z, eps, t: (t[:, None] * z - (1 - t[:, None]) * eps, z - eps),
+        "eps is changed in place before the velocity is taken of it: work on a copy, or begin with the velocity",
+        _overwriting,
         "it draws noise of its own: eps is given, and the velocity has to know the same one",
         ("return", "z_t = (1 - t) * torch.randn_like(z) + t * z\n    return"),
         "it draws times of its own: they are given",
@@ -370,7 +386,7 @@ def _mixture(seed: int, n: int, k: int, t: float, sigma: float, dtype: torch.dty
     """Means about as far apart as the paths are wide, and places among them."""
     means = torch.linspace(-1.8, 2.2, k, dtype=dtype) + 0.3 * _randn(seed, k, dtype=dtype)
     means = means[torch.randperm(k, generator=torch.Generator().manual_seed(seed))]
-    return t * 0.3 + 1.3 * _randn(seed + 1, n, dtype=dtype), t, means, sigma
+    return t * 0.3 + 3.2 * _rand(seed + 1, n, dtype=dtype) - 1.6, t, means, sigma
 
 
 def _velocity_probes():
@@ -657,7 +673,7 @@ def _back_probes():
 
 def _loud_step_probes():
     return [
-        (_turning, 30 * _randn(9, 3, 2, dtype=torch.float64), 0.3, 0.2),
+        (_turning, 60 * _randn(9, 3, 2, dtype=torch.float64), 0.3, 0.2),
         (lambda z, t: 0 * z, _randn(10, 2, 2), 0, 1),
     ]
 
@@ -1001,16 +1017,18 @@ def _end_probes():
 
 
 def _outermost_probes():
-    """At both ends of time and nearly there; and there with loud velocities."""
-    t = torch.tensor([0.0, 1.0, 1.0, 1e-7, 1 - 1e-6, 0.0])
-    z_t, u = _randn(12, 6, 3), _randn(13, 6, 3)
-    ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
-    return [(z_t, t, u), (z_t[:2].double(), ends, 1e6 * u[:2].double())]
+    """At both ends of time and nearly there."""
+    return [(_randn(12, 6, 3), torch.tensor([0.0, 1.0, 1.0, 1e-7, 1 - 1e-6, 0.0]), _randn(13, 6, 3))]
 
 
 def _loud_end_probes():
-    z_t, u = (40 * _randn(seed, 4, 3, dtype=torch.float64) for seed in (14, 16))
-    return [(z_t, _times(15, 4, torch.float64), u)]
+    """Velocities that are no match for the places, so that nothing small is left."""
+    z_t, u = (_randn(seed, 4, 3, dtype=torch.float64) for seed in (14, 15))
+    return [(200 * z_t.sign() * (1 + z_t.abs()), _times(16, 4, torch.float64), 40 * u)]
+
+
+def _loud_outermost_probes():
+    return [(_randn(17, 2, 3).double(), torch.tensor([0.0, 1.0], dtype=torch.float64), 1e6 * _randn(18, 2, 3).double())]
 
 
 OUTERMOST = (
@@ -1042,7 +1060,10 @@ EXPECTED_ENDS = Exercise(
         "t = t[:, None]  # (N, 1)\nz_hat = z_t + SOMETHING * u  # the time that is left\neps_hat = z_t - SOMETHING\n"
         "return SOMETHING, SOMETHING",
     ),
-    check=compares(_end_probes, harder=[(OUTERMOST, _outermost_probes), (UNCUT_ENDS, _loud_end_probes)]),
+    check=compares(
+        _end_probes,
+        harder=[(OUTERMOST, _outermost_probes), (UNCUT_ENDS, _loud_end_probes), (OUTERMOST, _loud_outermost_probes)],
+    ),
     wrong=wrong_answers(
         "the two are exchanged, or time runs the other way: the code lies ahead, at t = 1, and is returned first",
         ("z_hat, eps_hat  #", "eps_hat, z_hat  #"),
