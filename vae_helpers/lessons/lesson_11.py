@@ -216,7 +216,7 @@ def _loud_end_of_path_probes():
 
 ENDS = (
     "it is off at the ends of the path: at t = 1 no noise is left and at t = 0 nothing of the code, and the velocity "
-    "is z - eps there as everywhere; divide by neither t nor 1 - t, add nothing to them, and keep t from no end"
+    "is z - eps there as everywhere; divide by neither t nor 1 - t, add nothing to them, and leave t as it is"
 )
 UNCUT_PATH = "it cuts something off, or squeezes it: codes and noise may be of any size"
 
@@ -434,8 +434,7 @@ FAR_PLACE = (
     "the softmax of their logs, of each place for itself, which neither an epsilon nor a clamp can stand in for"
 )
 VELOCITY_ENDS = (
-    "it fails at t = 0 or at t = 1: divide by neither t nor 1 - t, nor by a velocity; the formula divides by v "
-    "alone, which is never zero"
+    "it fails at t = 0 or at t = 1: divide by neither t nor 1 - t; the formula divides by v alone, which is never zero"
 )
 NARROW = (
     "it is wrong where sigma is tiny: add nothing to v, give neither v nor sigma a least value, and count on single "
@@ -481,8 +480,8 @@ MEAN_VELOCITY = Exercise(
     title="The mean velocity of a mixture",
     reference=mean_velocity,
     hints=(
-        "If you knew from which Gaussian the code came, then z - eps and z_t would be jointly Gaussian, and you have "
-        "guessed one Gaussian from another before, in notebook 02. And how likely is each of them, given z_t?",
+        "If you knew from which Gaussian the code came, z - eps and z_t would be jointly Gaussian: what is the mean of "
+        "the one, given the other? And how likely is each of the K, given z_t? Notebook 05 had both, equation (5.6).",
         "Equation (11.7): z_t is N(t m_k, v_t) with v_t = (1 - t)^2 + t^2 sigma^2. In component k the guess is m_k "
         "plus the covariance of z - eps with z_t, which is t sigma^2 - (1 - t), over v_t, times z_t - t m_k. The "
         "weights r_k are proportional to the densities of z_t: normalise their logs.",
@@ -1033,7 +1032,7 @@ def _loud_outermost_probes():
 
 OUTERMOST = (
     "it is off at t = 0 or t = 1: there one end is z_t itself, and the other is all of the way ahead, or behind; "
-    "divide by neither t nor 1 - t, add nothing to them, and keep t from no end"
+    "divide by neither t nor 1 - t, add nothing to them, and leave t as it is"
 )
 UNCUT_ENDS = "it cuts something off, or squeezes it: places and velocities may be of any size"
 
