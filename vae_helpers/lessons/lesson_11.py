@@ -526,6 +526,10 @@ MEAN_VELOCITY = Exercise(
         ("(t * sigma) ** 2", "t**2 * sigma"),
         "v is the square of 1 - t + t sigma: variances of independent parts are added, standard deviations are not",
         ("(1 - t) ** 2 + (t * sigma) ** 2", "((1 - t) + t * sigma) ** 2"),
+        "sigma is taken for a variance: it is a standard deviation, and is squared wherever it stands",
+        lambda z_t, t, means, sigma: mean_velocity(z_t, t, means, sigma**0.5),
+        "sigma is squared twice: it is a standard deviation, and sigma^2 the variance",
+        lambda z_t, t, means, sigma: mean_velocity(z_t, t, means, sigma**2),
         "the noise is missing in v: z_t has (1 - t)^2 from it",
         ("(1 - t) ** 2 + (t * sigma) ** 2", "(t * sigma) ** 2"),
         "sigma is missing in v: z_t has t^2 sigma^2 from the code",
@@ -981,6 +985,9 @@ GUIDED = Exercise(
         "empty words are passed in place of None: whether velocity takes these for no sentence is its own affair; "
         "velocity(z, t, None) is the one without",
         ("None", "torch.zeros_like(tokens)"),
+        "one empty word is passed in place of None: whether velocity takes it for no sentence is its own affair; "
+        "velocity(z, t, None) is the one without",
+        ("None", "torch.zeros(len(z), 1, dtype=torch.long)"),
         "it takes another picture's sentence for no sentence: velocity(z, t, None) is the one without",
         ("None", "tokens.roll(1, 0)"),
         "it changes what is said in place of how much it counts: w is multiplied by the difference of velocities",
