@@ -152,14 +152,14 @@ def mentions(n: int, count: int, seed: int, certain: Sequence[str] = ()) -> Tens
 
 def about(words: dict[str, str], n: int, seed: int) -> list[str]:
     """n sentences that ask for these words and, to make `FEW`, for other things that come with no held-out pair."""
-    factors = faces.sample(100 * n, seed)
+    factors = faces.sample(100 * n + 1000, seed)  # of which 1 in 40 shows the rarest pair
     other = [captions.shows(factors, **pair) for pair, _ in HELD_OUT if pair != words]
     factors = factors[captions.shows(factors, **words) & ~torch.stack(other).any(0)][:n]
     return captions.write(factors, seed, mentions(len(factors), FEW, seed, tuple(words)))
 
 
 def one_hot(sentences: Sequence[str]) -> Tensor:
-    """What is asked as zeros and ones, nothing where a sentence is silent, and 1 at the end: (N, 50)."""
+    """What is asked as zeros and ones, nothing where a sentence is silent, and 1 at the end: (N, 49)."""
     wanted = captions.wanted(sentences)
     asked = [wanted[:, [j]] == torch.arange(len(a.words)) for j, a in enumerate(captions.ATTRIBUTES)]
     return torch.cat([*asked, torch.ones(len(wanted), 1)], 1).double()

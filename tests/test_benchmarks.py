@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from benchmarks import __main__ as page
-from benchmarks import digits_likelihood, measuring, mlp_epoch, peers, sharper_images
+from benchmarks import digits_likelihood, latent_diffusion, measuring, mlp_epoch, peers, sharper_images
 from benchmarks import scenes as scene_benchmark
 from benchmarks.measuring import MachineBusy, Timing, in_turns, ratio
-from vae_helpers import conv_vae, evaluate, feature_nats, mlp_vae, psnr, seed_everything, to_float
+from vae_helpers import Flow, conv_vae, evaluate, feature_nats, mlp_vae, psnr, seed_everything, to_float
 from vae_helpers.models.scenes import Apart, compose
 from vae_helpers.objectives import negative_elbo
-from vae_helpers.rendering import faces, scenes
+from vae_helpers.rendering import captions, faces, scenes
 
 
 @pytest.fixture
@@ -454,3 +454,121 @@ def test_the_tables_of_scenes_are_whole(monkeypatch, capsys):
     assert [line.count("|") for line in apart] == [8] * 6 and apart[2].startswith("| flat zones (step 0")
     assert [line.count("|") for line in again] == [7] * (2 + 3 * 6 + 2)
     assert "the back one to the front | true layers" in "".join(again) and "nan" not in "".join(lines)
+
+
+# --- latent diffusion -------------------------------------------------------------------------------------------------
+
+
+def test_gaussian_codes_have_the_mean_and_the_covariance():
+    torch.manual_seed(0)
+    z = torch.randn(500, 4) @ torch.randn(4, 4) + 3
+    mean, root = latent_diffusion.gaussian(z)
+    assert torch.allclose(mean, z.mean(0)) and torch.allclose(root.T @ root, z.T.cov(), atol=1e-4)
+    _, root = latent_diffusion.gaussian(z[:2])  # no full rank
+    assert torch.isfinite(root).all() and torch.allclose(root.T @ root, z[:2].T.cov(), atol=1e-3)
+
+
+def test_a_mixture_has_its_parts():
+    torch.manual_seed(0)
+    z = torch.cat([torch.randn(200, 3) * 0.1 + 5, torch.randn(100, 3) * 0.1 - 5])
+    drawn = latent_diffusion.mixture(z, 600, components=2)
+    assert drawn.dtype == torch.float32 and ((drawn.abs() - 5).abs() < 1).all()
+    assert (drawn[:, 0] > 0).float().mean() == pytest.approx(2 / 3, abs=0.08)
+
+
+def test_the_same_noise_is_carried_in_few_steps_and_in_many():
+    flow = Flow(3 + 2 * torch.randn(50, 2))
+    flow.velocity = lambda z, t, tokens=None: 2 * t[:, None].expand_as(z)  # z_1 = z_0 + 1
+    eps = torch.randn(5, 2)
+    found = list(latent_diffusion.by_steps(flow, eps, 7.0))
+    assert [name for name, _, _ in found][::9] == ["flow, Euler, 1 step", "flow, Heun, 16 steps"]
+    assert all(7 <= seconds < 8 for *_, seconds in found)
+    for k, (_, z, _) in enumerate(found):
+        end = eps + 1 - (2.0 ** -(k % 5) if k < 5 else 0)
+        assert torch.allclose(z, flow.mean + flow.std * end, atol=1e-4)
+
+
+def test_every_held_out_pair_has_a_seen_one_that_is_as_rare():
+    factors = faces.sample(40_000, 3)
+    for held, seen in latent_diffusion.HELD_OUT:
+        shares = [captions.shows(factors, **pair).float().mean().item() for pair in (held, seen)]
+        assert shares[0] == pytest.approx(shares[1], rel=0.15) and min(shares) > 0.02
+        assert not captions.shows(factors, **held)[captions.shows(factors, **seen)].any()
+    share = latent_diffusion.shows_held_out(factors).float().mean().item()
+    assert share == pytest.approx(0.12, abs=0.01)
+
+
+def test_sentences_about_a_pair_ask_for_five_things_and_no_other_held_out_pair():
+    mask = latent_diffusion.mentions(500, 5, 1, ("smile", "tilt"))
+    assert mask.sum(1).eq(5).all() and mask[:, [faces.index("smile"), faces.index("tilt")]].all()
+    others = mask.float().mean(0)[[faces.index(name) for name in ("skin", "brows", "background")]]
+    assert (others - 3 / 12).abs().max() < 0.08
+    assert not torch.equal(mask, latent_diffusion.mentions(500, 5, 2, ("smile", "tilt")))
+    for words in (*latent_diffusion.HELD_OUT[1], *latent_diffusion.SIDES):
+        told = latent_diffusion.about(words, 30, 4)
+        assert len(told) == 30 and all(words.items() <= captions.read(one).items() for one in told)
+        assert (captions.wanted(told) >= 0).sum(1).eq(5).all()
+        for pair, _ in latent_diffusion.HELD_OUT:
+            assert pair == words or not any(pair.items() <= captions.read(one).items() for one in told)
+
+
+def test_regression_finds_codes_that_are_linear_in_what_is_asked():
+    torch.manual_seed(0)
+    told = captions.write(faces.sample(3000, 5), 6)
+    x = latent_diffusion.one_hot(told)
+    assert x.shape == (3000, 48 + 1) and torch.equal(x[:, :-1].sum(1), (captions.wanted(told) >= 0).sum(1).double())
+    exact = x @ torch.randn(49, 3).double()
+    noise = torch.randn(3000, 3) @ torch.tensor([[1.0, 0.5, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.1]])
+    regression = latent_diffusion.Regression(told, exact.float() + noise)
+    assert (regression.mean(told) - exact).square().mean() < 0.03
+    assert torch.allclose(regression.root.T @ regression.root, noise.T.cov(), atol=0.06)
+    drawn = torch.stack([regression.sample(told[:50]) for _ in range(400)])
+    assert (drawn.mean(0) - regression.mean(told[:50])).abs().max() < 0.25
+    assert torch.allclose(
+        drawn.flatten(0, 1).sub(regression.mean(told[:50]).repeat(400, 1)).T.cov(), noise.T.cov(), atol=0.1
+    )
+
+
+def test_what_is_retrieved_does_most_of_what_is_asked_and_among_equals_any():
+    torch.manual_seed(0)
+    factors = faces.sample(400, 7)
+    z = torch.arange(400.0)[:, None]
+    complete = captions.write(factors, 8, torch.ones(400, 14, dtype=torch.bool))
+    found = latent_diffusion.retrieved(z, factors, complete)[:, 0].long()
+    assert torch.equal(captions.classes(factors[found]), captions.classes(factors))
+    loose = latent_diffusion.retrieved(z, factors, ["a portrait with glasses and a broad smile"] * 300)[:, 0].long()
+    assert captions.shows(factors[loose], glasses="with", smile="broad").all() and len(loose.unique()) > 20
+
+
+def test_pictures_drawn_to_order_have_full_marks_and_those_drawn_at_random_those_of_chance():
+    draws = {
+        "order": lambda told: to_float(latent_diffusion.drawn_to_order(told, 1)),
+        "chance": lambda told: to_float(latent_diffusion.drawn_to_order(["a portrait"] * len(told), 1)),
+    }
+    factors = faces.sample(60, 9)
+    found = {name: latent_diffusion.scores(draw, factors, 0) for name, draw in draws.items()}
+    (order, of_factors, pairs), (chance, *_) = found["order"], found["chance"]
+    assert len(order) == len(latent_diffusion.COLUMNS) and len(of_factors) == 14 and len(pairs) == 4
+    assert min(order[0], order[2], *order[5:]) > 0.85 and min(order[1], order[3]) > 32
+    assert max(chance[0], chance[2]) < 0.42 and max(chance[5:]) < 0.25
+    assert order[4] == pytest.approx(1, abs=0.25)
+
+
+def test_the_tables_of_latent_diffusion_are_whole(monkeypatch, capsys):
+    monkeypatch.setenv("VAE_HELPERS_PRECISION", "")  # put back afterwards
+    monkeypatch.setattr(latent_diffusion, "one_thread", lambda: None)
+    portraits = faces.sample(150, 10)
+    split = SimpleNamespace(images=faces.render(portraits, 64), factors=portraits)
+    monkeypatch.setattr(latent_diffusion, "load", lambda *_, **__: SimpleNamespace(train=split, test=split))
+    settings = {"batch_size": 8, "progress": False}
+    monkeypatch.setattr(latent_diffusion, "SETTINGS", settings)
+    argv = ["benchmark", "--seeds", "1", "--steps", "2", "--judged", "20", "--sentences", "3"]
+    monkeypatch.setattr(sys, "argv", argv)
+    latent_diffusion.main()
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    priors, sentences, of_factors, pairs = lines[:17], lines[17:31], lines[31:47], lines[47:]
+    assert [line.count("|") for line in priors] == [5] * 17 and [line.count("|") for line in sentences] == [10] * 14
+    assert [line.count("|") for line in of_factors] == [11] * 16 and [line.count("|") for line in pairs] == [11] * 10
+    assert pairs[2].startswith("| hair colour silver, glasses with (held out) |") and "nan" not in "".join(sentences)
+    assert latent_diffusion.spread((1.0, 2.0, 3.0), 2) == "2.00 ± 0.58" and latent_diffusion.spread((2.0,), 1) == "2.0"
+    assert latent_diffusion.spread((math.nan,) * 2, 1) == ""
