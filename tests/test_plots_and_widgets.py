@@ -252,9 +252,10 @@ def drawing():
 
 def test_moving_a_control_redraws(monkeypatch):
     monkeypatch.delenv("VAE_HELPERS_STATIC", raising=False)
-    box = widgets.explore(drawing(), n=(0, 10), x=(0.0, 1.0), kind=["a", "b"], on=True)
+    box = widgets.explore(drawing(), n=(0, 10), x=(0.0, 1.0), kind=["a", "b"], on=True, said="so")
     kinds = [type(w) for w in box.controls.values()]
-    assert kinds == [ipywidgets.IntSlider, ipywidgets.FloatSlider, ipywidgets.Dropdown, ipywidgets.Checkbox]
+    assert kinds == [getattr(ipywidgets, kind) for kind in ("IntSlider", "FloatSlider", "Dropdown", "Checkbox", "Text")]
+    assert box.controls["said"].value == "so" and not box.controls["said"].continuous_update  # not at each letter
     assert box.controls["n"].value == 5 and box.controls["x"].value == 0.5
     first = bytes(box.picture.value)
     assert first.startswith(b"\x89PNG")
@@ -279,7 +280,7 @@ def test_bad_ranges_are_named(spec):
         widgets.explore(drawing(), n=spec)
 
 
-@pytest.mark.parametrize("spec", ["abc", (1,), [], None])
+@pytest.mark.parametrize("spec", [b"abc", (1,), [], None])
 def test_what_is_no_control_is_named(spec):
     with pytest.raises(TypeError, match=r"n = .* is no control"):
         widgets.explore(drawing(), n=spec)

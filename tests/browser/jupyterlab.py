@@ -203,8 +203,15 @@ class Notebook:
 
 
 SLIDER, NUMBER, CHOICE = ".noUi-handle", ".widget-readout", "select"
-TICK, BUTTON = "input[type=checkbox]", "button.widget-button"
-NAMED = {SLIDER: "slider", NUMBER: "textbox", CHOICE: "combobox", TICK: "checkbox", BUTTON: "button"}  # their roles
+TICK, TEXT, BUTTON = "input[type=checkbox]", "input[type=text]", "button.widget-button"
+NAMED = {
+    SLIDER: "slider",
+    NUMBER: "textbox",
+    CHOICE: "combobox",
+    TICK: "checkbox",
+    TEXT: "textbox",
+    BUTTON: "button",
+}  # their roles
 # When a key was last pressed, and when the picture changed first after that.
 WATCH = """box => {
   const picture = box.querySelector('.widget-image'), times = box.times = {pressed: 0, changed: 0};

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.browser.jupyterlab import BUTTON, CHOICE, NAMED, NUMBER, SLIDER, wait_for
+from tests.browser.jupyterlab import BUTTON, CHOICE, NAMED, NUMBER, SLIDER, TEXT, wait_for
 from tools import notebooks
 from vae_helpers.exercises.registry import exercises_of
 
@@ -28,6 +28,8 @@ def _cpu_seconds(n):
             values = [*control.options]
         elif isinstance(start, bool):
             values = [not start, start]
+        elif isinstance(start, str):
+            values = [start.rsplit(" and ", 1)[0]]
         else:
             values = [min(max(start + k * control.step, control.min), control.max) for k in (-3, -2, -1, 1, 2, 3)]
         for value in [*values, start]:
@@ -41,7 +43,7 @@ def _cpu_seconds(n):
 
 
 def ways_to_use(kind, control):
-    """The keys that take a slider some steps on, a choice through all of its entries, a box to tick there and back."""
+    """The keys that take a slider some steps on, a choice through all its entries, a box or a text there and back."""
     if kind == SLIDER:
         now, lowest, highest = (float(control.get_attribute(f"aria-value{v}")) for v in ("now", "min", "max"))
         return [["ArrowLeft" if now - lowest > highest - now else "ArrowRight"]] * 3
@@ -53,6 +55,13 @@ def ways_to_use(kind, control):
         entry, entries = control.evaluate("element => [element.selectedIndex, element.length]")
         arrows = ["ArrowUp"] * entry + ["ArrowDown"] * (entries - 1)
         return [["Space", arrow, "Enter"] for arrow in arrows]  # on a closed list JupyterLab takes the arrows itself
+    if kind == TEXT:  # without what follows its last "and", and back
+        text = control.input_value()
+        ending = text[text.rindex(" and ") :]
+        return [
+            ["End", *["Backspace"] * len(ending), "Enter"],
+            [*("Space" if letter == " " else letter for letter in ending), "Enter"],
+        ]
     return [["Space"], ["Space"]]
 
 
