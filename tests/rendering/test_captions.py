@@ -43,6 +43,13 @@ def test_a_class_lies_between_its_edges(attribute):
     assert captions.classes(table).dtype == torch.int64 and set(expected) == set(range(len(attribute.words)))
 
 
+def test_where_no_colour_has_a_name_of_its_own_words_share_the_range_equally():
+    named = {"hair_colour", "clothes", "background"}
+    for attribute, factor in zip(captions.ATTRIBUTES, faces.FACTORS, strict=True):
+        ends = torch.tensor([factor.low, *attribute.edges, factor.high]).diff()
+        assert factor.name in named or torch.allclose(ends, ends[:1].expand_as(ends)), factor.name
+
+
 @pytest.mark.parametrize(("name", "path"), [("clothes", faces.CLOTHES), ("background", faces.BACKGROUND)])
 def test_each_colour_of_a_path_has_a_class_that_ends_half_way_to_the_next(name, path):
     words = captions.ATTRIBUTES[PLACES[name]].words
