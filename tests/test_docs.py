@@ -17,15 +17,15 @@ from vae_helpers.exercises.registry import all_exercises, exercises_of, find, le
 from vae_helpers.grading.exercise_cells import paste
 from vae_helpers.grading.grade_folder import AT_ONCE
 from vae_helpers.grading.limits import Limits
-from vae_helpers.lessons import lesson_02, lesson_03, lesson_04, lesson_05, lesson_06, lesson_07, lesson_10
+from vae_helpers.lessons import lesson_02, lesson_03, lesson_04, lesson_05, lesson_06, lesson_07, lesson_10, lesson_11
 from vae_helpers.objectives import style_leak
 
 DOCS = ROOT / "docs"
 TEACHING = (DOCS / "teaching.md").read_text("utf-8")
 GLOSSARY = (DOCS / "glossary.md").read_text("utf-8")
 NUMBERS = lesson_numbers()
-IN_WORDS = {10: "ten", 11: "eleven", 20: "twenty", 22: "twenty-two"}  # numbers of meetings
-ID = re.compile(r"\b0\d\.\d\b|(?<!\()\b10\.\d\b(?!\))")  # (10.1) is an equation
+IN_WORDS = {11: "eleven", 12: "twelve", 22: "twenty-two", 24: "twenty-four"}  # numbers of meetings
+ID = re.compile(r"\b0\d\.\d\b|(?<!\()\b1[01]\.\d\b(?!\))")  # (10.1) is an equation
 each_notebook = pytest.mark.parametrize("number", NUMBERS)
 
 
@@ -216,6 +216,10 @@ def test_the_calculations_for_exams_are_right():
     assert (
         f"{nats:.2f} {1 / (1 + math.exp(-nats)):.2f} {3 * 64 * 64:,} {3 * 64 * 64 * nats:.0f}" == "0.05 0.51 12,288 614"
     )
+    u = lesson_11.mean_velocity(torch.tensor([0.5]), 0.5, torch.tensor([-1.0, 1.0]), 0.0)
+    code, _ = lesson_11.expected_ends(torch.tensor([[0.5]]), torch.tensor([0.5]), u[:, None])
+    share = 1 / (1 + math.exp(-2))
+    assert f"{share:.3f} {1 - share:.3f} {code.item():.3f} {u.item():.2f}" == "0.881 0.119 0.762 0.52"
     exams = "".join(part(TEACHING, f"### {number}: for an exam") for number in NUMBERS)
     for said in (
         "0.684",
@@ -238,6 +242,8 @@ def test_the_calculations_for_exams_are_right():
         "+ e_\\alpha^2/12$",
         "0.05 nats, so that the better order gets a probability of 0.51",
         "with 614 nats",
+        "0.881 - 0.119 = 0.762$",
+        "(0.762 - 0.5)/0.5 = 0.52$",
     ):
         assert said in " ".join(exams.split()), f"the exams do not say {said}"
 

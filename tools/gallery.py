@@ -34,19 +34,25 @@ from vae_helpers import (
     VAE,
     BernoulliLikelihood,
     Dataset,
+    Flow,
     GaussianFactor,
+    WordsInContext,
     bits_per_dim,
     conv_vae,
     evaluate,
     factor_r2,
     fit,
+    flow_matching_error,
+    freedom,
     load,
     log_likelihood,
     machine,
     mean_and_error,
     noise,
+    obeyed,
     pretrained,
     psnr,
+    redrawn,
     seed_everything,
     sharpness,
     to_float,
@@ -62,7 +68,7 @@ from vae_helpers.inference import infer_code
 from vae_helpers.models import ProbabilisticPCA
 from vae_helpers.models.experts import LinearExpert, tiles
 from vae_helpers.models.scenes import Apart, compose, visible_shares
-from vae_helpers.rendering import faces, scenes, styles
+from vae_helpers.rendering import captions, faces, scenes, styles
 from vae_helpers.rendering.alignment import align
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -82,6 +88,13 @@ PORTRAIT_NOISE, PHOTOGRAPH_NOISE = 0.4, 25 / 255  # standard deviation, as a sha
 PEOPLE, SEEN = 4, 4  # portraits that are restyled, and pictures that are seen of a set
 SCENE_SIZE, SCENE_SEED, THINGS = 64, 4010, 3  # of scenes that are taken apart; a seed that no data set has
 TAKEN_APART = {"textured": 4, "transparent": 2}  # kind of scene -> how many are shown
+SENTENCES = (
+    "a portrait with long curly auburn hair, glasses and a mint wall",
+    "a portrait with dark skin, a broad smile and a mustard shirt",
+    "a portrait with short silver hair, no smile and eyes looking right",
+    "a portrait with a full fringe, raised brows and eyes looking left",
+)
+EACH, MENTIONED, GUIDANCE = 5, 5, 2.0  # portraits of a sentence, factors that measured ones mention, and w
 KNOWN_SHAPES = ("disc", "ring", "square", "triangle", "moon")  # those that the model has learned from
 
 
@@ -98,6 +111,8 @@ class Scale:
     bound: tuple[int, int] = (200, 100)  # portraits, and draws K for each, for log p(x)
     fashion_bound: tuple[int, int] = (2_000, 500)
     search_steps: int = 150
+    told_steps: int = 4000  # of a flow that reads sentences
+    told_portraits: int = 20_000  # that they are about
     mixture: int = 30  # Gaussians of a mended prior
     shown: int = 6  # portraits in a row
 
@@ -112,6 +127,8 @@ QUICK = Scale(
     bound=(10, 2),
     fashion_bound=(10, 2),
     search_steps=1,
+    told_steps=2,
+    told_portraits=400,
     mixture=2,
     shown=4,
 )
@@ -128,6 +145,11 @@ class Studio:
     def portraits(self) -> Dataset:
         """The drawn portraits."""
         return load("faces", size=pretrained.PORTRAIT_SIZE, n=self.scale.portraits).to(machine().device)
+
+    @cached_property
+    def many_portraits(self) -> Dataset:
+        """The same, and as many again."""
+        return load("faces", size=pretrained.PORTRAIT_SIZE, n=self.scale.told_portraits).to(machine().device)
 
     @cached_property
     def sets(self) -> Dataset:
@@ -252,6 +274,7 @@ class Board:
     measured: str
     names: Sequence[str] = ()  # of the rows, to the left
     columns: Sequence[str] = ()  # above
+    sentences: Sequence[str] = ()  # one above each row
     enlarged: int = 3
 
 
@@ -475,6 +498,46 @@ def taken_apart(studio: Studio) -> Board:
     return Board(rows, measured, columns=[name for name, _ in edited[0].columns], enlarged=2)
 
 
+def told(studio: Studio) -> Board:
+    """Portraits drawn from sentences, by a flow on the codes of the sharp VAE that reads them."""
+    artist, test = pretrained.sharp_portrait_vae(machine().device), studio.many_portraits.test
+    flow = trained_reader(studio, artist)
+
+    def drawn_from(sentences: Sequence[str], guidance: float) -> Tensor:
+        tokens = captions.tokens([one for one in sentences for _ in range(EACH)]).to(machine().device)
+        return decode(artist, flow.sample(tokens=tokens, guidance=guidance)).unflatten(0, (-1, EACH))
+
+    seed_everything(0)
+    rows = list(drawn_from(SENTENCES, GUIDANCE))
+    factors = test.factors[: studio.scale.measured].cpu()
+    order = torch.rand(factors.shape, generator=torch.Generator().manual_seed(0)).argsort(1).argsort(1)
+    asked, scores = captions.write(factors, 0, order < MENTIONED), []
+    for guidance in (1.0, GUIDANCE):
+        pictures = drawn_from(asked, guidance)
+        free = mean_and_error(freedom(pictures, asked))
+        done = obeyed(pictures.flatten(0, 1), [one for one in asked for _ in range(EACH)]).nanmean(1)
+        done = mean_and_error(done.unflatten(0, (-1, EACH)).mean(1))  # of a sentence: its portraits are not independent
+        again = pictures.flatten(0, 1)
+        near = mean_and_error(psnr(to_float(redrawn(again)), again).unflatten(0, (-1, EACH)).mean(1))
+        scores.append(f"guidance {guidance:.0f}, obedience {done}, freedom {free}, redrawn {near} dB")
+    measured = f"{len(asked)} sentences about test portraits, {MENTIONED} factors mentioned, {EACH} portraits of each: "
+    return Board(rows, measured + "; ".join(scores), sentences=SENTENCES)
+
+
+def trained_reader(studio: Studio, artist: VAE) -> Flow:
+    """A flow that is told sentences, four of each training portrait, as in notebook 11."""
+    train = studio.many_portraits.train
+    codes = torch.cat([encode(artist, to_float(part)) for part in train.images.split(1000)])
+    factors = train.factors.cpu()
+    sentences = [one for seed in range(4) for one in captions.write(factors, seed)]
+    seed_everything(0)
+    flow = Flow(codes, WordsInContext(len(captions.vocabulary()))).to(codes.device)
+    examples = codes.repeat(4, 1), captions.tokens(sentences).to(codes.device)
+    settings = {"batch_size": 256, "learning_rate": 2e-3, "betas": (0.9, 0.99), "objective": flow_matching_error}
+    print(f"flow: {fit(flow, examples, steps=studio.scale.told_steps, progress=False, **settings)}", flush=True)
+    return flow.eval()
+
+
 class Edited(NamedTuple):
     """Scenes, their layers and what was made of these, column by column, and how near that is to the truth."""
 
@@ -638,6 +701,7 @@ PICTURES = {
     "sharpened": Picture(sharpened),
     "restyled": Picture(restyled),
     "taken_apart": Picture(taken_apart),
+    "told": Picture(told),
     "denoising": Picture(denoising),
     "photograph": Picture(photograph),
     "fashion": Picture(fashion, ("fashion_vae",), "fashion"),
@@ -650,17 +714,21 @@ PICTURES = {
 
 
 def drawn(board: Board) -> Image.Image:
-    """The rows below each other, pixel by pixel enlarged, with the names beside and above."""
+    """The rows below each other, pixel by pixel enlarged, with the names beside and above, or a sentence above each."""
     most = max(map(len, board.rows))
     stripes = [as_image(row, most, board.enlarged) for row in board.rows]
     font = ImageFont.truetype(str(FONT), LETTERS)
     left = max((int(font.getlength(name)) for name in board.names), default=-4 * GAP) + 4 * GAP
     top = LETTERS + 3 * GAP if board.columns else 0
+    over = LETTERS + 4 * GAP if board.sentences else 0
     wide, high = stripes[0].size
-    canvas = Image.new("RGB", (left + wide, top + len(stripes) * (high + GAP) - GAP), "white")
+    canvas = Image.new("RGB", (left + wide, top + len(stripes) * (over + high + GAP) - GAP), "white")
     pen = ImageDraw.Draw(canvas)
     for place, stripe in enumerate(stripes):
-        canvas.paste(stripe, (left, top + place * (high + GAP)))
+        canvas.paste(stripe, (left, top + place * (over + high + GAP) + over))
+    for place, words in enumerate(board.sentences):
+        middle = left + wide / 2, top + place * (over + high + GAP) + LETTERS + GAP
+        pen.text(middle, f'"{words}"', "black", fitting(f'"{words}"', wide), anchor="ms")
     for place, name in enumerate(board.names):
         pen.text((left - 3 * GAP, top + place * (high + GAP) + high // 2), name, "black", font, anchor="rm")
     for place, name in enumerate(board.columns):
