@@ -11,7 +11,7 @@ from PIL import Image
 from tools import gallery
 from vae_helpers.data import faces as drawn_faces
 from vae_helpers.models.scenes import compose, visible_shares
-from vae_helpers.rendering import faces, scenes
+from vae_helpers.rendering import captions, faces, scenes
 
 PAGE = (gallery.ROOT / "docs" / "gallery.md").read_text("utf-8")
 SHOWN = {m[2]: m[1] for m in re.finditer(r"!\[([^\]]*)\]\(images/gallery_(\w+)\.png\)", PAGE)}
@@ -173,3 +173,21 @@ def test_scenes_of_the_gallery_have_three_things_and_two_pairs_that_overlap():
     factors = gallery.overlapping("plain", 5, 2)
     assert len(factors) == 5 and (scenes.parts(factors)[0][..., 0].sum(1) == 3).all()
     assert (scenes.overlaps(factors, 64).flatten(1).sum(1) >= 2).all()
+
+
+def test_a_sentence_stands_above_each_row_in_letters_that_fit():
+    row = torch.full((2, 3, 64, 64), 0.5)
+    plain = gallery.drawn(gallery.Board([row, row], ""))
+    told = gallery.drawn(gallery.Board([row, row], "", sentences=("a portrait with glasses", "a portrait")))
+    over = (told.height - plain.height) // 2
+    assert told.width == plain.width and over >= gallery.LETTERS
+    ink = np.array(told.convert("L")) < 100
+    high = plain.height // 2
+    for top in (0, over + high + gallery.GAP):
+        assert ink[top : top + over].any() and not ink[top + over : top + over + high - gallery.GAP].any()
+    assert not ink[:, :4].any() and not ink[:, -4:].any(), "the letters are cut off"
+
+
+def test_the_sentences_of_the_gallery_are_understood():
+    asked = [captions.read(sentence) for sentence in gallery.SENTENCES]
+    assert len(asked) == 4 and all(len(things) >= 3 for things in asked)
