@@ -4,6 +4,7 @@ import copy
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -331,7 +332,7 @@ def test_a_flow_is_kept_in_a_file_with_its_units(tmp_path):
     assert not torch.allclose(other.sample(eps=eps, tokens=tokens), one.sample(eps=eps, tokens=tokens))
     checkpoints.load(tmp_path / "flow.safetensors", other)
     assert torch.equal(other.sample(eps=eps, tokens=tokens), one.sample(eps=eps, tokens=tokens))
-    with pytest.raises(checkpoints.CheckpointError, match="lacks reader"):
+    with pytest.raises(checkpoints.CheckpointError, match="lacks text_encoder"):
         checkpoints.save(tmp_path / "untold.safetensors", Flow(torch.randn(50, 3), width=16, blocks=2))
         checkpoints.load(tmp_path / "untold.safetensors", other)
 
@@ -402,19 +403,19 @@ def test_rows_do_not_know_each_other_and_silence_is_the_empty_sentence():
 @pytest.mark.parametrize("reach", [0, 1, 2])
 def test_words_in_context_are_a_convolution_over_one_hot_words(reach):
     torch.manual_seed(0)
-    reader, tokens = WordsInContext(9, 6, reach).double(), some_tokens(4)
+    encoder, tokens = WordsInContext(9, 6, reach).double(), some_tokens(4)
     tokens[1, 3:] = 0
     one_hot = F.one_hot(F.pad(tokens, (reach, reach)), 9).double().transpose(1, 2)  # (N, words, L + 2 reach)
-    kernel = torch.stack([table.weight.T for table in reader.tables], 2)  # (dim, words, 2 reach + 1)
+    kernel = torch.stack([table.weight.T for table in encoder.tables], 2)  # (dim, words, 2 reach + 1)
     heard = F.silu(F.conv1d(one_hot, kernel)) * (tokens > 0)[:, None]
-    torch.testing.assert_close(reader(tokens), heard.sum(2) / math.sqrt(10))
-    assert len(reader.tables) == 2 * reach + 1 and reader.dim == 6
+    torch.testing.assert_close(encoder(tokens), heard.sum(2) / math.sqrt(10))
+    assert len(encoder.tables) == 2 * reach + 1 and encoder.dim == 6
 
 
 def test_the_empty_sentence_says_nothing_and_what_is_filled_up_counts_for_nothing():
-    reader, tokens = WordsInContext(9, 6), some_tokens(4)
-    assert torch.equal(reader(torch.zeros(2, 7).long()), torch.zeros(2, 6))
-    torch.testing.assert_close(reader(F.pad(tokens, (0, 9))), reader(tokens))
+    encoder, tokens = WordsInContext(9, 6), some_tokens(4)
+    assert torch.equal(encoder(torch.zeros(2, 7).long()), torch.zeros(2, 6))
+    torch.testing.assert_close(encoder(F.pad(tokens, (0, 9))), encoder(tokens))
 
 
 def test_a_bag_of_words_knows_no_order_and_words_in_context_do():
@@ -456,7 +457,7 @@ def test_settings_of_the_networks_are_checked():
     with pytest.raises(ValueError, match="dim must be a whole number"):
         WordsInContext(9, 0)
     for wrong in (True, 9, nn.Linear(3, 3)):
-        with pytest.raises(TypeError, match=r"reader must be a network such as WordsInContext\(words\), not"):
+        with pytest.raises(TypeError, match=r"text_encoder must be a network such as WordsInContext\(words\), not"):
             Flow(torch.randn(5, 3), wrong)
     for name, wrong in (("width", 1), ("blocks", 0), ("width", 8.0)):
         with pytest.raises(ValueError, match=f"{name} must be a whole number of at least"):
@@ -473,7 +474,7 @@ def test_numbers_of_rows_must_match():
     ):
         with pytest.raises(ValueError, match=r"tokens must have a row for each of the 3 codes, not 4"):
             call()
-    with pytest.raises(ValueError, match=r"z and tokens must have as many rows in each tensor.*\[3, 1\]"):
+    with pytest.raises(ValueError, match=r"tokens must have a row for each of the 3 codes, not 1"):
         flow_matching_error(flow, normal(3, 3), tokens[:1])
     for eps in (normal(4, 2), normal(5, 3), normal(3)):
         with pytest.raises(ValueError, match=r"eps must have shape \(4, 3\)"):
@@ -495,18 +496,108 @@ def test_tokens_are_whole_numbers(tokens):
     flow = told_flow()
     with pytest.raises(TypeError, match=r"tokens must be .*captions\.tokens makes them of sentences"):
         flow.sample(tokens=tokens)
-    with pytest.raises(ValueError, match=r"tokens must have shape \(N, L\)"):
-        flow.sample(tokens=torch.ones(4).long())
+    with pytest.raises(TypeError, match=r"tokens must be .*captions\.tokens makes them of sentences"):
+        flow_matching_error(flow, normal(4, 3), tokens)
 
 
-def test_a_flow_without_a_reader_says_so():
+def test_labels_are_given_as_sentences_of_one_word():
+    """Of shape (N,) they would be spread over (N, N), and a flow would learn nonsense without a word."""
+    flow, labels, z = told_flow(), torch.arange(1, 5), normal(4, 3)
+    for call in (
+        lambda tokens: flow.sample(tokens=tokens),
+        lambda tokens: flow.velocity(z, 0.5, tokens),
+        lambda tokens: flow_matching_error(flow, z, tokens),
+    ):
+        with pytest.raises(ValueError, match=r"tokens must have shape \(N, L\).*counted from 1.*: labels\[:, None\]\."):
+            call(labels)
+        call(labels[:, None]), call(labels[:, None].int())
+    assert (flow.velocity(z, 0.5, labels[:, None]) - flow.velocity(z, 0.5)).abs().min() > 1e-6
+
+
+@pytest.mark.parametrize(("token", "said"), [(41, "from 1 to 41"), (9, "from 1 to 9"), (-1, "from -1 to 8")])
+def test_words_that_are_not_known_are_refused(token, said):
+    flow, tokens = told_flow(), torch.arange(1, 9).view(4, 2)
+    tokens[-1 if token > 0 else 0, -1] = token
+    with pytest.raises(ValueError, match=rf"tokens run {said}, the text encoder knows 9 words, 0 to 8: WordsInContext"):
+        flow.sample(tokens=tokens)
+
+
+# --- the velocity's door ----------------------------------------------------------------------------------------------
+
+
+def test_a_number_stands_for_the_times_of_all_rows():
+    flow, z, tokens = told_flow(), normal(4, 3), some_tokens(4)
+    expected = flow.velocity(z, torch.full((4,), 1.0).double(), tokens)
+    for t in (1, 1.0, 1 + 1e-9, np.float32(1), torch.tensor(1.0), torch.tensor(1), torch.ones(4).long()):
+        torch.testing.assert_close(flow.velocity(z, t, tokens), expected)
+
+
+def test_the_velocity_has_the_precision_of_the_flow():
+    flow, z = told_flow().float(), normal(4, 3)
+    for t in (0.5, torch.full((4,), 0.5), torch.full((4,), 0.5).double()):
+        assert flow.velocity(z, t).dtype == torch.float32
+        torch.testing.assert_close(flow.velocity(z, t), flow.velocity(z.float(), 0.5))
+    assert flow.double().velocity(z.float(), 0.5).dtype == torch.float64
+
+
+@pytest.mark.parametrize(
+    ("z", "t", "error", "message"),
+    [
+        (normal(3), 0.5, ValueError, r"z_t must have shape \(N, 3\).* not \(3,\)"),
+        (normal(4, 2), 0.5, ValueError, r"z_t must have shape \(N, 3\).* not \(4, 2\)"),
+        (torch.ones(4, 3).long(), 0.5, TypeError, "z_t must be a floating-point tensor, not int64"),
+        ([[1.0] * 3], 0.5, TypeError, "z_t must be a floating-point tensor, not list"),
+        (normal(4, 3), normal(4, 1), ValueError, r"t must have shape \(4,\).* not \(4, 1\)\. t\[:, 0\] has one axis"),
+        (normal(4, 3), normal(1), ValueError, r"t must have shape \(4,\), .*, or be a number, not \(1,\)"),
+        (normal(4, 3), normal(3), ValueError, r"t must have shape \(4,\)"),
+        (normal(4, 3), torch.ones(4).bool(), TypeError, "t must hold times from 0 to 1, not bool"),
+        (normal(4, 3), 1.5, ValueError, "t must be a time from 0 to 1, .* not 1.5"),
+        (normal(4, 3), math.nan, ValueError, "t must be a time from 0 to 1, .* not nan"),
+        (normal(4, 3), True, ValueError, "t must be a time from 0 to 1, .* not True"),
+        (normal(4, 3), [0.5] * 4, ValueError, r"t must be a time from 0 to 1, or a tensor \(4,\) of them"),
+    ],
+)  # fmt: skip
+def test_places_and_times_are_checked(z, t, error, message):
+    for flow in (told_flow(), Flow(normal(9, 3))):
+        with pytest.raises(error, match=message):
+            flow.velocity(z, t)
+
+
+def test_the_velocity_can_be_differentiated_row_by_row():
+    """By torch.func: times and sentences are then wrapped, too."""
+    flow, z, t, tokens = told_flow(), normal(4, 3), torch.linspace(0, 1, 4).double(), some_tokens(4)
+    one = lambda z, t, tokens: flow.velocity(z[None], t, tokens[None])[0]  # noqa: E731
+    torch.testing.assert_close(torch.func.vmap(one)(z, t, tokens), flow.velocity(z, t, tokens))
+    jacobians = torch.func.vmap(torch.func.jacrev(one))(z, t, tokens)
+    _, divergence = velocity_and_divergence(lambda z, t: flow.velocity(z, t, tokens), z, t)
+    torch.testing.assert_close(jacobians.diagonal(dim1=1, dim2=2).sum(1), divergence)
+
+
+def test_guidance_without_a_sentence_is_refused():
+    for flow in (told_flow(), Flow(normal(9, 3))):
+        for guidance in (3.0, 0):
+            with pytest.raises(ValueError, match=rf"guidance = {guidance:g} says how much .*: give tokens"):
+                flow.sample(4, guidance=guidance)
+        assert flow.sample(4, guidance=1).shape == (4, 3)
+
+
+def test_noise_is_checked_before_it_is_counted():
+    for wrong in ([[0.0] * 3] * 4, 3.0, torch.ones(4, 3).long()):
+        with pytest.raises(TypeError, match="eps must be a floating-point tensor"):
+            told_flow().sample(eps=wrong)
+    for wrong in (torch.tensor(0.0), torch.zeros(0, 3), torch.zeros(3)):
+        with pytest.raises(ValueError, match=r"eps must have shape \(N, 3\)"):
+            told_flow().sample(eps=wrong)
+
+
+def test_a_flow_without_a_text_encoder_says_so():
     flow = Flow(torch.randn(5, 3))
     for call in (
         lambda: flow.sample(tokens=some_tokens(4)),
         lambda: flow.log_prob(torch.zeros(4, 3), some_tokens(4)),
         lambda: flow_matching_error(flow, torch.zeros(4, 3), some_tokens(4)),
     ):
-        with pytest.raises(ValueError, match=r"reads no sentences: give it a reader, Flow\(codes, WordsInContext"):
+        with pytest.raises(ValueError, match=r"reads no sentences: give it a text encoder, Flow\(codes, Words"):
             call()
 
 
@@ -524,7 +615,7 @@ def test_a_model_in_training_mode_is_sampled_and_judged_in_eval_mode_and_left_in
 
     modes, flow = [], Flow(torch.randn(5, 3), Listening(9, 6), width=8, blocks=1).train()
     flow.sample(4), flow.log_prob(torch.zeros(2, 3), steps=1)
-    assert not any(modes) and flow.training and flow.reader.training
+    assert not any(modes) and flow.training and flow.text_encoder.training
 
 
 def test_to_begin_with_neither_time_nor_place_count():

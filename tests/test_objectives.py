@@ -14,11 +14,13 @@ from vae_helpers.distributions import GaussianLikelihood, GreyBernoulliLikelihoo
 from vae_helpers.models import (
     AdversarialPair,
     Autoencoder,
+    Flow,
     PatchDiscriminator,
     ProbabilisticPCA,
     mlp_hierarchy,
     mlp_vae,
 )
+from vae_helpers.models.quantised import vector_vqvae
 from vae_helpers.objectives import (
     SMALLEST_ERROR,
     critic_error,
@@ -647,3 +649,21 @@ def test_what_has_no_vae_and_no_critic_is_no_pair():
     for objective in (critic_error, negative_elbo_with_critic):
         with pytest.raises(TypeError, match="Identity has not both"):
             objective(nn.Identity(), torch.rand(3, 3, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("model", "lacks"),
+    [
+        (Flow(torch.randn(9, 3)), "a Flow has no encode and no decode and no prior, so it has no ELBO"),
+        (vector_vqvae(3, groups=2), "a VQVAE has no decode and no prior"),
+    ],
+)
+def test_a_model_without_latent_variables_is_told_of_its_own_objective(model, lacks):
+    x = torch.randn(9, 3)
+    with pytest.raises(TypeError, match=f"{lacks}.*Give fit the objective .*=flow_matching_error for a Flow"):
+        fit(model, x, steps=1, batch_size=3, progress=False)
+    for objective in (elbo, importance_weighted_bound, negative_elbo):
+        with pytest.raises(TypeError, match=lacks):
+            objective(model, x)
+    with pytest.raises(TypeError, match=lacks):
+        negative_elbo_with_features(model, x, features=lambda v: [v])

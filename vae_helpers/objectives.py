@@ -19,8 +19,9 @@ from torch import Tensor
 from vae_helpers import checking
 from vae_helpers.distributions import kl, validate_first_batch
 from vae_helpers.models.experts import checked_seen, fused
+from vae_helpers.models.flow import check_tokens
 from vae_helpers.models.layers import not_halved
-from vae_helpers.models.protocol import Elbo, standard_elbo, standard_log_weights
+from vae_helpers.models.protocol import Elbo, check_latent_variables, standard_elbo, standard_log_weights
 from vae_helpers.models.views import random_seen
 
 
@@ -37,7 +38,8 @@ def elbo(model: Any, x: Tensor, *conditions: Tensor, samples: int = 1) -> Elbo:
     Returns:
         Elbo of (N,) tensors.
     Raises:
-        TypeError: no closed form is known for the KL between the model's q and its prior.
+        TypeError: no closed form is known for the KL between the model's q and its prior; or the model has no such
+            thing, and is trained by another objective.
     """
     _check_conditions(conditions)
     bound = getattr(model, "elbo", functools.partial(standard_elbo, model))
@@ -386,25 +388,6 @@ def negative_view_elbo(
     return {"loss": beta * divergence - log_likelihood} | parts
 
 
-def _one_draw(model: Any, x: Tensor, conditions: tuple, beta: float) -> tuple[Tensor, Any, dict[str, Tensor]]:
-    """One draw z of q, p(x | z), and the parts of the negative beta-ELBO at that draw, each (N,)."""
-    _check_conditions(conditions)
-    q = model.encode(x, *conditions)
-    z = q.rsample()
-    p = model.decode(z, *conditions)
-    log_likelihood, divergence = p.log_prob(x), kl(q, model.prior)
-    parts = {"elbo": log_likelihood - divergence, "distortion": -log_likelihood, "kl": divergence}
-    return z, p, {"loss": beta * divergence - log_likelihood} | parts
-
-
-def _check_pair(pair: Any) -> None:
-    if not (hasattr(pair, "vae") and hasattr(pair, "critic")):
-        raise TypeError(
-            f"the pair must have a vae and a critic; a {type(pair).__name__} has not both. "
-            "AdversarialPair(vae, critic) makes one."
-        )
-
-
 def squared_error(model: Any, x: Tensor) -> dict[str, Tensor]:
     """The training loss of an autoencoder: squared error summed over pixels.
 
@@ -456,6 +439,32 @@ def negative_log_likelihood_of_tokens(model: Any, tokens: Tensor) -> dict[str, T
     return {"loss": -model.log_prob(tokens)}
 
 
+def flow_matching_error(flow: Any, z: Tensor, tokens: Tensor | None = None, untold: float = 0.1) -> dict[str, Tensor]:
+    """The squared error of a velocity along straight paths (Lipman et al. 2023, equation 9, sigma_min = 0).
+
+    |u(z_t, t) - (z - eps)|^2 with z_t = (1 - t) eps + t z, t uniform: its minimum over u is the mean velocity.
+
+    Args:
+        flow: a `Flow`.
+        z: codes (N, D), in their own units.
+        tokens: a sentence for each, `int64` (N, L); of labels (N,), counted from 1, labels[:, None].
+        untold: the share of sentences that are withheld, so that the flow learns to do without, too (Ho & Salimans
+            2022).
+    Returns:
+        "loss", (N,), summed over the dimensions of standardised codes.
+    Raises:
+        TypeError, ValueError: arguments of another kind or shape, or a flow that reads no sentences.
+    """
+    z = flow.standardised(z)
+    eps, t = torch.randn_like(z), torch.rand(len(z), 1, device=z.device, dtype=z.dtype)
+    if tokens is not None:
+        check_tokens(tokens, len(z))
+        withheld = torch.rand(len(z), 1, device=z.device) < checking.number(untold, "untold", 0, 1)
+        tokens = tokens.masked_fill(withheld, 0)
+    u = flow.velocity((1 - t) * eps + t * z, t[:, 0], tokens)
+    return {"loss": (u - (z - eps)).square().sum(1)}
+
+
 DENOISING_SIGMAS = (0.0, 55 / 255)  # as Zhang et al. (2017, DnCNN) train one network for all levels
 
 
@@ -483,6 +492,26 @@ def denoising_error(model: Any, x: Tensor, sigma: float | tuple[float, float] = 
     return {"loss": (model(y, levels) - x).square().flatten(1).sum(1)}
 
 
+def _one_draw(model: Any, x: Tensor, conditions: tuple, beta: float) -> tuple[Tensor, Any, dict[str, Tensor]]:
+    """One draw z of q, p(x | z), and the parts of the negative beta-ELBO at that draw, each (N,)."""
+    _check_conditions(conditions)
+    check_latent_variables(model)
+    q = model.encode(x, *conditions)
+    z = q.rsample()
+    p = model.decode(z, *conditions)
+    log_likelihood, divergence = p.log_prob(x), kl(q, model.prior)
+    parts = {"elbo": log_likelihood - divergence, "distortion": -log_likelihood, "kl": divergence}
+    return z, p, {"loss": beta * divergence - log_likelihood} | parts
+
+
+def _check_pair(pair: Any) -> None:
+    if not (hasattr(pair, "vae") and hasattr(pair, "critic")):
+        raise TypeError(
+            f"the pair must have a vae and a critic; a {type(pair).__name__} has not both. "
+            "AdversarialPair(vae, critic) makes one."
+        )
+
+
 def _checked_log_weights(log_weights: Any, samples: int, n: int) -> Tensor:
     shape = tuple(log_weights.shape) if isinstance(log_weights, Tensor) else checking.shown(log_weights)
     if shape != (samples, n):
@@ -500,29 +529,3 @@ def _check_conditions(conditions: tuple) -> None:
                 f"a condition must be a tensor with a row for each image, not {checking.shown(condition)}. "
                 "The other arguments are given by name: samples=10."
             )
-
-
-def flow_matching_error(flow: Any, z: Tensor, tokens: Tensor | None = None, untold: float = 0.1) -> dict[str, Tensor]:
-    """The squared error of a velocity along straight paths (Lipman et al. 2023, equation 9, sigma_min = 0).
-
-    |u(z_t, t) - (z - eps)|^2 with z_t = (1 - t) eps + t z, t uniform: its minimum over u is the mean velocity.
-
-    Args:
-        flow: a `Flow`.
-        z: codes (N, D), in their own units.
-        tokens: a sentence for each, (N, L).
-        untold: the share of sentences that are withheld, so that the flow learns to do without, too (Ho & Salimans
-            2022).
-    Returns:
-        "loss", (N,), summed over the dimensions of standardised codes.
-    Raises:
-        TypeError, ValueError: arguments of another kind or shape, or a flow that reads no sentences.
-    """
-    z = flow.standardised(z)
-    eps, t = torch.randn_like(z), torch.rand(len(z), 1, device=z.device, dtype=z.dtype)
-    if tokens is not None:
-        checking.together((z, tokens), "z and tokens")
-        withheld = torch.rand(len(z), 1, device=z.device) < checking.number(untold, "untold", 0, 1)
-        tokens = tokens.masked_fill(withheld, 0)
-    u = flow.velocity((1 - t) * eps + t * z, t[:, 0], tokens)
-    return {"loss": (u - (z - eps)).square().sum(1)}

@@ -72,7 +72,8 @@ def explore(draw: Callable[..., Figure], *, save: str | None = None, **controls:
             notebook, and says under which name. No file is overwritten: the next is composite-2.png.
         controls: for each argument of `draw` an ipywidgets widget with a `value`, or a shorthand:
             (low, high) or (low, high, step) for a slider (whole numbers make whole steps), a list for a choice, a bool
-            for a box to tick, a string for a line of text that counts when Enter is pressed. The slider starts in the middle; for another start pass a widget.
+            for a box to tick, a string for a line of text that counts when Enter is pressed. The slider starts in the
+            middle; for another start pass a widget.
     Returns:
         the widget, with `.controls` (name -> widget), `.picture`, `.message` and `.button` (None without `save`); or a
         figure under VAE_HELPERS_STATIC=1. Drawing that takes longer than a fifth of a second, and an error in `draw`
@@ -207,7 +208,8 @@ def _control(name: str, spec: Any) -> Any:
         start = low + step * round((high - low) / 2 / step)
         return kind(value=start, min=low, max=high, step=step, **look)
     raise TypeError(
-        f"{name} = {spec!r} is no control: give a widget, (low, high[, step]), a list of choices, a text, or True or False."
+        f"{name} = {spec!r} is no control: give a widget, (low, high[, step]), a list of choices, a text, or True or "
+        "False."
     )
 
 

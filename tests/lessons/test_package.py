@@ -69,7 +69,7 @@ def codes():
 
 @pytest.fixture(scope="module")
 def listening(codes):
-    """A flow with a reader; none of its layers is zero, as they are before training."""
+    """A flow with a text encoder; none of its layers is zero, as they are before training."""
     torch.manual_seed(1)
     made = flow.Flow(codes, flow.WordsInContext(9, dim=16), width=32, blocks=2)
     for layer in (made.network.leave[1], *(block.said for block in made.network.blocks)):

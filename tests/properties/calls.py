@@ -82,8 +82,8 @@ def flow() -> models.Flow:
     """A flow that listens to sentences, not trained."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        reader = models.WordsInContext(len(captions.vocabulary()), 4)
-        return models.Flow(unit(5, 3), reader, width=8, blocks=1)
+        text_encoder = models.WordsInContext(len(captions.vocabulary()), 4)
+        return models.Flow(unit(5, 3), text_encoder, width=8, blocks=1)
 
 
 def varied(n: int, seed: int = 0) -> Tensor:
@@ -204,8 +204,15 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
     "Features": lambda: {"network": torch.nn.Sequential(torch.nn.Tanh()), "layers": (0,), "images": unit(3, 1, 4, 4)},
     "PatchDiscriminator": lambda: {"channels": 1, "width": 2},
     "WordsInContext": lambda: {"words": 7, "dim": 3, "reach": 1},
-    "Flow": lambda: {"codes": unit(5, 3), "reader": None, "width": 8, "blocks": 2},
-    "Flow.sample": lambda: {"self": flow(), "n": 2, "steps": 2, "guidance": 2.0, "eps": unit(2, 3)},
+    "Flow": lambda: {"codes": unit(5, 3), "text_encoder": None, "width": 8, "blocks": 2},
+    "Flow.sample": lambda: {
+        "self": flow(),
+        "n": 2,
+        "tokens": captions.tokens(["glasses", "no smile"]),
+        "steps": 2,
+        "guidance": 2.0,
+        "eps": unit(2, 3),
+    },
     "Flow.log_prob": lambda: {"self": flow(), "codes": unit(2, 3), "steps": 2},
     # objectives
     "elbo": lambda: {"model": vae(), "x": unit(3, 1, 4, 4), "samples": 2},

@@ -25,7 +25,9 @@ from vae_helpers.models.protocol import evaluating
 Velocity = Callable[[Tensor, Tensor], Tensor]  # of z (N, D) and t (N,): (N, D)
 FREQUENCIES = torch.logspace(0, 2, 16)  # radians per unit of time
 LARGEST_GUIDANCE = 100.0
+SPREAD_OF_SENTENCES = math.sqrt(10)  # keeps sums over words of order one: 0.5 for 10 tokens, 1.4 for 23, 2.6 for 46
 CURE = "vae_helpers.rendering.captions.tokens makes them of sentences."
+LABELS = "One label each, counted from 1 (0 is the empty word): labels[:, None]."
 
 
 class WordsInContext(nn.Module):
@@ -51,13 +53,35 @@ class WordsInContext(nn.Module):
         self.dim, self.reach = dim, reach
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """`int64` (N, L) -> (N, dim); sentences of empty words alone give zero."""
-        checking.shape(tokens, "tokens", "(N, L)", CURE)
-        if tokens.dtype not in (torch.int64, torch.int32):
-            raise TypeError(f"tokens must be whole numbers, int64, not {checking.kind_of(tokens)}. {CURE}")
+        """`int64` (N, L) from 0 to `words` - 1 -> (N, dim); sentences of empty words alone give zero."""
+        self._check(check_tokens(tokens))
         length, padded = tokens.shape[1], F.pad(tokens, (self.reach, self.reach))
         heard = sum(table(padded[:, j : j + length]) for j, table in enumerate(self.tables))  # (N, L, dim)
-        return (F.silu(heard) * (tokens > 0)[..., None]).sum(1) / math.sqrt(10)  # sentences have about ten words
+        return (F.silu(heard) * (tokens > 0)[..., None]).sum(1) / SPREAD_OF_SENTENCES
+
+    def _check(self, tokens: Tensor) -> None:
+        low, high = (int(end) for end in torch.func.debug_unwrap(tokens).aminmax())  # of all of them under vmap, too
+        words = self.tables[0].num_embeddings
+        if low < 0 or high >= words:
+            raise ValueError(
+                f"tokens run from {low} to {high}, the text encoder knows {words} words, 0 to {words - 1}: "
+                "WordsInContext(words) takes the number of all of them, len(captions.vocabulary()) for portraits."
+            )
+
+
+def check_tokens(tokens: Tensor, n: int | None = None) -> Tensor:
+    """Sentences, `int64` or `int32` (N, L), unchanged; of which there must be `n`.
+
+    Raises:
+        TypeError, ValueError: they are something else, or another number of them.
+    """
+    flat = isinstance(tokens, Tensor) and tokens.dim() == 1
+    checking.shape(tokens, "tokens", "(N, L)", LABELS if flat else CURE)
+    if tokens.dtype not in (torch.int64, torch.int32):
+        raise TypeError(f"tokens must be whole numbers, int64, not {checking.kind_of(tokens)}. {CURE}")
+    if n is not None and len(tokens) != n:
+        raise ValueError(f"tokens must have a row for each of the {n} codes, not {len(tokens)}.")
+    return tokens
 
 
 class VelocityNetwork(nn.Module):
@@ -112,26 +136,30 @@ class _Block(nn.Module):
 
 
 class Flow(nn.Module):
-    """A density of codes, given by the velocity that makes them out of noise; told sentences where it has a reader.
+    """A density of codes, given by the velocity that makes them out of noise; told sentences if it has a text encoder.
 
     Codes are centred and divided by their standard deviations before anything else: noise has variance one, and a code
     that is much smaller, or larger, spends nearly all of the time hidden in it, or bare.
 
     Args:
         codes: (N, D), some of those that it will learn, for their means and standard deviations.
-        reader: sentences -> (N, reader.dim), such as a `WordsInContext`; None for a flow that is told nothing.
+        text_encoder: sentences -> (N, text_encoder.dim), such as a `WordsInContext`; None for a flow that is told
+            nothing.
         width, blocks: of the `VelocityNetwork`.
     """
 
-    def __init__(self, codes: Tensor, reader: nn.Module | None = None, width: int = 256, blocks: int = 3):
+    def __init__(self, codes: Tensor, text_encoder: nn.Module | None = None, width: int = 256, blocks: int = 3):
         super().__init__()
         checking.tensor(codes, "codes", "(N, D)", N=2)
-        if reader is not None and not isinstance(getattr(reader, "dim", None), int):
-            raise TypeError(f"reader must be a network such as WordsInContext(words), not {checking.shown(reader)}.")
+        told_dim = 0 if text_encoder is None else getattr(text_encoder, "dim", None)
+        if not isinstance(told_dim, int):
+            raise TypeError(
+                f"text_encoder must be a network such as WordsInContext(words), not {checking.shown(text_encoder)}."
+            )
         self.register_buffer("mean", codes.detach().mean(0).float())
         self.register_buffer("std", codes.detach().std(0).float().clamp_min(1e-8))
-        self.reader = reader
-        self.network = VelocityNetwork(codes.shape[1], width, blocks, reader.dim if reader is not None else 0)
+        self.text_encoder = text_encoder
+        self.network = VelocityNetwork(codes.shape[1], width, blocks, told_dim)
 
     def standardised(self, codes: Tensor) -> Tensor:
         """Codes (N, D) with mean 0 and standard deviation 1 in each dimension."""
@@ -139,18 +167,32 @@ class Flow(nn.Module):
         checking.shape(codes, "codes", f"(N, {len(self.mean)})")
         return (codes.to(self.mean.dtype) - self.mean) / self.std
 
-    def velocity(self, z_t: Tensor, t: Tensor, tokens: Tensor | None = None) -> Tensor:
-        """u(z_t, t) of standardised codes (N, D) at times (N,) in [0, 1], given sentences (N, L) or none: (N, D)."""
-        if self.reader is None:
+    def velocity(self, z_t: Tensor, t: Tensor | float, tokens: Tensor | None = None) -> Tensor:
+        """u(z_t, t), given sentences or none.
+
+        Args:
+            z_t: (N, D), standardised.
+            t: (N,), within [0, 1]; or a number, which stands for all rows.
+            tokens: (N, L).
+        Returns:
+            (N, D), in the flow's precision, `float32` or `float64`, whatever that of z_t is.
+        Raises:
+            TypeError, ValueError: arguments of another kind or shape, or sentences without a text encoder.
+        """
+        checking.shape(checking.floating(z_t, "z_t"), "z_t", f"(N, {len(self.mean)})")
+        z_t = z_t.to(self.mean.dtype)
+        t = _time_of_each(t, z_t)
+        if tokens is not None:
+            check_tokens(tokens, len(z_t))
+        if self.text_encoder is None:
             if tokens is not None:
-                raise ValueError("this flow reads no sentences: give it a reader, Flow(codes, WordsInContext(...)).")
+                raise ValueError(
+                    "this flow reads no sentences: give it a text encoder, Flow(codes, WordsInContext(...))."
+                )
             return self.network(z_t, t)
         if tokens is None:
             tokens = torch.zeros(len(z_t), 1, dtype=torch.long, device=z_t.device)
-        told = self.reader(tokens)
-        if len(told) != len(z_t):
-            raise ValueError(f"tokens must have a row for each of the {len(z_t)} codes, not {len(told)}.")
-        return self.network(z_t, t, told)
+        return self.network(z_t, t, self.text_encoder(tokens))
 
     def guided(self, z_t: Tensor, t: Tensor, tokens: Tensor | None, guidance: float) -> Tensor:
         """u + w (u_told - u): classifier-free guidance (Ho & Salimans 2022), w = 1 for what was learned."""
@@ -175,7 +217,7 @@ class Flow(nn.Module):
             n: how many; by default as many as there are rows of noise, or sentences.
             tokens: (n, L), a sentence for each.
             steps: two evaluations of the network each, four with guidance.
-            guidance: w >= 0.
+            guidance: w >= 0, see `guided`; other than 1 it takes tokens.
             eps: (n, D), the noise to begin with, instead of a new draw.
         Returns:
             (n, D), in the units of the codes.
@@ -183,12 +225,20 @@ class Flow(nn.Module):
             TypeError, ValueError: arguments of another kind, or that differ in their number of rows.
         """
         guidance = checking.number(guidance, "guidance", 0, LARGEST_GUIDANCE)
-        if n is None and (eps is not None or tokens is not None):
-            n = len(tokens if eps is None else eps)
+        if tokens is not None:
+            check_tokens(tokens)
+        elif guidance != 1:
+            raise ValueError(
+                f"guidance = {guidance:g} says how much a sentence counts: give tokens, or leave guidance at 1."
+            )
+        if eps is not None:
+            n = len(checking.tensor(eps, "eps", f"({'N' if n is None else n}, {len(self.mean)})"))
+        elif n is None and tokens is not None:
+            n = len(tokens)
         n = checking.integer(n, "n", cure="Or give tokens or eps, a row for each.")
         if eps is None:
             eps = torch.randn(n, len(self.mean), device=self.mean.device, dtype=self.mean.dtype)
-        eps = checking.tensor(eps, "eps", f"({n}, {len(self.mean)})").to(self.mean.dtype)
+        eps = eps.to(self.mean.dtype)
         with evaluating(self):
             z = heun(lambda z, t: self.guided(z, t, tokens, guidance), eps, steps)
         return self.mean + self.std * z
@@ -251,6 +301,22 @@ def velocity_and_divergence(velocity: Velocity, z: Tensor, t: Tensor) -> tuple[T
         u = velocity(z, t) + 0 * z  # also where it does not depend on z
         slopes = [torch.autograd.grad(u[:, d].sum(), z, retain_graph=True)[0][:, d] for d in range(z.shape[1])]
     return u.detach(), torch.stack(slopes).sum(0)  # rows do not know each other
+
+
+def _time_of_each(t: Tensor | float, z: Tensor) -> Tensor:
+    """Times (N,), or a number for all, as (N,) in the precision and on the device of z (N, D)."""
+    if isinstance(t, Tensor):
+        if t.dtype == torch.bool or t.is_complex():
+            raise TypeError(f"t must hold times from 0 to 1, not {checking.kind_of(t)}.")
+        if t.dim() > 1 or (t.dim() == 1 and len(t) != len(z)):
+            cure = " t[:, 0] has one axis." if t.dim() == 2 and t.shape[1] == 1 else ""
+            raise ValueError(
+                f"t must have shape ({len(z)},), a time for each row, or be a number, not {tuple(t.shape)}.{cure}"
+            )
+        return t.to(z).expand(len(z))
+    if not checking.is_number(t) or not -1e-6 <= t <= 1 + 1e-6:
+        raise ValueError(f"t must be a time from 0 to 1, or a tensor ({len(z)},) of them, not {checking.shown(t)}.")
+    return _times(t, z)
 
 
 def _times(t: float, z: Tensor) -> Tensor:

@@ -101,8 +101,9 @@ def standard_elbo(model: Any, x: Tensor, *conditions: Tensor, samples: int = 1) 
     """E_q[log p(x | z)] - KL(q(z | x) || p(z)) from a model's `encode`, `decode` and `prior`.
 
     Raises:
-        TypeError: no closed form is known for the KL between these two distributions.
+        TypeError: no closed form is known for the KL between these two distributions, or the model has not all three.
     """
+    check_latent_variables(model)
     samples = checking.integer(samples, "samples")
     q = model.encode(x, *conditions)
     z = q.rsample((samples,))  # (samples, N, D), mu + sigma eps: notebook 03, eq. (3.9)
@@ -113,6 +114,7 @@ def standard_elbo(model: Any, x: Tensor, *conditions: Tensor, samples: int = 1) 
 
 def standard_log_weights(model: Any, x: Tensor, *conditions: Tensor) -> Callable[[int], Tensor]:
     """log p(x | z) + log p(z) - log q(z | x) at K draws z ~ q(z | x), as a function of K; x is encoded once."""
+    check_latent_variables(model)
     q, prior = model.encode(x, *conditions), model.prior
 
     def draw(samples: int) -> Tensor:
@@ -121,6 +123,23 @@ def standard_log_weights(model: Any, x: Tensor, *conditions: Tensor) -> Callable
         return log_likelihood + prior.log_prob(z) - q.log_prob(z)
 
     return draw
+
+
+def check_latent_variables(model: Any) -> None:
+    """Whether a model has what an ELBO is made of: `encode`, `decode` and `prior`.
+
+    Raises:
+        TypeError: it lacks some of them.
+    """
+    parts = ("encode", "decode", "prior")
+    lacks = [name for name in parts if not hasattr(type(model), name) and not hasattr(model, name)]
+    if lacks:
+        raise TypeError(
+            f"model must have encode, decode and prior: a {type(model).__name__} has no {' and no '.join(lacks)}, so "
+            "it has no ELBO. Give fit the objective that trains it: objective=flow_matching_error for a Flow, "
+            "quantised_error for a VQVAE, negative_log_likelihood_of_tokens for a CausalPrior, squared_error for a "
+            "plain autoencoder."
+        )
 
 
 def _for_each_image(log_prob: Tensor, samples: int, x: Tensor) -> Tensor:
