@@ -1,5 +1,6 @@
 """Other right answers to the exercises of notebook 11, in other styles."""
 
+import collections
 import functools
 import math
 import statistics
@@ -134,6 +135,19 @@ def path_in_place(z, eps, t):
     return z_t, z.clone().sub_(eps)
 
 
+def path_row_by_row(z, eps, t):
+    return torch.vmap(lambda z, eps, t: ((1 - t) * eps + t * z, z - eps))(z, eps, t)
+
+
+def path_as_a_named_tuple(z, eps, t):
+    ends = torch.stack([eps, z])
+    weights = torch.stack([1 - t, t])
+    return Place(torch.einsum("en,end->nd", weights, ends), torch.diff(ends, dim=0)[0])
+
+
+Place = collections.namedtuple("Place", "z_t velocity")
+
+
 class Path(nn.Module):
     def forward(self, z, eps, t):
         weights = torch.stack([1 - t, t], 1).double()  # (N, 2)
@@ -233,6 +247,25 @@ def velocity_by_hand(z_t, t, means, sigma):
     return (p * each).sum(1) / p.sum(1)
 
 
+def velocity_by_sigmoids(z_t, t, means, sigma):
+    """Each weight by its ratios to all of them; the gain as half of the slope of log v."""
+    v, slope = math.hypot(1 - t, t * sigma) ** 2, 2 * t * sigma**2 - 2 * (1 - t)
+    log_p = -torch.cdist(z_t[:, None], t * means[:, None]).square() / (2 * v)
+    r = 1 / (log_p[:, None, :] - log_p[:, :, None]).exp().sum(2)
+    m = r @ means
+    return m + slope / (2 * v) * (z_t - t * m)
+
+
+def velocity_by_one_place(z_t, t, means, sigma):
+    v, c = (1 - t) ** 2 + (t * sigma) ** 2, t * sigma**2 - (1 - t)
+
+    def one(z):
+        away = z - t * means
+        return torch.nn.functional.softmin(away.square() / (2 * v), 0) @ (means + c / v * away)
+
+    return torch.vmap(one)(z_t)
+
+
 class MeanVelocity(nn.Module):
     def forward(self, z_t, t, means, sigma):
         t = torch.as_tensor(t, dtype=torch.float64)
@@ -310,6 +343,20 @@ def heun_by_numpy(velocity, z, t, h):
     return torch.from_numpy(z.numpy() + h * (u + u_next) / 2)
 
 
+def heun_by_keywords(velocity, z, t, h):
+    now, then = functools.partial(velocity, t=t), functools.partial(velocity, t=t + h)
+    u = now(z=z)
+    return sum((z, h / 2 * u, h / 2 * then(z=z + h * u)))
+
+
+def heun_with_times_of_torch(velocity, z, t, h):
+    now, then = torch.tensor([float(t), float(t + h)], dtype=torch.float64)
+    u = velocity(z, now)
+    return torch.einsum(
+        "k,knd->nd", torch.tensor([1, h / 2, h / 2]).to(z), torch.stack([z, u, velocity(z + h * u, then)])
+    )
+
+
 class Heun(nn.Module):
     def forward(self, velocity, z, t, h):
         t = torch.tensor(float(t), dtype=torch.float64)  # a time of torch's own
@@ -380,6 +427,15 @@ def guided_by_numpy(velocity, z, t, tokens, w):
     return torch.from_numpy(untold + w * (told - untold)).to(z)
 
 
+def guided_by_keywords(velocity, z, t, tokens, w):
+    ask = functools.partial(velocity, z=z, t=t)
+    return sum(weight * ask(tokens=words) for weight, words in ((w, tokens), (1 - w, None)))
+
+
+def guided_with_a_strength_of_torch(velocity, z, t, tokens, w):
+    return velocity(z, t, None).lerp(velocity(z, t, tokens), torch.tensor(w).to(z))
+
+
 class Guided(nn.Module):
     def forward(self, velocity, z, t, tokens, w):
         untold = velocity(z.double(), t, None)
@@ -444,6 +500,16 @@ def ends_by_a_function(z_t, t, u):
     return at(torch.ones_like(t)), at(torch.zeros_like(t))
 
 
+def ends_by_lerp(z_t, t, u):
+    t = t.unsqueeze(1)
+    return torch.lerp(z_t + u, z_t, t), torch.lerp(z_t, z_t - u, t)
+
+
+def ends_by_products(z_t, t, u):
+    ways = torch.bmm(torch.stack([1 - t, -t], 1)[:, :, None], u[:, None])  # (N, 2, D)
+    return (z_t[:, None] + ways).unbind(1)
+
+
 class Ends(nn.Module):
     def forward(self, z_t, t, u):
         way = t[:, None].double() * u
@@ -479,6 +545,8 @@ ACCEPTED = {
         path_backwards,
         path_by_matrices,
         path_in_place,
+        path_row_by_row,
+        path_as_a_named_tuple,
         Path(),
     ],
     "11.3": [
@@ -492,6 +560,8 @@ ACCEPTED = {
         velocity_by_score,
         velocity_by_mixture,
         velocity_by_hand,
+        velocity_by_sigmoids,
+        velocity_by_one_place,
         MeanVelocity(),
     ],
     "11.4": [
@@ -505,6 +575,8 @@ ACCEPTED = {
         heun_without_graph,
         heun_in_doubles,
         heun_by_numpy,
+        heun_by_keywords,
+        heun_with_times_of_torch,
         Heun(),
         functools.partial(step_by_weights, weights=(0.5, 0.5)),
     ],
@@ -519,6 +591,8 @@ ACCEPTED = {
         guided_by_einsum,
         guided_in_place,
         guided_by_numpy,
+        guided_by_keywords,
+        guided_with_a_strength_of_torch,
         Guided(),
     ],
     "11.6": [
@@ -532,6 +606,8 @@ ACCEPTED = {
         ends_by_addcmul,
         ends_by_matrices,
         ends_by_a_function,
+        ends_by_lerp,
+        ends_by_products,
         Ends(),
     ],
 }

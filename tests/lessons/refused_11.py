@@ -26,6 +26,10 @@ def scaled_in_place(codes):
     return 1 / codes.square().mean().sqrt()
 
 
+def some_of_the_codes(n):
+    return lambda codes: 1 / codes.flatten()[:n].std()
+
+
 def placed(
     noise=lambda t: 1 - t,
     code=lambda t: t,
@@ -52,6 +56,11 @@ def coded_in_place(z, eps, t):
     velocity = z - eps
     z.mul_(t[:, None]).add_((1 - t[:, None]) * eps)
     return z, velocity
+
+
+@torch.inference_mode()
+def placed_in_inference_mode(z, eps, t):
+    return torch.lerp(eps, z, t[:, None]), z - eps
 
 
 def kept_from_the_ends(e):
@@ -172,6 +181,23 @@ def leapfrog(velocity, z, t, h):
     return z + 2 * h * velocity(z, t + h / 2)
 
 
+def stepped_row_by_row(velocity, z, t, h):
+    """velocity gets (D,), for which the notebook's has no axis."""
+    return torch.stack([stepped()(velocity, one, t, h) for one in z])
+
+
+def first_velocity_used_up(velocity, z, t, h):
+    u = velocity(z, t)
+    end = z + h * u
+    u += velocity(end, t + h)
+    return z + h * u / 2
+
+
+def first_way_in_place(velocity, z, t, h):
+    way = velocity(z, t).mul_(h)
+    return z + (way + h * velocity(z + way, t + h)) / 2
+
+
 def mixed(mix):
     """Something made of what is told and what is not."""
     return lambda velocity, z, t, tokens, w: mix(velocity(z, t, tokens), velocity(z, t, None), w)
@@ -182,6 +208,23 @@ def guided_in_place(velocity, z, t, tokens, w):
     change = velocity(z, t, tokens) - untold
     z.copy_(untold + w * change)
     return z
+
+
+def told_used_up(velocity, z, t, tokens, w):
+    told, untold = velocity(z, t, tokens), velocity(z, t, None)
+    told -= untold
+    return untold + w * told
+
+
+def untold_used_up(velocity, z, t, tokens, w):
+    untold = velocity(z, t, None)
+    change = velocity(z, t, tokens) - untold
+    untold += w * change
+    return untold
+
+
+def guided_row_by_row(velocity, z, t, tokens, w):
+    return torch.stack([mixed(torch.lerp)(velocity, *row, w) for row in zip(z, [t] * len(z), tokens, strict=True)])
 
 
 def tokens_blotted_out(velocity, z, t, tokens, w):
@@ -249,6 +292,11 @@ TOLD = {
         (one_pass, "mean square minus a squared mean"),
         (scaled(spread=lambda f: (f.pow(2).mean() - f.mean().pow(2)).clamp(min=0).sqrt()), "small difference of large"),
         (scaled(spread=lambda f: f.std() + 1e-8), "add nothing"),
+        (scaled(spread=lambda f: f.std().clamp(max=1e3)), "no largest value"),
+        (scaled(of=lambda codes: codes[:100]), "some of the codes alone"),
+        (scaled(of=lambda codes: codes[:1000]), "some of the codes alone"),
+        (scaled(of=lambda codes: codes.flatten(1)[:, :48]), "some of the codes alone"),
+        (some_of_the_codes(256), "some of the codes alone"),
     ],
     "11.2": [
         (placed(lambda t: t, lambda t: 1 - t, lambda z, eps, t, z_t: eps - z), "time runs the other way"),
@@ -271,6 +319,8 @@ TOLD = {
         (placed(last=lambda z_t, velocity: (z_t.clamp(-30, 30), velocity)), "cuts something off"),
         (placed(last=lambda z_t, velocity: (z_t, velocity.clamp(-9, 9))), "cuts something off"),
         (coded_in_place, "changes its argument `z`"),
+        (placed(last=lambda z_t, velocity: (z_t.clamp(-1e3, 1e3), velocity)), "cuts something off"),
+        (placed_in_inference_mode, "inference_mode"),
     ],
     "11.3": [
         (velocities(weigh=lambda log_p: 0 * log_p + 1 / log_p.shape[1]), "the same weight, 1/K"),
@@ -294,6 +344,10 @@ TOLD = {
         (from_expected_noise, "at t = 0 or at t = 1"),
         (velocities(v=lambda t, s: (1 - t) ** 2 + t**2 * s**2 + 1e-8), "sigma is tiny"),
         (velocities(v=lambda t, s: max((1 - t) ** 2 + t**2 * s**2, 1e-4)), "sigma is tiny"),
+        (velocities(v=lambda t, s: max((1 - t) ** 2 + t**2 * s**2, 1e-8)), "sigma is tiny"),
+        (lambda z_t, t, means, sigma: velocities()(z_t, t, means, max(sigma, 5e-5)), "sigma is tiny"),
+        (lambda z_t, t, means, sigma: velocities()(z_t, t, means, min(sigma, 5.0)), "cuts something off"),
+        (lambda z_t, t, means, sigma: velocities()(z_t.clamp(-100, 100), t, means, sigma), "cuts something off"),
         (squeezed, "one mean or one place"),
     ],
     "11.4": [
@@ -313,6 +367,10 @@ TOLD = {
         (stepped(time=lambda t, h: t + abs(h)), "h is negative"),
         (stepped_with_a_time_for_each, "takes one number for t"),
         (stepped_in_place, "changes its argument `z`"),
+        (stepped_row_by_row, "takes places (N, D)"),
+        (first_velocity_used_up, "what velocity returned"),
+        (first_way_in_place, "what velocity returned"),
+        (stepped(last=lambda z, h, u: (z + h * u).clamp(-100, 100)), "cuts something off"),
     ],
     "11.5": [
         (mixed(lambda a, b, w: (1 - w) * a + w * b), "told and untold are exchanged"),
@@ -330,6 +388,11 @@ TOLD = {
         (mixed(lambda a, b, w: b + w * (a - b).clamp(-10, 10)), "cuts something off"),
         (guided_in_place, "changes its argument `z`"),
         (tokens_blotted_out, "changes its argument `tokens`"),
+        (mixed(lambda a, b, w: b + abs(w) * (a - b)), "w is negative"),
+        (mixed(lambda a, b, w: b + max(w, 0) * (a - b)), "w is negative"),
+        (told_used_up, "what velocity returned"),
+        (untold_used_up, "what velocity returned"),
+        (guided_row_by_row, "takes places (N, D)"),
     ],
     "11.6": [
         (ended(last=lambda z, eps: (eps, z)), "the two are exchanged"),
@@ -511,6 +574,7 @@ REFUSED = {
         stepped(time=lambda t, h: t * (1 + h)),
         stepped(time=lambda t, h: min(t + h, 0.99)),
         stepped(time=lambda t, h: max(t + h, t)),
+        stepped(time=lambda t, h: round(t + h, 2)),
         stepped(mix=lambda u, w: u),
         stepped(mix=lambda u, w: (2 * u + w) / 3),
         stepped(mix=lambda u, w: (u * w).abs().sqrt()),

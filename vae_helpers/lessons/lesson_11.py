@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vae_helpers.exercises.checks import compares
-from vae_helpers.exercises.definition import Exercise, wrong_answers
+from vae_helpers.exercises.definition import Exercise, Misconception, wrong_answers
 
 
 def _randn(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -51,6 +51,15 @@ def _faint_code_probes():
     return [(1e-3 * _codes(61, 6, 3),), (1e-9 * _codes(71, 5, 4, dtype=torch.float64),), (1e-7 * _codes(81, 4, 2, 3),)]
 
 
+def _loud_code_probes():
+    return [(2e6 * _codes(91, 6, 3),), (-3e9 * _codes(101, 5, 4, dtype=torch.float64),)]
+
+
+def _many_code_probes():
+    """More images than one looks at, the later ones louder; and codes of more numbers than the notebook's."""
+    return [(torch.linspace(0.5, 2, 1500)[:, None] * _codes(111, 1500, 1),), (_codes(121, 4, 90),)]
+
+
 FAR_MEAN = (
     "its digits are gone where the mean is much larger than the standard deviation: a mean square minus a squared mean "
     "is a small difference of large numbers; subtract the mean first, then square"
@@ -59,6 +68,8 @@ FAINT_CODES = (
     "it is wrong where codes are very small: add nothing to their standard deviation, give it no least value, and cut "
     "the scale off nowhere"
 )
+LOUD_CODES = "it is wrong where codes are very large: give their standard deviation no largest value"
+MANY_CODES = "it looks at some of the codes alone: all numbers of all codes count, however many there are"
 
 
 def _as_number(answer: Callable) -> Callable:
@@ -91,7 +102,12 @@ LATENT_SCALE = Exercise(
     check=compares(
         _scale_probes,
         canonical=_as_number,
-        harder=[(FAINT_CODES, _faint_code_probes), (FAR_MEAN, _far_mean_probes)],
+        harder=[
+            (FAINT_CODES, _faint_code_probes),
+            (FAR_MEAN, _far_mean_probes),
+            (LOUD_CODES, _loud_code_probes),
+            (MANY_CODES, _many_code_probes),
+        ],
     ),
     wrong=wrong_answers(
         "it is the standard deviation itself: multiplied by it, large codes get larger still",
@@ -204,7 +220,7 @@ def _path_end_probes():
 def _loud_path_probes():
     """Both of one sign, so that nothing small is left between them."""
     sign = _randn(14, 4, 3, dtype=torch.float64).sign()
-    z, eps = (40 * sign * (1 + _rand(seed, 4, 3, dtype=torch.float64)) for seed in (15, 16))
+    z, eps = (4e4 * sign * (1 + _rand(seed, 4, 3, dtype=torch.float64)) for seed in (15, 16))
     return [(z, eps, _times(17, 4, torch.float64))]
 
 
@@ -219,6 +235,21 @@ ENDS = (
     "is z - eps there as everywhere; divide by neither t nor 1 - t, add nothing to them, and leave t as it is"
 )
 UNCUT_PATH = "it cuts something off, or squeezes it: codes and noise may be of any size"
+
+
+def _trainable(answer: Callable) -> Callable:
+    """Tensors that were made in inference mode stop the loop that learns from them."""
+
+    def described(z: Tensor, eps: Tensor, t: Tensor) -> object:
+        found = answer(z, eps, t)
+        if isinstance(found, (tuple, list)) and any(isinstance(x, Tensor) and x.is_inference() for x in found):
+            raise Misconception(
+                "it is computed in torch.inference_mode(): a network cannot be trained on such tensors, and the loop "
+                "below would stop; leave it out"
+            )
+        return found
+
+    return described
 
 
 def _on_path(of_eps: Callable, of_z: Callable, velocity: Callable = lambda z, eps, t: z - eps) -> Callable:
@@ -263,6 +294,7 @@ PATH = Exercise(
     ),
     check=compares(
         _path_probes,
+        canonical=_trainable,
         harder=[(ENDS, _path_end_probes), (UNCUT_PATH, _loud_path_probes), (ENDS, _loud_end_of_path_probes)],
     ),
     wrong=wrong_answers(
@@ -421,7 +453,18 @@ def _velocity_end_probes():
 def _narrow_probes():
     """Means that are nearly points, late on the way, where all variances are tiny, and far from them."""
     z_t, _, means, _ = _mixture(51, 4, 3, 0.5, 0.5, torch.float64)
-    return [(z_t, 1, means, 1e-4), (4 * z_t, 0.9999, means, 1e-4), (z_t, 0.5, means, 1e-5)]
+    return [
+        (z_t, 1, means, 1e-4),
+        (4 * z_t, 0.9999, means, 1e-4),
+        (z_t, 0.5, means, 1e-5),
+        (4 * z_t, 0.99999, means, 2e-5),
+    ]
+
+
+def _wide_probes():
+    """Everything a thousand times as large as noise, and one broad sigma."""
+    z_t, _, means, _ = _mixture(71, 5, 3, 0.5, 0.5, torch.float64)
+    return [(1e3 * z_t, 0.4, 1e3 * means, 300.0), (z_t, 0.6, means, 40.0)]
 
 
 def _lone_mean_probes():
@@ -440,6 +483,7 @@ NARROW = (
     "it is wrong where sigma is tiny: add nothing to v, give neither v nor sigma a least value, and count on single "
     "precision for nothing that came in double"
 )
+WIDE = "it cuts something off: places, means and sigma may be of any size"
 LONE_MEAN = "it fails where there is one mean or one place: squeeze no axes away, and give (N,)"
 
 
@@ -494,6 +538,7 @@ MEAN_VELOCITY = Exercise(
             (FAR_PLACE, _far_place_probes),
             (VELOCITY_ENDS, _velocity_end_probes),
             (NARROW, _narrow_probes),
+            (WIDE, _wide_probes),
             (LONE_MEAN, _lone_mean_probes),
         ],
     ),
@@ -636,19 +681,22 @@ def heun_step(velocity, z, t, h):
     return z + h * (u + u_next) / 2  # eq. (11.8)
 
 
-def _one_time(t: object) -> None:
+def _as_asked(z: object, t: object) -> None:
+    """The notebook's velocities want (N, D) and one time, too."""
     if getattr(t, "ndim", 0):
         raise TypeError(f"velocity(z, t) takes one number for t, and was given the shape {tuple(t.shape)}")
+    if getattr(z, "ndim", 0) != 2:
+        raise TypeError(f"velocity(z, t) takes places (N, D), and was given the shape {tuple(getattr(z, 'shape', ()))}")
 
 
 def _bent(z: Tensor, t: float) -> Tensor:
     """A velocity that changes with place and time, and mixes dimensions."""
-    _one_time(t)
+    _as_asked(z, t)
     return (1 + 2 * t) * torch.sin(1.5 * z) - 0.7 * z.flip(-1) + math.cos(3 * t)
 
 
 def _turning(z: Tensor, t: float) -> Tensor:
-    _one_time(t)
+    _as_asked(z, t)
     return (0.5 + t * t) * z.roll(1, -1) * (1 - 0.2 * z) - 2 * t
 
 
@@ -657,7 +705,7 @@ def _step_probes():
     return [
         (_bent, _randn(1, 4, 3), 0.2, 0.3),
         (_turning, _randn(2, 3, 3), 0.5, 0.25),
-        (_bent, _randn(3, 1, 2, dtype=torch.float64), 0.35, 0.6),
+        (_bent, _randn(3, 1, 2, dtype=torch.float64), 0.3125, 0.609375),
     ]
 
 
@@ -678,7 +726,14 @@ def _loud_step_probes():
     return [
         (_turning, 60 * _randn(9, 3, 2, dtype=torch.float64), 0.3, 0.2),
         (lambda z, t: 0 * z, _randn(10, 2, 2), 0, 1),
+        (lambda z, t: t - z, 1e4 * _randn(11, 3, 2, dtype=torch.float64), 0.3, 0.2),
     ]
+
+
+def _kept_velocity_probes():
+    """What velocity returns is z itself, or something that it returns again."""
+    wind = _randn(12, 3, 2)
+    return [(lambda z, t: z, _randn(13, 3, 2), 0.25, 0.5), (lambda z, t: wind, _randn(14, 3, 2), 0.25, 0.5)]
 
 
 LAST_STEP = (
@@ -688,6 +743,11 @@ LAST_STEP = (
 BACK = "it goes wrong where h is negative: a step back in time is the same formula"
 LOUD_STEP = (
     "it cuts something off, divides by a velocity, or adds to it: places and velocities may be of any size, and 0"
+)
+
+KEPT_VELOCITY = (
+    "it changes in place what velocity returned: that may be z itself, or something that velocity will return again; "
+    "work on a copy"
 )
 
 
@@ -738,7 +798,13 @@ HEUN_STEP = Exercise(
         "u = velocity(z, t)\nu_next = velocity(SOMETHING, SOMETHING)\nreturn z + h * SOMETHING",
     ),
     check=compares(
-        _step_probes, harder=[(LAST_STEP, _last_step_probes), (BACK, _back_probes), (LOUD_STEP, _loud_step_probes)]
+        _step_probes,
+        harder=[
+            (LAST_STEP, _last_step_probes),
+            (BACK, _back_probes),
+            (LOUD_STEP, _loud_step_probes),
+            (KEPT_VELOCITY, _kept_velocity_probes),
+        ],
     ),
     wrong=wrong_answers(
         "this is Euler's step: ask for a second velocity where it ends, and follow the mean of both",
@@ -840,7 +906,7 @@ def guided(velocity, z, t, tokens, w):
 
 def _listening(z: Tensor, t: float, tokens: Tensor | None = None) -> Tensor:
     """A velocity that knows a few words; that nothing was said is not the same as empty words."""
-    _one_time(t)
+    _as_asked(z, t)
     silent = (1 + t) * torch.sin(z) - 0.4 * z.flip(-1)
     if tokens is None:
         return silent
@@ -871,6 +937,19 @@ def _plain_guidance_probes():
     return [(_listening, z, t, tokens, w) for t, w in ((0.4, 0), (0.4, 1), (0.0, 1.0), (1.0, 0.0), (1, 3))]
 
 
+def _turned_guidance_probes():
+    z, tokens = _randn(15, 3, 2), _sentences(16, 3, 4)
+    return [(_listening, z, t, tokens, w) for t, w in ((0.3, -1), (0.6, -2.5))]
+
+
+def _kept_guidance_probes():
+    """What velocity returns is z itself, once with a sentence and once without."""
+    return [
+        (lambda z, t, tokens=None: z if tokens is None else 2 * z, _randn(17, 3, 2), 0.5, _sentences(18, 3, 4), 2.0),
+        (lambda z, t, tokens=None: 2 - z if tokens is None else z, _randn(19, 3, 2), 0.5, _sentences(20, 3, 4), 2.0),
+    ]
+
+
 def _loud_guidance_probes():
     return [
         (_listening, 20 * _randn(11, 3, 2, dtype=torch.float64), 0.6, _sentences(12, 3, 4), 60.0),
@@ -892,6 +971,10 @@ LOUD_GUIDANCE = (
     "it cuts something off, rescales it, or adds a little: velocities, their difference and w may be of any size"
 )
 
+TURNED_GUIDANCE = (
+    "it goes wrong where w is negative: the formula is the same there, and leads away from what the sentence says"
+)
+
 
 def _of(mixture: Callable) -> Callable:
     """Something made of told, untold and w."""
@@ -910,7 +993,13 @@ GUIDED = Exercise(
         "told, untold = velocity(z, t, tokens), velocity(z, t, None)\nreturn SOMETHING + w * SOMETHING",
     ),
     check=compares(
-        _guided_probes, harder=[(PLAIN_GUIDANCE, _plain_guidance_probes), (LOUD_GUIDANCE, _loud_guidance_probes)]
+        _guided_probes,
+        harder=[
+            (PLAIN_GUIDANCE, _plain_guidance_probes),
+            (LOUD_GUIDANCE, _loud_guidance_probes),
+            (TURNED_GUIDANCE, _turned_guidance_probes),
+            (KEPT_VELOCITY, _kept_guidance_probes),
+        ],
     ),
     wrong=wrong_answers(
         "told and untold are exchanged, and w = 1 would hear nothing: it begins at the velocity without a "
