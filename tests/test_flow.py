@@ -522,6 +522,11 @@ def test_words_that_are_not_known_are_refused(token, said):
         flow.sample(tokens=tokens)
 
 
+def test_in_training_an_accelerator_does_not_wait_for_a_look_at_the_words():
+    encoder, tokens = WordsInContext(9, 6).to("meta"), some_tokens(4).to("meta")  # which has no values to look at
+    assert encoder(tokens).shape == (4, 6)
+
+
 # --- the velocity's door ----------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from vae_helpers import CausalPrior, VectorQuantiser, fit, weight_average
-from vae_helpers.models.quantised import Quantised, picture_vqvae, vector_vqvae
+from vae_helpers.models.quantised import VQVAE, Quantised, picture_vqvae, vector_vqvae
 from vae_helpers.objectives import negative_log_likelihood_of_tokens, quantised_error
 
 
@@ -443,6 +443,20 @@ def test_under_autocast_probabilities_are_float32():
         (lambda: quantiser(books=2).lookup(torch.tensor([[1, 1, 1]])), r"tokens must have shape \(N, ..., 2\)"),
         (lambda: CausalPrior(4, (2, 2)).log_prob(torch.zeros(3, 4).long()), r"shape \(N, 2, 2\), not \(3, 4\)"),
         (lambda: CausalPrior(4, (2,)).log_prob(torch.full((3, 2), 4)), "tokens must be from 0 to 3"),
+        (lambda: CausalPrior(4, (2, 2)).log_prob(torch.full((3, 4), 9)), r"\(N, 2, 2\), .*unflatten\(1, \(2, 2\)\)"),
+        (lambda: CausalPrior(4, (2,)).log_prob(torch.tensor(9)), r"tokens must have shape \(N, 2\), not \(\)"),
+        (lambda: CausalPrior(4, (2,)).log_prob(torch.tensor([1, 9])), r"shape \(N, 2\), not \(2,\)\. tokens\[None\]"),
+        (lambda: quantiser(books=2).lookup(torch.tensor([9, 9, 9])), r"tokens must have shape \(N, ..., 2\)"),
+        (lambda: quantiser(books=2).lookup(torch.tensor(1)), r"tokens must have shape \(N, ..., 2\)"),
+        (lambda: small_picture_vqvae().encode(noise(2, 1, 16, 16)), r"x must have shape \(N, 3, 16, 16\)"),
+        (lambda: small_picture_vqvae().tokens(noise(2, 16, 16, 3)), r"x must have shape \(N, 3, 16, 16\)"),
+        (lambda: small_picture_vqvae()(noise(2, 3, 32, 32)), r"x must have shape \(N, 3, 16, 16\)"),
+        (lambda: small_picture_vqvae().reconstruct(noise(3, 16, 16)), r"not \(3, 16, 16\)\. A single image"),
+        (lambda: vector_vqvae(6, 2).encode(noise(3, 5)), r"x must have shape \(N, 6\)"),
+        (lambda: small_picture_vqvae().decode_tokens(torch.full((2, 16), 9)), r"\(N, 4, 4\), .*unflatten\(1, \(4, 4\)"),
+        (lambda: small_picture_vqvae().decode_tokens(torch.full((4, 4), 9)), r"\(N, 4, 4\), .*tokens\[None\]"),
+        (lambda: small_picture_vqvae().decode_tokens(torch.full((2, 4, 4), 9)), "tokens must be from 0 to 5"),
+        (lambda: vector_vqvae(6, 2).decode_tokens(torch.ones(4, 3).long()), r"\(N, 2\), not \(4, 3\)"),
         (lambda: quantised_error(small_picture_vqvae(), noise(2, 3, 16, 16), -1.0), "price must be a finite number"),
     ],
 )  # fmt: skip
@@ -456,3 +470,21 @@ def test_what_are_no_tokens_or_vectors_is_refused():
         CausalPrior(4, (2,)).log_prob(torch.zeros(3, 2))
     with pytest.raises(TypeError, match="z must be a floating-point tensor"):
         quantiser()(torch.zeros(3, 3).long())
+    stored = torch.zeros(2, 3, 16, 16, dtype=torch.uint8)
+    for call in ("encode", "tokens", "reconstruct", "forward"):
+        with pytest.raises(TypeError, match=r"x must be .* \(N, 3, 16, 16\), not uint8\. .*model\.prepare\(images\)"):
+            getattr(small_picture_vqvae(), call)(stored)
+    with pytest.raises(TypeError, match=r"x must be a floating-point tensor \(N, 6\), not int64\.$"):
+        vector_vqvae(6, 2).encode(torch.zeros(3, 6).long())
+    with pytest.raises(TypeError, match="tokens must be a tensor int64"):
+        vector_vqvae(6, 2).decode_tokens(noise(3, 2))
+
+
+def test_parts_of_ones_own_are_checked_only_if_their_shapes_are_told():
+    parts = (nn.Identity(), nn.Identity(), quantiser())
+    free, told = VQVAE(*parts), VQVAE(*parts, shape=(4, 3), places=(4,))
+    assert free.reconstruct(noise(2, 5, 3)).shape == (2, 5, 3) and told.reconstruct(noise(2, 4, 3)).shape == (2, 4, 3)
+    with pytest.raises(ValueError, match=r"x must have shape \(N, 4, 3\)"):
+        told.encode(noise(2, 5, 3))
+    with pytest.raises(ValueError, match=r"tokens must have shape \(N, 4\)"):
+        told.decode_tokens(torch.zeros(2, 5).long())

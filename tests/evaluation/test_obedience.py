@@ -100,5 +100,16 @@ def test_numbers_of_pictures_and_sentences_must_match(portraits):
         freedom([images], told[:1])
     with pytest.raises(ValueError, match="the word 'nose' is not known"):
         obeyed(images[:1], ["a portrait with a nose"])
-    with pytest.raises(TypeError, match="sentences must be a list"):
-        obeyed(images[:1], told[0])
+    for score, pictures in ((obeyed, images[:1]), (freedom, images[None, :2])):
+        with pytest.raises(TypeError, match=r"sentences must be a list of them, not one string: \['a portrait"):
+            score(pictures, told[0])
+
+
+def test_numbers_are_compared_before_anything_is_read(portraits, monkeypatch):
+    images = portraits[1]
+    monkeypatch.setattr("vae_helpers.evaluation.obedience.read_portraits", None)
+    monkeypatch.setattr(captions, "wanted", None)
+    with pytest.raises(ValueError, match=r"3 images and 1 sentences do not match: .*\[sentence\] \* n"):
+        obeyed(images[:3], ["not understood"])
+    with pytest.raises(ValueError, match="2 sets of images and 1 sentences do not match"):
+        freedom(images[:4].unflatten(0, (2, 2)), ["not understood"])

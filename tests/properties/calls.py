@@ -301,6 +301,7 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
     "shows": lambda: {"factors": varied(3), "smile": "broad"},
     "captions.write": lambda: {"factors": varied(3), "seed": 0, "asked": unit(3, 14) < 0.5},
     "say": lambda: {"smile": "broad"},
+    "captions.one_hot": lambda: {"asked": captions.wanted(captions.write(varied(3)))},
     "captions.read": lambda: {"sentence": "a portrait with no smile and glasses"},
     "wanted": lambda: {"sentences": captions.write(varied(3))},
     "captions.draw": lambda: {"sentences": captions.write(varied(3)), "seed": 0},

@@ -1,8 +1,10 @@
 """Sentences about portraits: what is written is true, what is read is what was written, what is drawn obeys."""
 
 import itertools
+import math
 import re
 
+import numpy as np
 import pytest
 import torch
 
@@ -88,6 +90,33 @@ def test_factors_out_of_range_have_no_class(factors):
         captions.classes(factors[:, :13])
 
 
+def test_what_is_asked_as_zeros_and_ones(factors):
+    asked = captions.wanted(captions.write(factors, 12))
+    told = captions.one_hot(asked)
+    assert told.shape == (len(factors), 48) and told.dtype == torch.float32 and set(told.unique().tolist()) == {0, 1}
+    assert torch.equal(told.sum(1), (asked >= 0).sum(1).float())
+    start = 0
+    for place, attribute in enumerate(captions.ATTRIBUTES):
+        for k in range(len(attribute.words)):
+            assert torch.equal(told[:, start + k] == 1, asked[:, place] == k)
+        start += len(attribute.words)
+    assert start == 48 and (captions.one_hot(captions.classes(factors)).sum(1) == 14).all()
+
+
+def test_what_is_asked_must_be_classes():
+    asked = torch.zeros(3, 14, dtype=torch.int64)
+    for k, said in ((2, "from 0 to 2"), (-2, "from -2 to 0")):
+        wrong = asked.clone()
+        wrong[1, PLACES["glasses"]] = k
+        with pytest.raises(ValueError, match=f"asked must be from 0 to 1 for glasses, or -1, not {said}"):
+            captions.one_hot(wrong)
+    for wrong in (asked[:, :13], asked[0]):
+        with pytest.raises(ValueError, match=r"asked must have shape \(N, 14\).*captions\.wanted"):
+            captions.one_hot(wrong)
+    with pytest.raises(TypeError, match="asked must hold classes, int64, not bool"):
+        captions.one_hot(asked.bool())
+
+
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
@@ -164,7 +193,27 @@ def test_a_seed_gives_the_same_sentences_and_another_one_others(factors):
     assert captions.write(factors[:50], 1) == captions.write(factors[:50], 1) != captions.write(factors[:50], 2)
 
 
-@pytest.mark.parametrize("asked", [torch.ones(3, 14), torch.ones(2, 14, dtype=torch.bool), [[True] * 14] * 3, True])
+@pytest.mark.parametrize("k", [0, 1, 4, 13, 14])
+def test_so_many_things_are_mentioned_of_each_and_each_as_often(factors, k):
+    found, asked = captions.classes(factors), captions.wanted(captions.write(factors, 5, k))
+    assert ((asked >= 0).sum(1) == k).all() and torch.equal(asked[asked >= 0], found[asked >= 0])
+    share = k / 14
+    error = math.sqrt(share * (1 - share) / len(factors))
+    assert ((asked >= 0).float().mean(0) - share).abs().max() <= 4 * error
+    assert captions.write(factors[:9], 5, k) == captions.write(factors[:9], 5, np.int64(k))
+    if 0 < k < 14:
+        assert captions.write(factors[:9], 5, k) != captions.write(factors[:9], 6, k)
+
+
+@pytest.mark.parametrize("asked", [-1, 15])
+def test_no_more_can_be_mentioned_than_there_is(factors, asked):
+    with pytest.raises(ValueError, match=f"asked must be a whole number from 0 to 14, not {asked}"):
+        captions.write(factors[:3], 0, asked)
+
+
+@pytest.mark.parametrize(
+    "asked", [torch.ones(3, 14), 2.0, "all", torch.ones(2, 14, dtype=torch.bool), [[True] * 14] * 3, True]
+)
 def test_what_is_asked_must_be_a_mask(factors, asked):
     with pytest.raises(ValueError, match=r"asked must be a bool tensor \(3, 14\)"):
         captions.write(factors[:3], 0, asked)
@@ -199,7 +248,21 @@ def test_words_mean_what_the_noun_beside_them_makes_of_them():
 @pytest.mark.parametrize(
     ("sentence", "message"),
     [
-        ("a portrait with purpel clothes", r"the word 'purpel' is not known.*A sentence is like"),
+        (
+            "a portrait with purpel clothes",
+            r"'purpel' is not known\. Of clothes can be said clothes: navy, .*plum\. A s",
+        ),
+        (
+            "a portrait with long brwon hair",
+            r"'brwon' is not known\. Of hair can be said .*\. Did you mean 'brown'\? A",
+        ),
+        ("glasses, lilca hair", r"hair_colour: black, brown, auburn, blond, silver\. A sentence is like"),
+        (
+            "eyes lookin left and a lilac wall",
+            r"Of eyes can be said eye_size: .*\. Did you mean 'looking'\? A sentence",
+        ),
+        ("a portrait without a hat", r"the word 'hat' is not known\. "),
+        ("a portrait with no", r"'no' must be about one of skin"),
         ("a portrait with glases", r"the word 'glases' is not known\. Did you mean 'glasses'\?"),
         ("a portrait with long and brown hair", r"'long' must be about one of skin, hair.*A sentence is like"),
         ("a portrait with a broad smile glasses", r"'broad smile glasses' must be about one of"),
@@ -212,13 +275,51 @@ def test_words_mean_what_the_noun_beside_them_makes_of_them():
     ],
 )
 def test_a_sentence_that_is_not_understood_is_refused_with_a_reason(sentence, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as told:
         captions.read(sentence)
+    assert "  " not in str(told.value)
     with pytest.raises(ValueError, match=message):
         captions.wanted(["a portrait", sentence])
 
 
+@pytest.mark.parametrize("stop", [",", ";", ":", ".", "!", "?", " \u2014 ", ",\n", "...", "), ("])
+def test_all_punctuation_separates_phrases(stop):
+    said = f"a portrait with long hair{stop} no glasses{stop} a lilac wall{stop}"
+    expected = "a portrait with long hair, no glasses, a lilac wall"
+    assert captions.read(said) == captions.read(expected) != {}
+    assert torch.equal(captions.tokens([said]), captions.tokens([expected]))
+
+
+@pytest.mark.parametrize("said", ['"{}"', "'{}'", '"{}."', "\u201c{}\u201d.", "\u00ab{}!\u00bb", " ({}) ", '"{}", '])
+def test_quotes_mean_nothing(said):
+    expected = "a portrait with 'long' hair and a \"lilac\" wall"
+    plain = "a portrait with long hair and a lilac wall"
+    for sentence in (said.format(plain), said.format(expected)):
+        assert captions.read(sentence) == {"hair_length": "long", "background": "lilac"}
+        assert torch.equal(captions.tokens([sentence]), captions.tokens([plain]))
+    with pytest.raises(ValueError, match='the word "portrait\'s" is not known'):
+        captions.read("a portrait's hair")
+
+
+@pytest.mark.parametrize(
+    ("said", "plain", "asked"),
+    [
+        ("without glasses", "no glasses", {"glasses": "no"}),
+        ("a portrait Without a smile", "a portrait no smile", {"smile": "no"}),
+        ("brown hair without a fringe", "brown hair no fringe", {"hair_colour": "brown", "fringe": "no"}),
+        ("glasses, without any smile", "glasses, no smile", {"glasses": "with", "smile": "no"}),
+        ("a head leaning left without glasses", "a head leaning left no glasses", {"tilt": "left", "glasses": "no"}),
+    ],
+)  # fmt: skip
+def test_without_is_no(said, plain, asked):
+    assert captions.read(said) == captions.read(plain) == asked
+    assert torch.equal(captions.tokens([said]), captions.tokens([plain]))
+    assert "without" not in captions.vocabulary()
+
+
 def test_sentences_are_a_list_of_strings():
+    with pytest.raises(TypeError, match=r"sentences must be a list of them, not one string: \['a portrait'\]"):
+        captions.tokens("a portrait")
     for function in (captions.wanted, captions.tokens, captions.draw):
         for wrong in ("a portrait", ["a portrait", 3], None, 4, [b"a portrait"], {"a portrait": 1}):
             with pytest.raises(TypeError, match="sentences must be a list of them"):

@@ -27,11 +27,13 @@ def obeyed(images: Tensor, sentences: Sequence[str]) -> Tensor:
     Returns:
         (N, 14), on the images' device.
     Raises:
-        ValueError: other numbers of images and sentences, or one that is not understood.
+        TypeError, ValueError: arguments of another kind, other numbers of images and sentences, or a sentence that is
+            not understood.
     """
-    found, wanted = captions.classes(read_portraits(images)), captions.wanted(sentences).to(images.device)
-    if len(wanted) != len(found):
-        raise ValueError(f"{len(found)} images and {len(wanted)} sentences do not match.")
+    checking.shape(images, "images", "(N, 3, S, S)")
+    _check_counts(images, sentences, "images")
+    wanted = captions.wanted(sentences).to(images.device)
+    found = captions.classes(read_portraits(images))
     right = found == wanted
     return torch.where(wanted < 0, torch.nan, right.float())
 
@@ -46,11 +48,21 @@ def freedom(images: Tensor, sentences: Sequence[str]) -> Tensor:
         sentences: M of them.
     Returns:
         (M,), NaN for a sentence that leaves nothing open; a little above 1 at times, for K portraits are few.
+    Raises:
+        TypeError, ValueError: as `obeyed`.
     """
     checking.shape(images, "images", "(M, K, 3, S, S)", K=2)
+    _check_counts(images, sentences, "sets of images")
     wanted = captions.wanted(sentences).to(images.device)  # (M, 14)
-    if len(wanted) != len(images):
-        raise ValueError(f"{len(images)} sets of images and {len(wanted)} sentences do not match.")
     factors = read_portraits(images.flatten(0, 1)).unflatten(0, images.shape[:2])  # (M, K, 14)
     spread = factors.var(1) / faces.sample(10_000).var(0).to(images.device)
     return torch.where(wanted < 0, spread, torch.nan).nanmean(1)
+
+
+def _check_counts(images: Tensor, sentences: Sequence[str], what: str) -> None:
+    """As many sentences as images, before anything is read."""
+    if len(images) != len(captions.check_sentences(sentences)):
+        raise ValueError(
+            f"{len(images)} {what} and {len(sentences)} sentences do not match: give a sentence for each, "
+            "[sentence] * n if it is the same."
+        )

@@ -281,6 +281,16 @@ def _overwriting(z, eps, t):
 _QUARTER = math.pi / 2
 
 
+# of a time for each row: messages and changes, as `wrong_answers` takes them
+TIMES_OF_OTHERS = (
+    "each row is given the times of all: (N, N, D) comes out where (N, D) is asked for; one new axis is enough, "
+    "t[:, None]",
+    ("t[:, None]", "t[:, None, None]"),
+    "the first row's time is used for all: each row has its own",
+    ("t[:, None]", "t[0]"),
+    "the mean time is used for all: each row has its own",
+    ("t[:, None]", "t.mean()"),
+)
 PATH = Exercise(
     id="11.2",
     title="A straight path from noise to a code",
@@ -337,13 +347,7 @@ PATH = Exercise(
         ("t = t[:, None]", "t = t"),
         "t is lined up with dimensions: give it a second axis, t[:, None], so that each row has its own time",
         lambda z, eps, t: (eps * (1 - t) + z * t, z - eps),
-        "each row is given the times of all: (N, N, D) comes out where (N, D) is asked for; one new axis is enough, "
-        "t[:, None]",
-        ("t[:, None]", "t[:, None, None]"),
-        "the first row's time is used for all: each row has its own",
-        ("t[:, None]", "t[0]"),
-        "the mean time is used for all: each row has its own",
-        ("t[:, None]", "t.mean()"),
+        *TIMES_OF_OTHERS,
         "the weights are the roots of 1 - t and t, which keep the variance as diffusion models do, and the velocity is "
         "that of the straight path: here the weights are 1 - t and t",
         _on_path(lambda t: (1 - t).sqrt(), lambda t: t.sqrt()),
@@ -1229,13 +1233,7 @@ EXPECTED_ENDS = Exercise(
         ("t = t[:, None]", "t = t"),
         "t is lined up with the dimensions: give it a second axis, t[:, None], so that each row has its own time",
         lambda z_t, t, u: (z_t + u * (1 - t), z_t - u * t),
-        "each row is given the times of all: (N, N, D) comes out where (N, D) is asked for; one new axis is enough, "
-        "t[:, None]",
-        ("t[:, None]", "t[:, None, None]"),
-        "the first row's time is used for all: each row has its own",
-        ("t[:, None]", "t[0]"),
-        "the mean time is used for all: each row has its own",
-        ("t[:, None]", "t.mean()"),
+        *TIMES_OF_OTHERS,
         "it is the code alone: return the expected noise, too",
         ("return z_hat, eps_hat", "return z_hat"),
         "it is the noise alone: return the expected code first",

@@ -91,11 +91,11 @@ class VectorQuantiser(nn.Module):
 
     def lookup(self, tokens: Tensor) -> Tensor:
         """The codes of these numbers: `int64` (N, ...) -> (N, ..., d)."""
-        _check_tokens(tokens, self.codes)
-        if self.books > 1 and tokens.shape[-1] != self.books:
+        _check_kind(tokens)
+        if self.books > 1 and tokens.shape[-1:] != (self.books,):
             raise ValueError(f"tokens must have shape (N, ..., {self.books}), one for each codebook, not "
                              f"{tuple(tokens.shape)}.")  # fmt: skip
-        return self._codes_of(tokens)
+        return self._codes_of(_check_range(tokens, self.codes))
 
     def _codes_of(self, tokens: Tensor) -> Tensor:
         book = torch.arange(self.books, device=tokens.device)[:, None]
@@ -107,7 +107,7 @@ class VectorQuantiser(nn.Module):
         Args:
             tokens: `int64` (N, ...); of n tokens it is n at most.
         """
-        _check_tokens(tokens, self.codes)
+        _check_range(_check_kind(tokens), self.codes)
         return _perplexity(F.one_hot(self._rows(tokens), self.codes).to(self.counts).sum(1))
 
     @torch.no_grad()
@@ -173,14 +173,30 @@ def _of_all_processes(counts: Tensor, sums: Tensor, candidates: Tensor) -> tuple
     return tuple(part.view_as(tensor) for part, tensor in zip(parts, (counts, sums, candidates), strict=True))
 
 
-def _check_tokens(tokens: Tensor, codes: int) -> None:
+def _check_kind(tokens: Tensor, places: Sequence[int] | None = None) -> Tensor:
+    """`int64` (N, *places); (N, ...) where no places are known."""
     if not isinstance(tokens, Tensor) or tokens.dtype != torch.int64:
         raise TypeError(f"tokens must be a tensor int64 (N, ...), not {checking.shown(tokens)}.")
+    if places is not None and (tokens.dim() != 1 + len(places) or tuple(tokens.shape[1:]) != tuple(places)):
+        flat = len(places) > 1 and tokens.dim() == 2 and tokens.shape[1] == math.prod(places)
+        single = tuple(tokens.shape) == tuple(places)
+        cure = f" tokens.unflatten(1, {tuple(places)}) has it." if flat else " tokens[None] has it." if single else ""
+        raise ValueError(f"tokens must have shape {_form(places)}, not {tuple(tokens.shape)}.{cure}")
+    return tokens
+
+
+def _check_range(tokens: Tensor, codes: int) -> Tensor:
     if tokens.numel() and not 0 <= int(tokens.min()) <= int(tokens.max()) < codes:
         raise ValueError(
             f"tokens must be from 0 to {codes - 1}, the numbers of the codes, but run from {int(tokens.min())} to "
             f"{int(tokens.max())}."
         )
+    return tokens
+
+
+def _form(shape: Sequence[int]) -> str:
+    """(8, 8) -> "(N, 8, 8)"."""
+    return f"({', '.join(map(str, ('N', *shape)))})"
 
 
 class VQVAE(nn.Module):
@@ -192,10 +208,21 @@ class VQVAE(nn.Module):
         encoder: (N, ...) -> vectors (N, ..., d).
         decoder: vectors (N, ..., d) -> the shape of x, not bounded.
         quantiser: between them.
+        shape: of one x, such as (3, 64, 64); None if it is not to be checked.
+        places: the shape of one x's tokens, such as (8, 8); None if it is not to be checked.
     """
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module, quantiser: VectorQuantiser):
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        quantiser: VectorQuantiser,
+        shape: Sequence[int] | None = None,
+        places: Sequence[int] | None = None,
+    ):
         super().__init__()
+        self.shape = None if shape is None else checking.integers(shape, "shape")
+        self.places = None if places is None else checking.integers(places, "places")
         self.encoder, self.decoder, self.quantiser = encoder, decoder, quantiser
 
     def prepare(self, images: Tensor) -> Tensor:
@@ -203,7 +230,8 @@ class VQVAE(nn.Module):
         return to_float(images).to(self.quantiser.codebook.dtype)
 
     def encode(self, x: Tensor) -> Tensor:
-        """x (N, ...) -> vectors (N, ..., d), not yet quantised."""
+        """x (N, ...), floating-point -> vectors (N, ..., d), not yet quantised."""
+        self._check(x)
         return not_halved(self.encoder(x))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Quantised]:
@@ -220,12 +248,20 @@ class VQVAE(nn.Module):
     @torch.no_grad()
     def decode_tokens(self, tokens: Tensor) -> Tensor:
         """Tokens, `int64` (N, ...), of the shape that `tokens` gives, -> x_hat (N, ...)."""
+        _check_kind(tokens, self.places)
         with evaluating(self):
             return not_halved(self.decoder(self.quantiser.lookup(tokens)))
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """x (N, ...) -> x_hat of the same shape, in eval mode: nothing learns."""
         return self.decode_tokens(self.tokens(x))
+
+    def _check(self, x: Tensor) -> None:
+        form = "(N, ...)" if self.shape is None else _form(self.shape)
+        stored = isinstance(x, Tensor) and x.dtype == torch.uint8
+        checking.floating(x, "x", form, "Stored images become x with model.prepare(images)." if stored else "")
+        if self.shape is not None:
+            checking.shape(x, "x", form)
 
 
 def picture_vqvae(
@@ -244,7 +280,7 @@ def picture_vqvae(
     """
     encoder = nn.Sequential(spatial_encoder(image_shape, dim, places, width), _Axes(0, 2, 3, 1))  # (N, h, w, d)
     decoder = nn.Sequential(_Axes(0, 3, 1, 2), spatial_decoder(image_shape, dim, places, width))
-    return VQVAE(encoder, decoder, VectorQuantiser(codes, dim, **quantiser))
+    return VQVAE(encoder, decoder, VectorQuantiser(codes, dim, **quantiser), image_shape, (places, places))
 
 
 def vector_vqvae(
@@ -266,7 +302,7 @@ def vector_vqvae(
                                                                       (dim, "dim")))  # fmt: skip
     encoder = nn.Sequential(mlp([numbers, *hidden, groups * dim]), nn.Unflatten(1, (groups, dim)))
     decoder = nn.Sequential(nn.Flatten(), mlp([groups * dim, *reversed(hidden), numbers]))
-    return VQVAE(encoder, decoder, VectorQuantiser(codes, dim, books=groups, **quantiser))
+    return VQVAE(encoder, decoder, VectorQuantiser(codes, dim, books=groups, **quantiser), (numbers,), (groups,))
 
 
 class _Axes(nn.Module):
@@ -310,8 +346,7 @@ class CausalPrior(nn.Module):
 
     def log_prob(self, tokens: Tensor) -> Tensor:
         """log p(tokens), summed over places: `int64` (N, *places) -> (N,), nats per image."""
-        self._check(tokens)
-        tokens = tokens.flatten(1)  # (N, L)
+        tokens = _check_range(_check_kind(tokens, self.places), self.codes).flatten(1)  # (N, L)
         log_p = self.logits(tokens).log_softmax(-1)  # (N, L, K)
         return log_p.gather(-1, tokens[..., None]).squeeze(-1).sum(1)
 
@@ -348,12 +383,6 @@ class CausalPrior(nn.Module):
         """(N, l, width) -> (N, l, K), for the l places `here`."""
         logits = torch.bmm(x.transpose(0, 1), self.to_logits[here])  # (l, N, K)
         return not_halved(logits).transpose(0, 1) + self.bias[here]
-
-    def _check(self, tokens: Tensor) -> None:
-        _check_tokens(tokens, self.codes)
-        if tuple(tokens.shape[1:]) != self.places:
-            form = f"(N, {', '.join(map(str, self.places))})"
-            raise ValueError(f"tokens must have shape {form}, not {tuple(tokens.shape)}.")
 
 
 class _Masked(nn.Module):

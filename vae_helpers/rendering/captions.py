@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vae_helpers import checking
@@ -61,6 +62,9 @@ ORDER = {"hair": ("hair_length", "hair_texture", "hair_colour")}  # of adjective
 EMPTY = 0  # the token of no word
 IGNORED = ("a", "an", "portrait", "looking", "leaning", "with")  # by the inverse
 LENGTH = 48  # tokens of a sentence; the longest that `write` writes has 46
+STOP = r"\s*[,;:.!?()\u2013\u2014\u2026][\s,;:.!?()\u2013\u2014\u2026]*"  # what separates phrases, with dashes
+QUOTE = r"(?<!\w)[\"'`]|[\"'`](?!\w)|[\u2018-\u201f\u00ab\u00bb]"  # an apostrophe within a word is none
+WITHOUT = r"\bwithout( (an?|any))?\b"
 
 
 def classes(factors: Tensor) -> Tensor:
@@ -79,14 +83,35 @@ def shows(factors: Tensor, **words: str) -> Tensor:
     return torch.stack([torch.ones_like(found[:, 0], dtype=torch.bool), *wanted]).all(0)
 
 
-def write(factors: Tensor, seed: int = 0, asked: Tensor | None = None) -> list[str]:
+def one_hot(asked: Tensor) -> Tensor:
+    """What is asked, as zeros and ones: a place for each class of each factor, in their order.
+
+    Args:
+        asked: classes, `int64` (N, 14); -1 where nothing is asked. See `wanted` and `classes`.
+    Returns:
+        `float32` (N, 48); each row sums to the number of factors that it asks for.
+    Raises:
+        TypeError, ValueError: no such tensor, or a class that a factor has not.
+    """
+    checking.shape(asked, "asked", f"(N, {len(ATTRIBUTES)})", "captions.wanted makes it of sentences.")
+    if asked.dtype != torch.int64:
+        raise TypeError(f"asked must hold classes, int64, not {checking.kind_of(asked)}. See captions.classes.")
+    for column, attribute in zip(asked.T, ATTRIBUTES, strict=True):
+        low, high, most = int(column.min()), int(column.max()), len(attribute.words) - 1
+        if low < -1 or high > most:
+            raise ValueError(f"asked must be from 0 to {most} for {attribute.factor}, or -1, not from {low} to {high}.")
+    columns = [F.one_hot(column + 1, 1 + len(a.words))[:, 1:] for column, a in zip(asked.T, ATTRIBUTES, strict=True)]
+    return torch.cat(columns, 1).float()
+
+
+def write(factors: Tensor, seed: int = 0, asked: Tensor | int | None = None) -> list[str]:
     """A sentence about each portrait, true of it.
 
     Args:
         factors: (N, 14), see `faces.sample`.
         seed: of which factors are mentioned, of the order of phrases and of the nouns.
-        asked: bool (N, 14), which factors to mention; by default a random number of them from none to all, each number
-            as likely.
+        asked: bool (N, 14), which factors to mention; or a whole number from 0 to 14, so many of each portrait, drawn
+            at random; by default a random number of them from none to all, each number as likely.
     Returns:
         N sentences.
     Raises:
@@ -94,11 +119,18 @@ def write(factors: Tensor, seed: int = 0, asked: Tensor | None = None) -> list[s
     """
     found, draw = classes(factors).tolist(), torch.Generator().manual_seed(checking.seed(seed))
     n, all_of_them = len(found), len(ATTRIBUTES)
-    if asked is None:
+    if asked is None or checking.is_integer(asked):
         places = torch.rand(n, all_of_them, generator=draw).argsort(1).argsort(1)
-        asked = places < torch.randint(all_of_them + 1, (n, 1), generator=draw)
+        if asked is None:
+            asked = torch.randint(all_of_them + 1, (n, 1), generator=draw)
+        else:
+            asked = checking.integer(asked, "asked", 0, all_of_them)
+        asked = places < asked
     elif not isinstance(asked, Tensor) or asked.dtype != torch.bool or asked.shape != (n, all_of_them):
-        raise ValueError(f"asked must be a bool tensor ({n}, {all_of_them}), one for each factor of each portrait.")
+        raise ValueError(
+            f"asked must be a bool tensor ({n}, {all_of_them}), one for each factor of each portrait, or how many "
+            f"factors of each, not {checking.shown(asked)}."
+        )
     order = torch.rand(n, len(_nouns()), generator=draw).tolist()
     other = (torch.rand(n, len(_nouns()), generator=draw) < 0.5).tolist()
     return [_sentence(*row) for row in zip(found, asked.tolist(), order, other, strict=True)]
@@ -117,7 +149,8 @@ def say(**words: str) -> str:
 def read(sentence: str) -> dict[str, str]:
     """What a sentence asks for, the inverse of `say`: factor -> word; what it leaves open is not there.
 
-    Phrases stand in any order, with commas or "and" between them; capitals and full stops do not matter.
+    Phrases stand in any order, with commas, other punctuation or "and" between them; capitals and quotes do not matter,
+    and "without" means "no".
 
     Raises:
         ValueError: a word that is not known, a phrase that is about nothing, or two that contradict each other.
@@ -132,7 +165,7 @@ def read(sentence: str) -> dict[str, str]:
 
 def wanted(sentences: Sequence[str]) -> Tensor:
     """The classes that sentences ask for, `int64` (N, 14); -1 where they leave a factor open."""
-    rows = torch.full((len(_checked(sentences)), len(ATTRIBUTES)), -1)
+    rows = torch.full((len(check_sentences(sentences)), len(ATTRIBUTES)), -1)
     for row, sentence in zip(rows, sentences, strict=True):
         for factor, word in read(sentence).items():
             place = faces.index(factor)
@@ -167,11 +200,13 @@ def draw(sentences: Sequence[str], seed: int = 0) -> Tensor:
 def tokens(sentences: Sequence[str]) -> Tensor:
     """Sentences as numbers of `vocabulary()`, `int64` (N, `LENGTH`), filled up with `EMPTY`.
 
+    All punctuation within a sentence counts as a comma, and "without a" as "no".
+
     Raises:
         ValueError: a word that is not known, or too many.
     """
     numbers = {word: place for place, word in enumerate(vocabulary())}
-    rows = torch.full((len(_checked(sentences)), LENGTH), EMPTY)
+    rows = torch.full((len(check_sentences(sentences)), LENGTH), EMPTY)
     for row, sentence in zip(rows, sentences, strict=True):
         words = _words(sentence)
         if len(words) > LENGTH:
@@ -236,28 +271,54 @@ def _phrase(noun: str, said: dict[str, str], use_other: bool) -> str:
     return f"{article}{' '.join(words)} {other}"
 
 
-def _checked(sentences: Sequence[str]) -> Sequence[str]:
+def check_sentences(sentences: Sequence[str]) -> Sequence[str]:
+    """A list of strings, unchanged; of anything else it is said what it should be."""
+    if isinstance(sentences, str):
+        shown = checking.shown([sentences])
+        raise TypeError(f"sentences must be a list of them, not one string: {shown}.")
     if not isinstance(sentences, list | tuple) or not all(isinstance(sentence, str) for sentence in sentences):
         raise TypeError('sentences must be a list of them, such as ["a portrait with glasses"].')
     return sentences
 
 
 def _words(sentence: str) -> list[str]:
-    """The words of a sentence, all of them known."""
+    """The words of a sentence and the commas between them, all of them known."""
     if not isinstance(sentence, str):
         raise TypeError(f"a sentence must be a string, not {checking.shown(sentence)}.")
-    words = sentence.lower().replace(",", " , ").rstrip(".!? \n").split()
-    for word in words:
-        if word not in vocabulary():
-            raise ValueError(f"the word {word!r} is not known. {checking.guess(word, vocabulary()[1:])} {_usage()}")
+    words = re.sub(WITHOUT, "no", re.sub(STOP, " , ", re.sub(QUOTE, " ", sentence.lower())).strip(" ,\n")).split()
+    for phrase in _split(words):
+        for word in phrase:
+            if word not in vocabulary():
+                raise ValueError(_not_known(word, phrase))
     return words
+
+
+def _not_known(word: str, phrase: Sequence[str]) -> str:
+    """A message: what can be said of the thing that the phrase is about, if it is about one, then a guess."""
+    nouns = [noun for other in phrase if (noun := OTHER_NOUNS.get(other, other)) in _nouns()]
+    if nouns:
+        fitting = [fit for noun in nouns for a in _nouns()[noun] for fit in a.words] + list(IGNORED)
+    else:
+        fitting = vocabulary()[1:]
+    known = [f"Of {noun} can be said {'; '.join(map(str, _nouns()[noun]))}." for noun in dict.fromkeys(nouns)]
+    return " ".join(filter(None, [f"the word {word!r} is not known.", *known, checking.guess(word, fitting), _usage()]))
+
+
+def _split(words: Sequence[str]) -> list[list[str]]:
+    """Phrases: what stands between commas and "and"s; a "no" begins one, too."""
+    phrases: list[list[str]] = [[]]
+    for word in words:
+        if word in (",", "and", "no"):
+            phrases.append([])
+        if word not in (",", "and"):
+            phrases[-1].append(word)
+    return phrases
 
 
 def _phrases(sentence: str) -> Iterator[list[str]]:
     """The phrases of a sentence, a list of words each, without those that mean nothing."""
-    words = _words(sentence)
-    for phrase in re.split(r",|\band\b", " ".join(words)):
-        if said := [word for word in phrase.split() if word not in IGNORED]:
+    for phrase in _split(_words(sentence)):
+        if said := [word for word in phrase if word not in IGNORED]:
             yield said
 
 
