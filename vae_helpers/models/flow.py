@@ -25,7 +25,7 @@ from vae_helpers.models.protocol import evaluating
 Velocity = Callable[[Tensor, Tensor], Tensor]  # of z (N, D) and t (N,): (N, D)
 FREQUENCIES = torch.logspace(0, 2, 16)  # radians per unit of time
 LARGEST_GUIDANCE = 100.0
-SPREAD_OF_SENTENCES = math.sqrt(10)  # keeps sums over words of order one: 0.5 for 10 tokens, 1.4 for 23, 2.6 for 46
+SPREAD_OF_SENTENCES = math.sqrt(10)  # keeps sums over words of order one: 0.7 of 10 tokens, 1.5 of 23, 2.8 of 45
 CURE = "vae_helpers.rendering.captions.tokens makes them of sentences."
 LABELS = "One label each, counted from 1 (0 is the empty word): labels[:, None]."
 
