@@ -160,9 +160,8 @@ def about(words: dict[str, str], n: int, seed: int) -> list[str]:
 
 def one_hot(sentences: Sequence[str]) -> Tensor:
     """What is asked as zeros and ones, nothing where a sentence is silent, and 1 at the end: (N, 49)."""
-    wanted = captions.wanted(sentences)
-    asked = [wanted[:, [j]] == torch.arange(len(a.words)) for j, a in enumerate(captions.ATTRIBUTES)]
-    return torch.cat([*asked, torch.ones(len(wanted), 1)], 1).double()
+    asked = captions.one_hot(captions.wanted(sentences))
+    return torch.cat([asked, torch.ones(len(asked), 1)], 1).double()
 
 
 class Regression:
