@@ -540,6 +540,26 @@ def test_what_is_retrieved_does_most_of_what_is_asked_and_among_equals_any():
     assert captions.shows(factors[loose], glasses="with", smile="broad").all() and len(loose.unique()) > 20
 
 
+def test_what_is_filled_in_has_the_asked_classes_and_the_rest_of_some_portrait():
+    torch.manual_seed(0)
+    factors = faces.sample(3000, 21)
+    z = captions.one_hot(captions.classes(factors)) @ torch.randn(48, 60)  # what a code is made of can be read back
+    filled = latent_diffusion.FilledIn(z, factors, seed=0)
+    asked = captions.say(hair_colour="silver", smile="no")
+    made = filled.sample([asked] * 400)
+    read = torch.linalg.lstsq(z, captions.one_hot(filled.classes), driver="gelsd").solution
+    silver, no_smile = ((made @ read)[:, place] for place in _places(hair_colour="silver", smile="no"))
+    assert (silver - 1).abs().mean() < 0.2 and (no_smile - 1).abs().mean() < 0.2
+    dark = (made @ read)[:, _places(skin="dark")[0]]
+    assert 0.25 < (dark > 0.5).float().mean() < 0.42  # a third of portraits have it
+
+
+def _places(**words: str) -> list[int]:
+    """Columns of `captions.one_hot`."""
+    rows = [captions.one_hot(captions.wanted([captions.say(**{name: word})]))[0] for name, word in words.items()]
+    return [int(row.argmax()) for row in rows]
+
+
 def test_pictures_drawn_to_order_have_full_marks_and_those_drawn_at_random_those_of_chance():
     draws = {
         "order": lambda told: to_float(latent_diffusion.drawn_to_order(told, 1)),
@@ -566,9 +586,9 @@ def test_the_tables_of_latent_diffusion_are_whole(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", argv)
     latent_diffusion.main()
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
-    priors, sentences, of_factors, pairs = lines[:17], lines[17:31], lines[31:47], lines[47:]
-    assert [line.count("|") for line in priors] == [5] * 17 and [line.count("|") for line in sentences] == [10] * 14
-    assert [line.count("|") for line in of_factors] == [11] * 16 and [line.count("|") for line in pairs] == [11] * 10
+    priors, sentences, of_factors, pairs = lines[:17], lines[17:32], lines[32:48], lines[48:]
+    assert [line.count("|") for line in priors] == [5] * 17 and [line.count("|") for line in sentences] == [10] * 15
+    assert [line.count("|") for line in of_factors] == [12] * 16 and [line.count("|") for line in pairs] == [12] * 10
     assert pairs[2].startswith("| hair colour silver, glasses with (held out) |") and "nan" not in "".join(sentences)
     assert latent_diffusion.spread((1.0, 2.0, 3.0), 2) == "2.00 ± 0.58" and latent_diffusion.spread((2.0,), 1) == "2.0"
     assert latent_diffusion.spread((math.nan,) * 2, 1) == ""
