@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vae_helpers import checking
+from vae_helpers.evaluation.diseases import Diagnosis
 from vae_helpers.images import check_drawable, grid
 from vae_helpers.training import History
 from vae_helpers.writing import unused, write_whole
@@ -201,6 +202,40 @@ def _computed(steps: Sequence[int], values: Sequence[float]) -> tuple[list[int],
     """The points without NaN, a part that was not computed: each would interrupt the curve."""
     points = [(step, value) for step, value in zip(steps, values, strict=True) if not math.isnan(value)]
     return [step for step, _ in points], [value for _, value in points]
+
+
+@_nothing_half_drawn()
+def diagnosis(report: Diagnosis) -> Figure:
+    """A report of `diagnose` at a glance: pictures, what each latent says and costs, and what was found.
+
+    Args:
+        report: what `diagnose` returned, of a model with codes.
+    Raises:
+        ValueError: it has nothing to draw: a model whose numbers are not finite, or one without latents.
+    """
+    if not report.pictures or "KL by latent, nats" not in report.measured:
+        raise ValueError("report has no latents and no pictures to draw. print(report) says what was found.")
+    nats, prices = (as_array(report.measured[name]) for name in ("KL by latent, nats", "price by latent"))
+    order = np.argsort(-nats)
+    fig = plt.figure(figsize=(8.0, 4.6))
+    top, bottom = fig.subfigures(2, 1, height_ratios=(len(report.pictures), 2.4))
+    for ax, (name, pictures) in zip(
+        np.atleast_1d(top.subplots(len(report.pictures), 1)), report.pictures.items(), strict=True
+    ):
+        show_picture(ax, grid(pictures, len(pictures)))
+        ax.text(-0.02, 0.5, name, transform=ax.transAxes, ha="right", va="center")
+    said, cost = bottom.subplots(1, 2)
+    places = range(1, len(nats) + 1)
+    said.bar(places, nats[order], color=COLOURS["blue"])
+    said.set(xlabel="latent, most first", ylabel="KL, nats")
+    cost.plot(places, prices[order], "o", color=COLOURS["vermilion"], clip_on=False)
+    cost.axhline(1, color=COLOURS["black"], lw=0.8)
+    cost.set(xlabel="latent, most first", ylabel="price of a nat", yscale="log")
+    cost.set_ylim(min(0.1, 0.8 * np.nanmin([*prices, 1])), max(10, 1.2 * np.nanmax([*prices, 1])))
+    for ax in (said, cost):
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    fig.suptitle("healthy" if report.healthy else "; ".join(report.names), fontsize="medium")
+    return finish(fig)
 
 
 @_nothing_half_drawn()

@@ -88,7 +88,7 @@ def active_units(
     threshold = checking.number(threshold, "threshold", 0)
     if len(checking.together(data, "data")[0]) < 2:
         raise ValueError("data must hold at least two images, for the variance over them; there is only one.")
-    q = _posteriors(model, data, batch_size, seed)
+    q = posteriors(model, data, batch_size, seed)
     return ActiveUnits(q.mean.var(0, correction=0), threshold)
 
 
@@ -106,7 +106,7 @@ def aggregate_posterior(
     Raises:
         TypeError: not such data, or q(z | x) is not a diagonal Gaussian.
     """
-    q = _posteriors(model, data, batch_size, seed)
+    q = posteriors(model, data, batch_size, seed)
     mean = q.mean.mean(0)  # (D,)
     centred = q.mean - mean  # (N, D)
     return AggregatePosterior(mean, centred.T @ centred / len(centred) + q.variance.mean(0).diag())
@@ -140,7 +140,7 @@ def kl_decomposition(
     """
     samples = checking.integer(samples, "samples", 2, cure="Their spread gives the standard error.")
     seed = checking.seed(seed)  # torch's generators take no NumPy number
-    q = _posteriors(model, data, batch_size, seed)
+    q = posteriors(model, data, batch_size, seed)
     excess = _log_excess(q, samples, torch.Generator().manual_seed(seed))  # (S, N)
     information = excess.mean().item()
     error = (excess.var(0) / samples).sum().sqrt().item() / len(q.mean)  # the images are strata of the draws
@@ -172,7 +172,7 @@ def _log_mixture(q: Independent, z: Tensor) -> Tensor:
     return torch.cat(parts) - math.log(len(mu))
 
 
-def _posteriors(model: Any, data: Tensor | Sequence[Tensor], batch_size: int, seed: int) -> Independent:
+def posteriors(model: Any, data: Tensor | Sequence[Tensor], batch_size: int = 500, seed: int = 0) -> Independent:
     """q(z | x) of all images as one batch of diagonal Gaussians, float64 on the CPU: batch (N,), event (D,)."""
 
     def moments(x: Tensor, *conditions: Tensor) -> Tensor:

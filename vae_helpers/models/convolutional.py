@@ -85,7 +85,7 @@ class PaletteDecoder(nn.Module):
     def palette(self, z: Tensor) -> Tensor:
         """The K colours: (N, D) -> (N, C, K), about [0, 1] but not bounded."""
         with torch.autocast(z.device.type, enabled=False):  # colours keep their digits
-            return 0.5 + not_halved(self.to_colours(z.to(self.to_colours[0].weight)))
+            return 0.5 + not_halved(self.to_colours(z.to(next(self.to_colours.parameters()))))
 
     def shares(self, z: Tensor) -> Tensor:
         """How much of each colour is in each pixel: (N, D) -> (N, K, S, S); over the colours they sum to one."""

@@ -1,0 +1,91 @@
+"""What a trained model says about the loss that trained it: at a minimum the gradients of its parts balance.
+
+Let the noise of all codes grow a little: the pictures get worse and the codes get cheaper. Where training has come to
+rest the two cancel, at the price that the KL really had in the loss, whatever the loss was meant to be. Nothing but
+the model and pictures is needed to read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from vae_helpers import checking
+from vae_helpers.distributions.divergences import is_diagonal_gaussian
+from vae_helpers.evaluation.bounds import Estimate, over_batches
+
+SILENT = 0.02  # nats of a latent on average, below which it has no say in the price
+
+
+class Prices(NamedTuple):
+    """What a nat of KL cost in the loss that a model was trained by, in nats of reconstruction; 1 for the ELBO."""
+
+    of_noise: Estimate  # read from the variances of q(z | x)
+    of_means: Estimate  # read from its means, which come to rest later
+    by_latent: Tensor  # (D,), that of the noise; NaN where a latent carries less than `SILENT` nats
+
+
+@torch.no_grad()
+def kl_price(
+    model: Any, data: Tensor | Sequence[Tensor], samples: int = 8, batch_size: int = 100, seed: int = 0
+) -> Prices:
+    """Read from a trained model by which factor its KL was weighted: the beta that its gradients balance at.
+
+    With d the distortion -log p(x | z), z = mu + sigma eps and KL = (mu^2 + sigma^2 - 1 - log sigma^2) / 2, a loss
+    E[d + beta KL] is at rest when E[dd / dlog sigma^2] = beta E[1 - sigma^2] / 2 (the noise) and E[(mu - m) dd / dmu]
+    = -beta E[(mu - m) mu] with m = E[mu] (the means): notebook 12, equations (12.2) and (12.3). The prices are the
+    ratios of the two sides, with sums over latents and pictures taken before dividing.
+
+    Args:
+        model: encode, decode and a prior N(0, I); q(z | x) a diagonal Gaussian that can be sampled with a gradient.
+        data: what it was trained on, as for `evaluate`; some hundred pictures are enough.
+        samples: pairs of draws z for each picture.
+        batch_size, seed: as for `evaluate`.
+    Returns:
+        Prices, their errors those of the choice of pictures and draws.
+    Raises:
+        TypeError: not such data, or q(z | x) is not a diagonal Gaussian.
+        ValueError: fewer than two pictures.
+    """
+    samples = checking.integer(samples, "samples")
+    if len(checking.together(data, "data")[0]) < 2:
+        raise ValueError("data must hold at least two images, for the spread over them; there is only one.")
+
+    def gradients(x: Tensor, *conditions: Tensor) -> Tensor:
+        return _gradients(model, x, conditions, samples)
+
+    by_log_var, by_mu, variance, mu = over_batches(gradients, model, data, batch_size, seed).unbind(1)  # (N, D) each
+    cost = (1 - variance) / 2  # of the noise: -dKL / dlog sigma^2
+    spread = mu - mu.mean(0)
+    nats = (mu.square() + variance - 1 - variance.log()).mean(0) / 2
+    by_latent = torch.where(nats > SILENT, by_log_var.mean(0) / cost.mean(0), torch.nan)
+    of_means = _ratio((-spread * by_mu).sum(1), (spread * mu).sum(1))
+    return Prices(_ratio(by_log_var.sum(1), cost.sum(1)), of_means, by_latent)
+
+
+def _gradients(model: Any, x: Tensor, conditions: Sequence[Tensor], samples: int) -> Tensor:
+    """Of each picture and latent dd / dlog sigma^2, dd / dmu, sigma^2 and mu: (N, 4, D), float64."""
+    q = model.encode(x, *conditions)
+    if not is_diagonal_gaussian(q):
+        raise TypeError(
+            f"model.encode must return a diagonal Gaussian, Independent(Normal, 1), not {type(q).__name__}."
+        )
+    mu, log_var = q.base_dist.loc.detach(), 2 * q.base_dist.scale.detach().log()  # (N, D) each
+    eps = torch.randn(samples, *mu.shape, device=mu.device, dtype=mu.dtype)
+    with torch.enable_grad():
+        mu.requires_grad_(), log_var.requires_grad_()
+        z = mu + (log_var / 2).exp() * torch.cat([eps, -eps])  # (2 S, N, D); in pairs, for less noise
+        distortion = -model.decode(z, *conditions).log_prob(x).mean(0).sum()
+        by_mu, by_log_var = torch.autograd.grad(distortion, [mu, log_var])
+    moments = [by_log_var, by_mu, log_var.detach().exp(), mu.detach()]
+    return torch.stack([one.double() for one in moments], 1)
+
+
+def _ratio(top: Tensor, bottom: Tensor) -> Estimate:
+    """mean(top) / mean(bottom) over pictures, with the error of a ratio of means (the delta method)."""
+    ratio = (top.mean() / bottom.mean()).item()
+    spread = (top - ratio * bottom).std().item() / len(top) ** 0.5
+    return Estimate(ratio, abs(spread / bottom.mean().item()))

@@ -1,0 +1,605 @@
+"""What is wrong with this VAE? Checks that need the model, pictures and, where there is one, the History of training.
+
+Each check measures something that holds in every healthy model, whatever its pictures and its layers, and compares it
+with a bound. Where it is broken the report names the disease, with the evidence, what it means and what to do. The
+bounds were chosen on digits and portraits; `benchmarks/clinic.py` measures how often they are right elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vae_helpers import checking
+from vae_helpers.data.dataset import Dataset
+from vae_helpers.devices import forked_random_state
+from vae_helpers.distributions.bernoulli import GreyBernoulli
+from vae_helpers.evaluation.balance import kl_price
+from vae_helpers.evaluation.bounds import evaluate
+from vae_helpers.evaluation.codes import active_units, aggregate_posterior, kl_decomposition, posteriors
+from vae_helpers.evaluation.diseases import Diagnosis, Finding
+from vae_helpers.models.protocol import checked_data, device_of, evaluating, prepared
+from vae_helpers.training.history import History
+
+FAR_OUT = 18.0  # |log_var|: its exponential is 7e7 or 1e-8, and float32 loses the smaller beside a mean of 1
+LARGE = 20.0  # of an input: pictures in [0, 1], or of mean 0 and variance 1, stay far below
+JUMP = 0.5  # of all that the loss has fallen
+DEAD = 0.25  # of the units of a layer
+WRONG_PRICE = 1.67  # times too much, or too little
+SURE = 0.2  # of a price, its standard error
+HALF_PRICE = 1.5  # between noise and means, times
+WRONG_SIGMA = 1.5  # times the error, or below it
+WORSE_IN_EVAL = 1.25  # squared error in eval mode, times that in training mode
+LEAKS = 1e-3  # of a code, from the other pictures of a batch
+IGNORED = 0.01  # of the pictures' variance that codes decide
+KNOWN = 0.005  # of the held-out pictures that the training set has, too
+TOO_NEAR = 0.1  # of the held-out pictures nearer to the training set than all but a hundredth of itself
+NOISELESS = 0.5  # of the decoder's noise that sample() has
+GAP = 1.0  # of what the code says, in nats
+TURNED = 0.1  # of all that the validation loss had fallen
+VARIED = 0.1  # different nearest pictures, of the samples
+COPIES = 0.9  # of the samples
+USED = 0.1  # of a codebook
+WINS, GUESSES = 0.97, 0.53  # shares of pictures that a critic tells rightly
+ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus, nn.Tanh, nn.Sigmoid, nn.Mish)
+
+
+class Skipped(Exception):
+    """A check that cannot be made of this model or these data; its text says why."""
+
+
+class Case:
+    """A model with the pictures that it is examined by, and what more than one check wants to know of them."""
+
+    def __init__(
+        self,
+        model: Any,
+        seen: tuple[Tensor, ...],
+        held_out: tuple[Tensor, ...] | None,
+        history: History | None,
+        beta: float,
+        pictures: int,
+        seed: int,
+    ):
+        self.model, self.history, self.beta, self.seed = model, history, beta, seed
+        self.all_seen, self.all_held_out = seen, held_out
+        self.seen = tuple(tensor[_spread(len(seen[0]), pictures)] for tensor in seen)
+        self.held_out = held_out and tuple(tensor[_spread(len(held_out[0]), pictures)] for tensor in held_out)
+        self.measured: dict[str, Any] = {}
+
+    @functools.cached_property
+    def x(self) -> Tensor:
+        """The training pictures as the model sees them, (N, C, H, W)."""
+        return self._prepared(self.seen)
+
+    @functools.cached_property
+    def conditions(self) -> list[Tensor]:
+        """Their conditions, on the model's device."""
+        return [tensor.to(device_of(self.model)) for tensor in self.seen[1:]]
+
+    def _prepared(self, data: tuple[Tensor, ...]) -> Tensor:
+        return prepared(self.model, data[0].to(device_of(self.model)))
+
+    @functools.cached_property
+    def x_held_out(self) -> Tensor:
+        """The held-out pictures as the model sees them."""
+        if self.held_out is None:
+            raise Skipped("there are no held-out pictures: give held_out, or a Dataset")
+        return self._prepared(self.held_out)
+
+    @functools.cached_property
+    def decoded(self) -> tuple[Tensor, Tensor | None]:
+        """Mean and variance of p(x | z) at a draw of q for each training picture, (N, C, H, W) each."""
+        means, variances = [], []
+        for x, *conditions in zip(self.x.split(100), *(c.split(100) for c in self.conditions), strict=True):
+            p = self.model.decode(self.model.encode(x, *conditions).sample(), *conditions)
+            means.append(p.mean)
+            variances.append(_variance(p))
+        return torch.cat(means), None if variances[0] is None else torch.cat(variances)
+
+    @functools.cached_property
+    def drawn(self) -> tuple[Tensor, Tensor]:
+        """Means of p(x | z) at draws of the prior, and a draw of each: (M, C, H, W) each."""
+        if self.conditions:
+            raise Skipped("the model wants conditions, and draws of the prior have none")
+        pairs = [(p.mean, p.sample()) for p in (self.model.decode(self.model.prior.sample((100,))) for _ in range(3))]
+        means, samples = zip(*pairs, strict=True)
+        return torch.cat(means), torch.cat(samples)
+
+    def note(self, name: str, value: Any) -> Any:
+        """Keeps a number for the report, and gives it back."""
+        self.measured[name] = [float(v) for v in value] if isinstance(value, Tensor) and value.dim() else value
+        return value
+
+
+def diagnose(
+    model: Any,
+    data: Dataset | Tensor | Sequence[Tensor],
+    history: History | None = None,
+    *,
+    held_out: Tensor | Sequence[Tensor] | None = None,
+    beta: float = 1.0,
+    pictures: int = 500,
+    seed: int = 0,
+) -> Diagnosis:
+    """A report on the health of a trained VAE: what is wrong, by which evidence, and what to do.
+
+    Args:
+        model: a VAE of the protocol (encode, decode, prior), whatever trained it; a `VQVAE` has fewer checks. It is
+            left as it is, and so is the random state.
+        data: what it was trained on, `uint8` images or (images, *conditions); or a `Dataset`, whose training and
+            validation splits are taken.
+        history: of its training, as `fit` returns it: the loss, the gradient, a critic's share of right answers.
+        held_out: pictures that it was not trained on, in the same form as `data`.
+        beta: the weight that the KL was meant to have.
+        pictures: how many of each are looked at (duplicates are sought among all).
+        seed: of all draws.
+    Returns:
+        Diagnosis: print it; `healthy`, `names`, `findings`, `measured`, `skipped`, `to_dict()`.
+    Raises:
+        TypeError, ValueError: not such data, fewer than 20 pictures, or a model with neither latent variables nor a
+            codebook.
+    """
+    seen, others = _parts(data, held_out)
+    pictures = checking.integer(pictures, "pictures", 20)
+    case = Case(model, seen, others, _checked(history), checking.positive(beta, "beta"), pictures, checking.seed(seed))
+    checks = _checks_for(model)
+    report = Diagnosis(measured=case.measured)
+    with forked_random_state(), evaluating(model), torch.no_grad():
+        for name, check in checks.items():
+            torch.manual_seed(seed)
+            try:
+                report.findings += check(case)
+            except Skipped as why:
+                report.skipped[name] = str(why)
+            if name == "numbers" and "largest |log_var|" not in case.measured and report.findings:
+                report.skipped["all else"] = "numbers that are not finite say nothing"
+                break
+        report.pictures = _shown(case)
+    report.findings.sort(key=lambda finding: finding.place)
+    return report
+
+
+def _shown(case: Case, n: int = 8) -> dict[str, Tensor]:
+    """Some pictures, what the model makes of them, and means at draws of the prior; none where it can make none."""
+    if not _has_codes(case.model) or "largest |log_var|" not in case.measured:
+        return {}
+    rebuilt = case.model.decode(
+        case.model.encode(case.x[:n], *(c[:n] for c in case.conditions)).mean, *(c[:n] for c in case.conditions)
+    )
+    shown = {"pictures": case.x[:n], "reconstructions": rebuilt.mean}
+    with contextlib.suppress(Skipped):
+        shown["drawn from the prior"] = case.drawn[0][:n]
+    levels = max(1.0, case.x.max().item())  # 1, or 255 for a distribution over levels
+    return {name: (torch.nan_to_num(pictures) / levels).clamp(0, 1).cpu() for name, pictures in shown.items()}
+
+
+def _numbers(case: Case) -> Iterator[Finding]:
+    """NaN and infinity in weights and records, and log-variances that are far out."""
+    broken = [name for name, p in case.model.named_parameters() if not torch.isfinite(p).all()]
+    if broken:
+        yield Finding("numbers overflow", f"{len(broken)} parameters hold NaN or infinity, {broken[0]} first")
+        return
+    losses = _series(case, "loss") if case.history else []
+    lost = [step for step, loss in zip(case.history.step if losses else [], losses, strict=False) if math.isinf(loss)]
+    if lost:
+        yield Finding("numbers overflow", f"the loss was infinite at step {lost[0]}")
+        return
+    if not _has_codes(case.model):
+        return
+    try:
+        q = posteriors(case.model, case.seen, 100, case.seed)
+    except ValueError as error:
+        yield Finding("numbers overflow", f"q(z | x) is no distribution: {str(error).splitlines()[0][:150]}")
+        return
+    log_var = 2 * q.base_dist.scale.log()
+    furthest = case.note("largest |log_var|", log_var.abs().max().item())
+    if not furthest < FAR_OUT:
+        share = (log_var.abs() >= FAR_OUT).double().mean().item()
+        yield Finding(
+            "numbers overflow", f"|log_var| is up to {furthest:.3g}, {share:.0%} of all at {FAR_OUT:g} or more"
+        )
+
+
+def _scale(case: Case) -> Iterator[Finding]:
+    """How large the numbers are that the first layer sees."""
+    seen = []
+    layer = next(m for m in case.model.modules() if isinstance(m, nn.Linear | nn.Conv2d))
+    handle = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].abs().max().item()))
+    try:
+        case.model.encode(case.x[:100], *(c[:100] for c in case.conditions))
+    finally:
+        handle.remove()
+    largest = case.note("largest number that the first layer sees", max(seen))
+    if largest > LARGE:
+        yield Finding("pictures out of scale", f"the first layer sees numbers up to {largest:.3g}")
+
+
+def _sharing(case: Case) -> Iterator[Finding]:
+    """The same weights at several places."""
+    places = defaultdict(list)
+    for name, p in case.model.named_parameters(remove_duplicate=False):
+        places[id(p)].append(name)
+    shared = [names for names in places.values() if len(names) > 1]
+    case.note("weights at several places", len(shared))
+    if shared:
+        first = " = ".join(shared[0][:4])
+        yield Finding("layers share their weights", f"{len(shared)} tensors stand at several places: {first}")
+
+
+def _modes(case: Case) -> Iterator[Finding]:
+    """Codes that depend on the rest of the batch, noise that eval() switches off, a model that is worse in eval()."""
+    model, x, conditions = case.model, case.x[:200], [c[:200] for c in case.conditions]
+    q = model.encode(x, *conditions)
+    few = model.encode(x[:5], *(c[:5] for c in conditions))
+    leak = (few.mean - q.mean[:5]).abs().max() / q.mean.std().clamp_min(1e-6)
+    case.note("code moved by the rest of the batch", leak.item())
+    trained = copy.deepcopy(model).train()  # so that running statistics are not touched
+    noise = trained.encode(x, *conditions).stddev
+    there = trained.decode(trained.encode(x, *conditions).mean, *conditions).mean
+    here = model.decode(q.mean, *conditions).mean
+    worse = ((here - x).square().mean() / (there - x).square().mean()).item()
+    case.note("squared error in eval(), times that in train()", worse)
+    if leak > LEAKS:
+        yield Finding(
+            "train and eval disagree", f"a code moves by {leak:.2g} standard deviations with its batch, in eval()"
+        )
+    elif (q.stddev.mean() < 1e-3 * noise.mean()).item():
+        yield Finding(
+            "train and eval disagree",
+            f"the codes' sigma is {q.stddev.mean():.2g} in eval(), {noise.mean():.2g} in train()",
+        )
+    elif not worse < WORSE_IN_EVAL:
+        yield Finding("train and eval disagree", f"the squared error in eval() is {worse:.3g} times that in train()")
+
+
+def _middle(case: Case) -> Iterator[Finding]:
+    """What the code zero is painted as."""
+    if case.conditions:
+        raise Skipped("the model wants conditions, and the code zero has none")
+    middle = case.model.decode(torch.zeros_like(case.model.prior.sample((2,)))).mean[0]  # two: for batch statistics
+    flat = case.note("spread of the picture of code 0", middle.std().item())
+    mean_picture = case.x.mean(0).std().item()
+    bare = [name for name, m in case.model.named_modules() if getattr(m, "bias", 0) is None and hasattr(m, "weight")]
+    if flat < 1e-4 * mean_picture:
+        evidence = f"the code 0 is painted as one flat value, {middle.mean():.3g}"
+        yield Finding("no biases", evidence + (f"; {len(bare)} layers have no bias, {bare[0]} first" if bare else ""))
+
+
+def _splits(case: Case) -> Iterator[Finding]:
+    """Held-out pictures that are, or nearly are, in the training set."""
+    if case.held_out is None:
+        raise Skipped("there are no held-out pictures: give held_out, or a Dataset")
+    known = {row.tobytes() for row in case.all_seen[0].flatten(1).cpu().numpy()}
+    theirs = case.all_held_out[0].flatten(1).cpu().numpy()
+    copied = case.note(
+        "held-out pictures in the training set", sum(row.tobytes() in known for row in theirs) / len(theirs)
+    )
+    mine = case.all_seen[0][_spread(len(case.all_seen[0]), 4_000)].flatten(1).float()
+    distance = torch.cdist(mine[_spread(len(mine), 500)], mine)  # each also to itself, at distance 0
+    among = distance.topk(2, largest=False).values[:, 1]
+    across = torch.cdist(case.held_out[0].flatten(1).float(), mine).amin(1)
+    near = (across < among.quantile(0.01)).double().mean().item()
+    case.note("held-out pictures nearer than 99 % of training pictures", near)
+    if copied > KNOWN:
+        yield Finding(
+            "held-out pictures in training", f"{copied:.1%} of the held-out pictures are in the training set, too"
+        )
+    elif near > TOO_NEAR:
+        yield Finding(
+            "held-out pictures in training",
+            f"{near:.0%} of the held-out pictures are nearer to the training set than all but 1 % of its own are",
+        )
+
+
+def _training(case: Case) -> Iterator[Finding]:
+    """Jumps of the loss, and units that are the same for all pictures."""
+    found = []
+    losses = torch.tensor(_bounds(case, "train"))
+    losses = losses[torch.isfinite(losses)]
+    if len(losses) > 20:
+        best = losses.cummin(0).values
+        start = len(losses) // 20
+        jump = ((losses[1:] - best[:-1])[start:].max() / (losses[0] - losses.min()).clamp_min(1e-9)).item()
+        case.note("highest jump of the loss, of its fall", jump)
+        if jump > JUMP:
+            found.append(f"the loss once rose by {min(jump, 9.99e9):.3g} times all that it fell")
+    dead = _dead_units(case)
+    if dead:
+        worst = max(dead, key=dead.get)
+        case.note("dead units, in the worst layer", dead[worst])
+        if dead[worst] > DEAD:
+            found.append(f"{dead[worst]:.0%} of the units of {worst} say the same of every picture")
+    if found:
+        yield Finding("training broke", "; ".join(found))
+    elif not dead and len(losses) <= 20:
+        raise Skipped("there is no history, and the model has no activation modules")
+
+
+def _dead_units(case: Case) -> dict[str, float]:
+    """For each activation layer the share of its units whose output hardly varies."""
+    shares: dict[str, float] = {}
+
+    def watch(name: str) -> Callable[..., None]:
+        def hook(_: nn.Module, __: Any, output: Tensor) -> None:
+            by_unit = output.transpose(0, 1).flatten(1) if output.dim() > 1 else output[None]
+            scale = by_unit.std(1)
+            shares[name] = (scale < 1e-3 * scale.max().clamp_min(1e-12)).double().mean().item()
+
+        return hook
+
+    modules = {n: m for n, m in case.model.named_modules() if isinstance(m, ACTIVATIONS)}
+    handles = [module.register_forward_hook(watch(name)) for name, module in modules.items()]
+    try:
+        x, conditions = case.x[:200], [c[:200] for c in case.conditions]
+        case.model.decode(case.model.encode(x, *conditions).sample(), *conditions)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return shares
+
+
+def _price(case: Case) -> Iterator[Finding]:
+    """What a nat of code cost."""
+    prices = kl_price(case.model, case.seen, 4, seed=case.seed)
+    noise, means = prices.of_noise, prices.of_means
+    case.note("price of a nat, by the noise", noise.mean)
+    case.note("its standard error", noise.standard_error)
+    case.note("price of a nat, by the means", means.mean)
+    case.note("price by latent", prices.by_latent)
+    price = next((p for p in prices[:2] if p.mean > 0 and p.standard_error < SURE * p.mean), None)
+    if price is None:
+        raise Skipped(f"neither reading of the price is sure: {noise} by the noise, {means} by the means")
+    halves, settled = noise.mean / means.mean, means.mean / case.beta
+    fair = 1 / HALF_PRICE < settled < HALF_PRICE
+    half = settled > HALF_PRICE and 0.44 < noise.mean / case.beta < 0.53  # the means have not come to rest
+    evidence = f"a nat of it costs {price.mean:.3g} ± {price.standard_error:.2g}, not {case.beta:g}"
+    if price is noise and (half or (fair and (0.2 < halves < 1 / HALF_PRICE or HALF_PRICE < halves < 4.5))):
+        yield Finding(
+            "log_var and log_std confused", f"a nat costs {noise.mean:.3g} by the noise, {means.mean:.3g} by the means"
+        )
+    elif price.mean < case.beta / WRONG_PRICE:
+        yield Finding("the KL weighs too little", evidence)
+    elif price.mean > case.beta * WRONG_PRICE:
+        yield Finding("the KL weighs too much", evidence)
+
+
+def _sigma(case: Case) -> Iterator[Finding]:
+    """The decoder's noise beside its errors."""
+    mean, variance = case.decoded
+    if variance is None:
+        raise Skipped("the decoder's distribution has no variance to compare with")
+    sigma, error = variance.mean().sqrt().item(), (case.x - mean).square().mean().sqrt().item()
+    case.note("sigma of the decoder", sigma)
+    case.note("root of the mean squared error", error)
+    if not 1 / WRONG_SIGMA < sigma / error < WRONG_SIGMA:
+        yield Finding("sigma is not the error", f"sigma is {sigma:.3g} and the error {error:.3g}")
+
+
+def _use(case: Case) -> Iterator[Finding]:
+    """Whether codes depend on pictures and pictures on codes."""
+    units = active_units(case.model, case.seen, seed=case.seed)
+    q = posteriors(case.model, case.seen, 100, case.seed)
+    mu, variance = q.mean, q.variance
+    case.note("KL, nats", (0.5 * (mu.square() + variance - 1 - variance.log())).sum(1).mean().item())
+    case.note("KL by latent, nats", (0.5 * (mu.square() + variance - 1 - variance.log())).mean(0))
+    case.note("active units", units.count)
+    case.note("latents", len(units.variances))
+    case.note("root mean square of codes, by latent", (mu.square() + variance).mean(0).sqrt())
+    case.note(
+        "KL of all codes' Gaussian to the prior, nats", aggregate_posterior(case.model, case.seen).moment_matched_kl
+    )
+    parts = kl_decomposition(case.model, case.seen, samples=4, seed=case.seed)
+    case.note("what a code says about its picture, nats", parts.mutual_information.mean)
+    case.note("... at most, log N", math.log(len(mu)))
+    decided = None
+    if not case.conditions:
+        means = case.drawn[0]
+        decided = (means.var(0).sum() / case.x.var(0).sum().clamp_min(1e-12)).item()
+        case.note("share of the pictures' variance that codes decide", decided)
+    if not units.count:
+        yield Finding("the code is not used", f"no mean of q(z | x) moves from picture to picture; {_linear(case)}")
+    elif decided is not None and decided < IGNORED:
+        yield Finding(
+            "the code is not used",
+            f"codes of the prior decide {decided:.1%} of the pictures' variance; {_linear(case)}",
+        )
+
+
+def _linear(case: Case) -> str:
+    """How many latents a linear VAE with this noise would use: directions in which pictures vary more than it."""
+    variance = case.decoded[1]
+    if variance is None:
+        return "the decoder's noise is unknown"
+    noise = variance.mean(0).flatten().sqrt().clamp_min(1e-6) * math.sqrt(case.beta)
+    x = (case.x.flatten(1) - case.x.flatten(1).mean(0)) / noise  # (N, D) in units of the noise
+    first, second = x[::2], x[1::2]  # directions from one half, their variance in the other
+    directions = torch.linalg.svd(first, full_matrices=False).Vh[:64]
+    worth = int(((second @ directions.T).var(0) > 1).sum())
+    case.note("latents that a linear VAE with its noise would use", worth)
+    return f"a linear VAE with the same noise would use {worth}{' or more' if worth == 64 else ''}"
+
+
+def _samples(case: Case) -> Iterator[Finding]:
+    """The noise of sample() beside the decoder's, told by how much neighbouring pixels differ."""
+    if not hasattr(case.model, "sample"):
+        raise Skipped("the model has no sample(n)")
+    means, draws = case.drawn
+    given = case.model.sample(len(means))
+    if given.shape != draws.shape or given.shape[-1] < 2:
+        raise Skipped("sample(n) does not give n pictures like the decoder's")
+    of_means, of_draws, of_given = (_roughness(pictures) for pictures in (means, draws, given.to(means)))
+    noise = of_draws.mean() - of_means.mean()
+    spread = (of_draws.var() + of_means.var() + of_given.var()).sqrt() / len(means) ** 0.5
+    if noise < 10 * spread:
+        raise Skipped("the decoder's noise is too small beside its pictures to tell")
+    share = case.note("noise of sample(), of the decoder's", ((of_given.mean() - of_means.mean()) / noise).item())
+    if share < NOISELESS:
+        yield Finding(
+            "means returned as samples", f"sample() has {max(0.0, share):.0%} of the pixel noise that p(x | z) says"
+        )
+
+
+def _roughness(pictures: Tensor) -> Tensor:
+    """Mean squared difference of neighbours: (N, C, H, W) -> (N,)."""
+    return (pictures[..., 1:] - pictures[..., :-1]).square().flatten(1).mean(1)
+
+
+def _critic(case: Case) -> Iterator[Finding]:
+    """A critic's share of right answers."""
+    right = [value for value in (_series(case, "right") if case.history else []) if not math.isnan(value)]
+    if not right:
+        raise Skipped("no critic's share of right answers in the history")
+    late = right[-max(1, len(right) // 4) :]
+    share = case.note("critic's share of right answers, at last", sum(late) / len(late))
+    if share > WINS:
+        yield Finding("the critic has won", f"at last it told {share:.1%} of the pictures rightly")
+    elif max(_smoothed(right)) < GUESSES:
+        yield Finding(
+            "the critic never learned", f"it never told more than {max(_smoothed(right)):.1%} of the pictures rightly"
+        )
+
+
+def _smoothed(values: list[float], over: int = 10) -> list[float]:
+    return (
+        [sum(values[k : k + over]) / over for k in range(max(1, len(values) - over + 1))]
+        if len(values) >= over
+        else values
+    )
+
+
+def _generalises(case: Case) -> Iterator[Finding]:
+    """The bound on training pictures and on others."""
+    case.x_held_out  # noqa: B018 - skipped where there are none
+    seen, held_out = (evaluate(case.model, data, 4, seed=case.seed) for data in (case.seen, case.held_out))
+    gap = seen["elbo"].mean - held_out["elbo"].mean
+    error = math.hypot(seen["elbo"].standard_error, held_out["elbo"].standard_error)
+    case.note("ELBO of training pictures, nats", seen["elbo"].mean)
+    case.note("ELBO of held-out pictures, nats", held_out["elbo"].mean)
+    found = []
+    if gap > 3 * error and gap > GAP * seen["kl"].mean:
+        found.append(f"{gap:.3g} ± {error:.2g} nats between them, where the code says {seen['kl'].mean:.3g}")
+    losses = _bounds(case, "validation")
+    if len(losses) > 2:
+        rise = losses[-1] - min(losses)
+        case.note("rise of the validation curve since its best, nats", rise)
+        if rise > max(TURNED * (losses[0] - min(losses)), held_out["elbo"].standard_error):
+            found.append(f"the validation curve was {rise:.3g} nats lower before")
+    if found:
+        yield Finding("overfitting", "; ".join(found))
+
+
+def _copying(case: Case) -> Iterator[Finding]:
+    """Whether samples are nearer to training pictures than to as many others."""
+    theirs = case.x_held_out.flatten(1)
+    mine, means = case.x.flatten(1), case.drawn[0].flatten(1)
+    n = min(len(mine), len(theirs))
+    (to_mine, which), (to_theirs, _) = (torch.cdist(means, x[:n]).min(1) for x in (mine, theirs))
+    if len(which.unique()) < VARIED * len(means):
+        raise Skipped("the samples are too much alike to tell")
+    share = case.note("samples nearest to a training picture", (to_mine < to_theirs).double().mean().item())
+    if share > COPIES:
+        yield Finding("samples are copies", f"{share:.0%} of the samples; half of them would be fair")
+
+
+def _codebook(case: Case) -> Iterator[Finding]:
+    """How much of a codebook is used."""
+    quantiser = getattr(case.model, "quantiser", None)
+    if quantiser is None:
+        raise Skipped("the model has no codebook")
+    tokens = case.model.tokens(case.x)
+    used = case.note("share of codes in use", len(tokens.unique()) / (quantiser.codes * quantiser.books))
+    case.note("perplexity of tokens", quantiser.perplexity(tokens).item())
+    if used < USED:
+        yield Finding("the codebook is hardly used", f"{len(case.x)} pictures use {used:.1%} of the codes")
+
+
+STRUCTURE = {"numbers": _numbers, "shared weights": _sharing, "splits": _splits, "critic": _critic}
+OF_CODES = {
+    "scale of the pictures": _scale,
+    "modes": _modes,
+    "biases": _middle,
+    "training": _training,
+    "price of the KL": _price,
+    "sigma": _sigma,
+    "use of the code": _use,
+    "samples": _samples,
+    "generalisation": _generalises,
+    "copies": _copying,
+}
+
+
+def _checks_for(model: Any) -> dict[str, Callable[[Case], Iterator[Finding]]]:
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch module, not a {type(model).__name__}.")
+    if _has_codes(model):
+        return STRUCTURE | OF_CODES
+    if hasattr(model, "quantiser"):
+        return STRUCTURE | {"codebook": _codebook}
+    raise TypeError(
+        f"model must have encode, decode and prior, or a codebook: a {type(model).__name__} has not. Wrap it in a "
+        "LatentVariableModel whose encode and decode return distributions: notebook 12, section 7."
+    )
+
+
+def _has_codes(model: Any) -> bool:
+    return all(hasattr(model, name) for name in ("encode", "decode", "prior"))
+
+
+def _series(case: Case, part: str, where: str = "train") -> list[float]:
+    """The records of a part of the loss, of whichever phase has it; empty where there is none."""
+    named = [values for name, values in getattr(case.history, where).items() if name.rpartition(".")[2] == part]
+    return named[0] if named else []
+
+
+def _bounds(case: Case, where: str) -> list[float]:
+    """The records of the negative ELBO, or of the loss where its parts are unknown; empty without a history."""
+    if case.history is None:
+        return []
+    distortion, nats = _series(case, "distortion", where), _series(case, "kl", where)
+    if distortion and nats:
+        return [a + b for a, b in zip(distortion, nats, strict=True)]
+    return _series(case, "loss", where)
+
+
+def _variance(p: Any) -> Tensor | None:
+    """That of the pixels, None where the distribution has none to compare errors with."""
+    if isinstance(getattr(p, "base_dist", p), GreyBernoulli):
+        return None  # it knows black and white only, and is given greys
+    try:
+        return p.variance
+    except NotImplementedError:
+        return None
+
+
+def _spread(n: int, wanted: int) -> Tensor:
+    """Indices of at most so many of n, evenly over them all."""
+    return torch.linspace(0, n - 1, min(n, wanted)).round().long()
+
+
+def _parts(data: Any, held_out: Any) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...] | None]:
+    """Training and held-out data, checked."""
+    if isinstance(data, Dataset):
+        data, held_out = data.train.images, data.validation.images if held_out is None else held_out
+    seen = checked_data(data, "data")
+    others = None if held_out is None else checked_data(held_out, "held_out")
+    for name, part in (("data", seen), ("held_out", others)):
+        if part is not None and len(part[0]) < 20:
+            raise ValueError(f"{name} must hold at least 20 pictures, not {len(part[0])}: shares are taken of them.")
+    if others is not None and [t.shape[1:] for t in seen] != [t.shape[1:] for t in others]:
+        raise ValueError("held_out must be in the same form as data: pictures of the same shape, the same conditions.")
+    return seen, others
+
+
+def _checked(history: Any) -> History | None:
+    if history is not None and not isinstance(history, History):
+        raise TypeError(f"history must be a History, as fit returns it, not a {type(history).__name__}.")
+    return history
