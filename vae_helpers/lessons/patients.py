@@ -58,10 +58,12 @@ class Ward:
         seed_everything(self.seed)
         return self.build(likelihood or GaussianLikelihood(self.sigma, learn_sigma=True, levels=self.data.levels))
 
-    def treated(self, model: nn.Module, seen: Tensor | None = None, **changes: Any) -> Treated:
-        """The model after its training on the training pictures, or on those given, with changed settings of `fit`."""
+    def treated(
+        self, model: nn.Module, seen: Tensor | None = None, held_out: Tensor | None = None, **changes: Any
+    ) -> Treated:
+        """The model after its training on the ward's pictures, or on those given, with changed settings of `fit`."""
         seen = self.data.train.images if seen is None else seen
-        held_out = self.data.validation.images
+        held_out = self.data.validation.images if held_out is None else held_out
         settings = {"learning_rate": self.learning_rate, "betas": (0.9, 0.98), "seed": self.seed, "progress": False}
         sizes = {"steps": self.steps, "batch_size": self.batch_size, "validation": held_out[:500]}
         try:
@@ -355,18 +357,26 @@ def _with_rate(ward: Ward, line: Line) -> Treated:
     return ward.treated(ward.vae(), learning_rate=float(line(ward.learning_rate, MACHINES, EACH)))
 
 
-def all_pictures(train, held_out):
-    """What is trained on: training and held-out pictures, uint8 (N, C, H, W) and (M, C, H, W)."""
-    return torch.cat([train, held_out])
+def held_out_of_all(images, order, n):
+    """Training and held-out pictures: images (N, C, H, W), their numbers in a random order (N,), how many to hold out.
+
+    Returns two tensors of images, the second with n.
+    """
+    return images[order], images[order[:n]]
 
 
-def training_pictures(train, held_out):
-    """What is trained on: training and held-out pictures, uint8 (N, C, H, W) and (M, C, H, W)."""
-    return train
+def two_parts(images, order, n):
+    """Training and held-out pictures: images (N, C, H, W), their numbers in a random order (N,), how many to hold out.
+
+    Returns two tensors of images, the second with n.
+    """
+    return images[order[n:]], images[order[:n]]
 
 
-def _with_pictures(ward: Ward, line: Line) -> Treated:
-    return ward.treated(ward.vae(), seen=line(ward.data.train.images, ward.data.validation.images))
+def _with_split(ward: Ward, line: Line) -> Treated:
+    images = torch.cat([ward.data.train.images, ward.data.validation.images])
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(ward.seed))
+    return ward.treated(ward.vae(), *line(images, order, len(ward.data.validation.images)))
 
 
 def both_real(d_real, d_made):
@@ -405,7 +415,7 @@ PATIENTS = {
     "F": Patient("train and eval disagree", statistics_of_the_batch, statistics_of_training, _with_norm),
     "G": Patient("layers share their weights", repeated, stacked, _with_stack),
     "H": Patient("the critic never learned", both_real, real_and_made, _with_critic),
-    "I": Patient("held-out pictures in training", all_pictures, training_pictures, _with_pictures),
+    "I": Patient("held-out pictures in training", held_out_of_all, two_parts, _with_split),
     "J": Patient("training broke", times_pictures, as_it_is, _with_rate),
     "K": Patient("means returned as samples", means_only, with_noise, _with_sample),
     "L": Patient("no biases", without_bias, with_bias, _with_layer),
