@@ -43,6 +43,7 @@ class Ward:
         build: likelihood -> a healthy VAE.
         steps, batch_size, learning_rate, seed: for `fit`.
         sigma: where a learned sigma begins.
+        progress: whether to show how far training is.
     """
 
     data: Dataset
@@ -52,6 +53,7 @@ class Ward:
     learning_rate: float = 8e-3
     seed: int = 0
     sigma: float = 0.1
+    progress: bool = False
 
     def vae(self, likelihood: nn.Module | None = None) -> VAE:
         """A healthy VAE, the same for each call but for its likelihood: a Gaussian with a learned sigma unless told."""
@@ -64,7 +66,12 @@ class Ward:
         """The model after its training on the ward's pictures, or on those given, with changed settings of `fit`."""
         seen = self.data.train.images if seen is None else seen
         held_out = self.data.validation.images if held_out is None else held_out
-        settings = {"learning_rate": self.learning_rate, "betas": (0.9, 0.98), "seed": self.seed, "progress": False}
+        settings = {
+            "learning_rate": self.learning_rate,
+            "betas": (0.9, 0.98),
+            "seed": self.seed,
+            "progress": self.progress,
+        }
         sizes = {"steps": self.steps, "batch_size": self.batch_size, "validation": held_out[:500]}
         try:
             history = fit(model, seen, **sizes | settings | changes)
