@@ -45,7 +45,7 @@ def kl_price(
         samples: pairs of draws z for each picture.
         batch_size, seed: as for `evaluate`.
     Returns:
-        Prices, their errors those of the choice of pictures and draws.
+        Prices, their errors those of the choice of pictures and draws; NaN where all codes are silent.
     Raises:
         TypeError: not such data, or q(z | x) is not a diagonal Gaussian.
         ValueError: fewer than two pictures.
@@ -86,6 +86,6 @@ def _gradients(model: Any, x: Tensor, conditions: Sequence[Tensor], samples: int
 
 def _ratio(top: Tensor, bottom: Tensor) -> Estimate:
     """mean(top) / mean(bottom) over pictures, with the error of a ratio of means (the delta method)."""
-    ratio = (top.mean() / bottom.mean()).item()
-    spread = (top - ratio * bottom).std().item() / len(top) ** 0.5
-    return Estimate(ratio, abs(spread / bottom.mean().item()))
+    ratio = top.mean() / bottom.mean()  # NaN where no code says anything
+    error = (top - ratio * bottom).std() / len(top) ** 0.5 / bottom.mean().abs()
+    return Estimate(ratio.item(), error.item())

@@ -212,14 +212,21 @@ def _numbers(case: Case) -> Iterator[Finding]:
 
 def _scale(case: Case) -> Iterator[Finding]:
     """How large the numbers are that the first layer sees."""
-    seen = []
-    layer = next(m for m in case.model.modules() if isinstance(m, nn.Linear | nn.Conv2d))
-    handle = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].abs().max().item()))
+    seen: list[float] = []  # by one layer after the other, as they are called
+
+    def watch(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        seen.append(inputs[0].abs().max().item())
+
+    layers = [m for m in case.model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    handles = [layer.register_forward_pre_hook(watch) for layer in layers]
     try:
         case.model.encode(case.x[:100], *(c[:100] for c in case.conditions))
     finally:
-        handle.remove()
-    largest = case.note("largest number that the first layer sees", max(seen))
+        for handle in handles:
+            handle.remove()
+    if not seen:
+        raise Skipped("the encoder has no dense or convolutional layer")
+    largest = case.note("largest number that the first layer sees", seen[0])
     if largest > LARGE:
         yield Finding("pictures out of scale", f"the first layer sees numbers up to {largest:.3g}")
 

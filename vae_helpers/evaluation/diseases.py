@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
@@ -149,9 +150,13 @@ class Diagnosis:
         return tuple(finding.name for finding in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists, numbers and texts, ready for JSON; meaning and cure of each finding are with it."""
+        """Plain lists, numbers and texts, ready for JSON; meaning and cure of each finding are with it.
+
+        A number that is NaN or infinite, such as the price of a silent latent, is None: JSON has no word for it.
+        """
         said = [asdict(f) | {"meaning": f.meaning, "cure": f.cure} for f in self.findings]
-        return {"healthy": self.healthy, "findings": said, "measured": self.measured, "skipped": self.skipped}
+        measured = {name: _plain(value) for name, value in self.measured.items()}
+        return {"healthy": self.healthy, "findings": said, "measured": measured, "skipped": dict(self.skipped)}
 
     def __str__(self) -> str:
         lines = ["A clean bill of health: nothing was found." if self.healthy else f"Found: {'; '.join(self.names)}."]
@@ -168,6 +173,12 @@ class Diagnosis:
         if self.skipped:
             lines += ["", "Not measured", *(f"  {name:42s} {why}" for name, why in self.skipped.items())]
         return "\n".join(lines)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _written(value: Any) -> str:
