@@ -17,11 +17,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from vae_helpers import checking
 from vae_helpers.data.dataset import Dataset
 from vae_helpers.devices import forked_random_state
 from vae_helpers.distributions.bernoulli import GreyBernoulli
+from vae_helpers.distributions.divergences import is_diagonal_gaussian
 from vae_helpers.evaluation.balance import kl_price
 from vae_helpers.evaluation.bounds import evaluate
 from vae_helpers.evaluation.codes import active_units, aggregate_posterior, kl_decomposition, posteriors
@@ -115,6 +117,19 @@ class Case:
         p = self.model.decode(self.model.prior.sample((DRAWS,)))
         return p.mean, p.sample()
 
+    def check_posterior(self) -> None:
+        """Skipped where q(z | x) is not a diagonal Gaussian."""
+        q = self.model.encode(self.x[:2], *(c[:2] for c in self.conditions))
+        if not is_diagonal_gaussian(q):
+            raise Skipped(f"q(z | x) is not a diagonal Gaussian, Independent(Normal, 1), but a {type(q).__name__}")
+
+    def check_prior(self) -> None:
+        """Skipped where the prior is not N(0, I), too, by which nats are priced."""
+        self.check_posterior()
+        p = self.model.prior
+        if not (is_diagonal_gaussian(p) and (p.mean == 0).all() and (p.stddev == 1).all()):
+            raise Skipped("the prior is not N(0, I), an Independent(Normal, 1), by which nats are counted here")
+
     def note(self, name: str, value: Any) -> Any:
         """Keeps a number for the report, and gives it back."""
         self.measured[name] = [float(v) for v in value] if isinstance(value, Tensor) and value.dim() else value
@@ -134,8 +149,8 @@ def diagnose(
     """A report on the health of a trained VAE: what is wrong, by which evidence, and what to do.
 
     Args:
-        model: a VAE of the protocol (encode, decode, prior), whatever trained it; a `VQVAE` has fewer checks. It is
-            left as it is, and so is the random state.
+        model: a VAE of the protocol (encode, decode, prior), whatever trained it. A `VQVAE`, a hierarchy or a model
+            with a prior of its own has fewer checks. It is left as it is, and so is the random state.
         data: what it was trained on, `uint8` images or (images, *conditions); or a `Dataset`, whose training and
             validation splits are taken.
         history: of its training, as `fit` returns it: the loss, the gradient, a critic's share of right answers.
@@ -161,23 +176,30 @@ def diagnose(
                 report.findings += check(case)
             except Skipped as why:
                 report.skipped[name] = str(why)
+            except NotImplementedError:
+                report.skipped[name] = "one of the model's distributions does not know its mean"
+            except ValueError as error:
+                if "numbers overflow" not in report.names:
+                    raise
+                report.skipped[name] = f"numbers overflow: {_first_line(error)}"
             if name == "numbers" and "largest |log_var|" not in case.measured and report.findings:
                 report.skipped["all else"] = "numbers that are not finite say nothing"
                 break
-        report.pictures = _shown(case)
+        else:
+            report.pictures = _shown(case)
     report.findings.sort(key=lambda finding: finding.place)
     return report
 
 
 def _shown(case: Case, n: int = 8) -> dict[str, Tensor]:
     """Some pictures, what the model makes of them, and means at draws of the prior; none where it can make none."""
-    if not _has_codes(case.model) or "largest |log_var|" not in case.measured:
+    if not _has_codes(case.model) or case.x.dim() != 4:
         return {}
-    rebuilt = case.model.decode(
-        case.model.encode(case.x[:n], *(c[:n] for c in case.conditions)).mean, *(c[:n] for c in case.conditions)
-    )
-    shown = {"pictures": case.x[:n], "reconstructions": rebuilt.mean}
-    with contextlib.suppress(Skipped):
+    shown = {"pictures": case.x[:n]}
+    with contextlib.suppress(Skipped, NotImplementedError, ValueError):
+        conditions = [c[:n] for c in case.conditions]
+        z = case.model.encode(case.x[:n], *conditions).mean
+        shown["reconstructions"] = case.model.decode(z, *conditions).mean
         shown["drawn from the prior"] = case.drawn[0][:n]
     levels = max(1.0, case.x.max().item())  # 1, or 255 for a distribution over levels
     return {name: (torch.nan_to_num(pictures) / levels).clamp(0, 1).cpu() for name, pictures in shown.items()}
@@ -189,21 +211,27 @@ def _numbers(case: Case) -> Iterator[Finding]:
     if broken:
         yield Finding("numbers overflow", f"{len(broken)} parameters hold NaN or infinity, {broken[0]} first")
         return
-    losses = _series(case, "loss") if case.history else []
-    lost = [step for step, loss in zip(case.history.step if losses else [], losses, strict=False) if math.isinf(loss)]
+    records = case.history.train.items() if case.history else ()
+    losses = [values for name, values in records if name.rpartition(".")[2] == "loss"]
+    lost = [case.history.step[k] for values in losses for k, loss in enumerate(values) if math.isinf(loss)]
     if lost:
-        yield Finding("numbers overflow", f"the loss was infinite at step {lost[0]}")
+        yield Finding("numbers overflow", f"the loss was infinite at step {min(lost)}")
         return
     if not _has_codes(case.model):
         return
     try:
+        case.check_posterior()
         q = posteriors(case.model, case.seen, 100, case.seed)
     except ValueError as error:
-        yield Finding("numbers overflow", f"q(z | x) is no distribution: {str(error).splitlines()[0][:150]}")
+        yield Finding("numbers overflow", f"q(z | x) is no distribution: {_first_line(error)}")
         return
     log_var = 2 * q.base_dist.scale.log()
-    furthest = case.note("largest |log_var|", log_var.abs().max().item())
-    if not furthest < FAR_OUT:
+    furthest = log_var.abs().max().item()
+    if math.isinf(furthest):
+        yield Finding("numbers overflow", "log_var is infinite")
+        return
+    case.note("largest |log_var|", furthest)
+    if furthest >= FAR_OUT:
         share = (log_var.abs() >= FAR_OUT).double().mean().item()
         yield Finding(
             "numbers overflow", f"|log_var| is up to {furthest:.3g}, {share:.0%} of all at {FAR_OUT:g} or more"
@@ -251,7 +279,7 @@ def _modes(case: Case) -> Iterator[Finding]:
     leak = (few.mean - q.mean[:5]).abs().max() / q.mean.std().clamp_min(1e-6)
     case.note("code moved by the rest of the batch", leak.item())
     trained = copy.deepcopy(model).train()  # so that running statistics are not touched
-    noise = trained.encode(x, *conditions).stddev
+    noise, noise_in_training = _noise(q), _noise(trained.encode(x, *conditions))
     there = trained.decode(trained.encode(x, *conditions).mean, *conditions).mean
     here = model.decode(q.mean, *conditions).mean
     worse = ((here - x).square().mean() / (there - x).square().mean()).item()
@@ -260,13 +288,18 @@ def _modes(case: Case) -> Iterator[Finding]:
         yield Finding(
             "train and eval disagree", f"a code moves by {leak:.2g} standard deviations with its batch, in eval()"
         )
-    elif (q.stddev.mean() < 1e-3 * noise.mean()).item():
+    elif noise < 1e-3 * noise_in_training:
         yield Finding(
             "train and eval disagree",
-            f"the codes' sigma is {q.stddev.mean():.2g} in eval(), {noise.mean():.2g} in train()",
+            f"the codes' sigma is {noise:.2g} in eval(), {noise_in_training:.2g} in train()",
         )
     elif not worse < WORSE_IN_EVAL:
         yield Finding("train and eval disagree", f"the squared error in eval() is {worse:.3g} times that in train()")
+
+
+def _noise(q: Distribution) -> float:
+    """The root mean square of the standard deviations of q, whose variance need not be known, from pairs of draws."""
+    return ((q.sample() - q.sample()).square().mean() / 2).sqrt().item()
 
 
 def _middle(case: Case) -> Iterator[Finding]:
@@ -357,6 +390,7 @@ def _dead_units(case: Case) -> dict[str, float]:
 
 def _price(case: Case) -> Iterator[Finding]:
     """What a nat of code cost."""
+    case.check_prior()
     prices = kl_price(case.model, case.seen, 4, seed=case.seed)
     noise, means = prices.of_noise, prices.of_means
     case.note("price of a nat, by the noise", noise.mean)
@@ -394,6 +428,7 @@ def _sigma(case: Case) -> Iterator[Finding]:
 
 def _use(case: Case) -> Iterator[Finding]:
     """Whether codes depend on pictures and pictures on codes."""
+    case.check_prior()
     units = active_units(case.model, case.seen, seed=case.seed)
     q = posteriors(case.model, case.seen, 100, case.seed)
     mu, variance = q.mean, q.variance
@@ -552,9 +587,10 @@ def _checks_for(model: Any) -> dict[str, Callable[[Case], Iterator[Finding]]]:
         return STRUCTURE | OF_CODES
     if hasattr(model, "quantiser"):
         return STRUCTURE | {"codebook": _codebook}
+    cure = "Wrap it in a LatentVariableModel whose encode and decode return distributions: notebook 12, section 7."
     raise TypeError(
-        f"model must have encode, decode and prior, or a codebook: a {type(model).__name__} has not. Wrap it in a "
-        "LatentVariableModel whose encode and decode return distributions: notebook 12, section 7."
+        f"model must have encode, decode and prior, or a codebook: a {type(model).__name__} has not. "
+        + ("Give its vae." if hasattr(model, "vae") else cure)
     )
 
 
@@ -588,6 +624,10 @@ def _variance(p: Any) -> Tensor | None:
         return None
 
 
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:150]
+
+
 def _spread(n: int, wanted: int) -> Tensor:
     """Indices of at most so many of n, evenly over them all."""
     return torch.linspace(0, n - 1, min(n, wanted)).round().long()
@@ -602,9 +642,15 @@ def _parts(data: Any, held_out: Any) -> tuple[tuple[Tensor, ...], tuple[Tensor, 
     for name, part in (("data", seen), ("held_out", others)):
         if part is not None and len(part[0]) < 20:
             raise ValueError(f"{name} must hold at least 20 pictures, not {len(part[0])}: shares are taken of them.")
-    if others is not None and [t.shape[1:] for t in seen] != [t.shape[1:] for t in others]:
-        raise ValueError("held_out must be in the same form as data: pictures of the same shape, the same conditions.")
+    if others is not None and _forms(seen) != _forms(others):
+        raise ValueError(
+            "held_out must be in the same form as data: pictures of the same type and shape, the same conditions."
+        )
     return seen, others
+
+
+def _forms(data: tuple[Tensor, ...]) -> list[tuple[torch.dtype, torch.Size]]:
+    return [(tensor.dtype, tensor.shape[1:]) for tensor in data]
 
 
 def _checked(history: Any) -> History | None:
