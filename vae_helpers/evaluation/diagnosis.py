@@ -24,6 +24,7 @@ from vae_helpers.data.dataset import Dataset
 from vae_helpers.devices import forked_random_state
 from vae_helpers.distributions.bernoulli import GreyBernoulli
 from vae_helpers.distributions.divergences import is_diagonal_gaussian
+from vae_helpers.distributions.likelihoods import Likelihood
 from vae_helpers.evaluation.balance import kl_price
 from vae_helpers.evaluation.bounds import evaluate
 from vae_helpers.evaluation.codes import active_units, aggregate_posterior, kl_decomposition, posteriors
@@ -84,6 +85,16 @@ class Case:
         return self._prepared(self.seen)
 
     @functools.cached_property
+    def pictures(self) -> Tensor:
+        """The training pictures on the scale of the decoder's means, (N, C, H, W)."""
+        return self.on_means_scale(self.x)
+
+    def on_means_scale(self, x: Tensor) -> Tensor:
+        """Pictures that the model sees, or draws of p(x | z), on the scale of its means: [0, 1] where x are levels."""
+        likelihood = getattr(self.model, "likelihood", None)
+        return likelihood.encoder_input(x) if isinstance(likelihood, Likelihood) else x
+
+    @functools.cached_property
     def conditions(self) -> list[Tensor]:
         """Their conditions, on the model's device."""
         return [tensor.to(device_of(self.model)) for tensor in self.seen[1:]]
@@ -110,12 +121,12 @@ class Case:
 
     @functools.cached_property
     def drawn(self) -> tuple[Tensor, Tensor]:
-        """Means of p(x | z) at draws of the prior, and a draw of each: (M, C, H, W) each."""
+        """Means of p(x | z) at draws of the prior, and a draw of each, on the means' scale: (M, C, H, W) each."""
         if self.conditions:
             raise Skipped("the model wants conditions, and draws of the prior have none")
         torch.manual_seed(self.seed)  # as before sample(n), which then most often decodes the same codes
         p = self.model.decode(self.model.prior.sample((DRAWS,)))
-        return p.mean, p.sample()
+        return p.mean, self.on_means_scale(p.sample())
 
     def check_posterior(self) -> None:
         """Skipped where q(z | x) is not a diagonal Gaussian."""
@@ -195,13 +206,13 @@ def _shown(case: Case, n: int = 8) -> dict[str, Tensor]:
     """Some pictures, what the model makes of them, and means at draws of the prior; none where it can make none."""
     if not _has_codes(case.model) or case.x.dim() != 4:
         return {}
-    shown = {"pictures": case.x[:n]}
+    shown = {"pictures": case.pictures[:n]}
     with contextlib.suppress(Skipped, NotImplementedError, ValueError):
         conditions = [c[:n] for c in case.conditions]
         z = case.model.encode(case.x[:n], *conditions).mean
         shown["reconstructions"] = case.model.decode(z, *conditions).mean
         shown["drawn from the prior"] = case.drawn[0][:n]
-    levels = max(1.0, case.x.max().item())  # 1, or 255 for a distribution over levels
+    levels = max(1.0, shown["pictures"].max().item())  # 1, or 255 where a model has a scale of its own
     return {name: (torch.nan_to_num(pictures) / levels).clamp(0, 1).cpu() for name, pictures in shown.items()}
 
 
@@ -282,6 +293,7 @@ def _modes(case: Case) -> Iterator[Finding]:
     noise, noise_in_training = _noise(q), _noise(trained.encode(x, *conditions))
     there = trained.decode(trained.encode(x, *conditions).mean, *conditions).mean
     here = model.decode(q.mean, *conditions).mean
+    x = case.pictures[:200]
     worse = ((here - x).square().mean() / (there - x).square().mean()).item()
     case.note("squared error in eval(), times that in train()", worse)
     if leak > LEAKS:
@@ -308,7 +320,7 @@ def _middle(case: Case) -> Iterator[Finding]:
         raise Skipped("the model wants conditions, and the code zero has none")
     middle = case.model.decode(torch.zeros_like(case.model.prior.sample((2,)))).mean[0]  # two: for batch statistics
     flat = case.note("spread of the picture of code 0", middle.std().item())
-    mean_picture = case.x.mean(0).std().item()
+    mean_picture = case.pictures.mean(0).std().item()
     bare = [name for name, m in case.model.named_modules() if getattr(m, "bias", 0) is None and hasattr(m, "weight")]
     if flat < 1e-4 * mean_picture:
         evidence = f"the code 0 is painted as one flat value, {middle.mean():.3g}"
@@ -419,7 +431,7 @@ def _sigma(case: Case) -> Iterator[Finding]:
     mean, variance = case.decoded
     if variance is None:
         raise Skipped("the decoder's distribution has no variance to compare with")
-    sigma, error = variance.mean().sqrt().item(), (case.x - mean).square().mean().sqrt().item()
+    sigma, error = variance.mean().sqrt().item(), (case.pictures - mean).square().mean().sqrt().item()
     case.note("sigma of the decoder", sigma)
     case.note("root of the mean squared error", error)
     if not 1 / WRONG_SIGMA < sigma / error < WRONG_SIGMA:
@@ -446,7 +458,7 @@ def _use(case: Case) -> Iterator[Finding]:
     decided = None
     if not case.conditions:
         means = case.drawn[0]
-        decided = (means.var(0).sum() / case.x.var(0).sum().clamp_min(1e-12)).item()
+        decided = (means.var(0).sum() / case.pictures.var(0).sum().clamp_min(1e-12)).item()
         case.note("share of the pictures' variance that codes decide", decided)
     if not units.count:
         yield Finding("the code is not used", f"no mean of q(z | x) moves from picture to picture; {_linear(case)}")
@@ -463,7 +475,7 @@ def _linear(case: Case) -> str:
     if variance is None:
         return "the decoder's noise is unknown"
     noise = variance.mean(0).flatten().sqrt().clamp_min(1e-6) * math.sqrt(case.beta)
-    x = (case.x.flatten(1) - case.x.flatten(1).mean(0)) / noise  # (N, D) in units of the noise
+    x = (case.pictures.flatten(1) - case.pictures.flatten(1).mean(0)) / noise  # (N, D) in units of the noise
     first, second = x[::2], x[1::2]  # directions from one half, their variance in the other
     directions = torch.linalg.svd(first, full_matrices=False).Vh[:64]
     worth = int(((second @ directions.T).var(0) > 1).sum())
@@ -477,10 +489,10 @@ def _samples(case: Case) -> Iterator[Finding]:
         raise Skipped("the model has no sample(n)")
     means, draws = case.drawn
     torch.manual_seed(case.seed)
-    given = case.model.sample(len(means))
+    given = case.model.sample(len(means)).to(means)
     if given.shape != draws.shape or given.shape[-1] < 2:
         raise Skipped("sample(n) does not give n pictures like the decoder's")
-    of_means, of_draws, of_given = (_roughness(pictures) for pictures in (means, draws, given.to(means)))
+    of_means, of_draws, of_given = (_roughness(pictures) for pictures in (means, draws, case.on_means_scale(given)))
     noise, theirs = of_draws - of_means, of_given - of_means  # (N,) each
     if not noise.mean() > 5 * theirs.std() / len(means) ** 0.5:
         raise Skipped("the decoder's noise is too small beside its pictures to tell")
@@ -542,8 +554,8 @@ def _generalises(case: Case) -> Iterator[Finding]:
 
 def _copying(case: Case) -> Iterator[Finding]:
     """Whether samples are nearer to training pictures than to as many others."""
-    theirs = case.x_held_out.flatten(1)
-    mine, means = case.x.flatten(1), case.drawn[0].flatten(1)
+    theirs = case.on_means_scale(case.x_held_out).flatten(1)
+    mine, means = case.pictures.flatten(1), case.drawn[0].flatten(1)
     n = min(len(mine), len(theirs))
     (to_mine, which), (to_theirs, _) = (torch.cdist(means, x[:n]).min(1) for x in (mine, theirs))
     if len(which.unique()) < VARIED * len(means):
