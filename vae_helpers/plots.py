@@ -208,6 +208,8 @@ def _computed(steps: Sequence[int], values: Sequence[float]) -> tuple[list[int],
 def diagnosis(report: Diagnosis) -> Figure:
     """A report of `diagnose` at a glance: pictures, what each latent says and costs, and what was found.
 
+    Dashed is the price that all latents give together, the line is 1.
+
     Args:
         report: what `diagnose` returned, of a model with codes.
     Raises:
@@ -229,9 +231,13 @@ def diagnosis(report: Diagnosis) -> Figure:
     said.bar(places, nats[order], color=COLOURS["blue"])
     said.set(xlabel="latent, most first", ylabel="KL, nats")
     cost.plot(places, prices[order], "o", color=COLOURS["vermilion"], clip_on=False)
+    read = [1, *prices[prices > 0]]
+    if "price of a nat" in report.measured:
+        read.append(report.measured["price of a nat"])
+        cost.axhline(read[-1], color=COLOURS["vermilion"], ls="--", lw=1.2)
     cost.axhline(1, color=COLOURS["black"], lw=0.8)
-    cost.set(xlabel="latent, most first", ylabel="price of a nat", yscale="log")
-    cost.set_ylim(min(0.1, 0.8 * np.nanmin([*prices, 1])), max(10, 1.2 * np.nanmax([*prices, 1])))
+    cost.set(xlabel="latent, most first", ylabel="price of a nat", yscale="log", xlim=(0, len(nats) + 1))
+    cost.set_ylim(min(0.1, 0.8 * min(read)), max(10, 1.2 * max(read)))
     for ax in (said, cost):
         ax.xaxis.get_major_locator().set_params(integer=True)
     fig.suptitle("healthy" if report.healthy else "; ".join(report.names), fontsize="medium")

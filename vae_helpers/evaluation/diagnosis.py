@@ -412,6 +412,7 @@ def _price(case: Case) -> Iterator[Finding]:
     price = next((p for p in prices[:2] if p.mean > 0 and p.standard_error < SURE * p.mean), None)
     if price is None:
         raise Skipped(f"neither reading of the price is sure: {noise} by the noise, {means} by the means")
+    case.note("price of a nat", price.mean)
     halves, settled = noise.mean / means.mean, means.mean / case.beta
     fair = 1 / HALF_PRICE < settled < HALF_PRICE
     half = settled > HALF_PRICE and 0.44 < noise.mean / case.beta < 0.53  # the means have not come to rest
