@@ -234,6 +234,8 @@ def _numbers(case: Case) -> Iterator[Finding]:
         case.check_posterior()
         q = posteriors(case.model, case.seen, 100, case.seed)
     except ValueError as error:
+        if "invalid values" not in str(error):  # torch's words about a distribution's parameters
+            raise
         yield Finding("numbers overflow", f"q(z | x) is no distribution: {_first_line(error)}")
         return
     log_var = 2 * q.base_dist.scale.log()
@@ -572,7 +574,9 @@ def _codebook(case: Case) -> Iterator[Finding]:
     if quantiser is None:
         raise Skipped("the model has no codebook")
     tokens = case.model.tokens(case.x)
-    used = case.note("share of codes in use", len(tokens.unique()) / (quantiser.codes * quantiser.books))
+    numbers = tokens + quantiser.codes * torch.arange(quantiser.books, device=tokens.device)  # each book has its own
+    could = min(quantiser.codes * quantiser.books, tokens.numel())
+    used = case.note("share of codes in use", len((numbers if quantiser.books > 1 else tokens).unique()) / could)
     case.note("perplexity of tokens", quantiser.perplexity(tokens).item())
     if used < USED:
         yield Finding("the codebook is hardly used", f"{len(case.x)} pictures use {used:.1%} of the codes")
