@@ -14,6 +14,7 @@ from bs4 import BeautifulSoup
 from PIL import Image
 
 from vae_helpers import diagrams, plots, widgets
+from vae_helpers.evaluation import Diagnosis, Finding
 from vae_helpers.training import History
 
 
@@ -131,6 +132,68 @@ def test_history_gives_each_phase_a_panel():
 def test_history_of_no_parts_is_refused():
     with pytest.raises(ValueError, match="parts must name at least one of: loss, kl"):
         plots.history(History([1], {"loss": [1.0], "kl": [1.0]}), ())
+
+
+def told(findings=(), pictures=3):
+    return Diagnosis(
+        [Finding(name, "so it is") for name in findings],
+        {"KL by latent, nats": [0.5, 3.0, 0.0, 1.5], "price by latent": [0.9, 1.2, math.nan, 20.0]},
+        pictures={name: torch.rand(8, 1, 4, 4) for name in ("pictures", "reconstructions", "draws")[:pictures]},
+    )
+
+
+def test_a_report_shows_pictures_and_latents_with_the_most_telling_first():
+    report = told()
+    fig = plots.diagnosis(report)
+    fig.canvas.draw()
+    *rows, said, cost = fig.axes
+    assert [ax.texts[0].get_text() for ax in rows] == ["pictures", "reconstructions", "draws"]
+    for ax, pictures in zip(rows, report.pictures.values(), strict=True):
+        drawn = ax.images[0].get_array()
+        assert np.allclose(drawn[:4, :4, 0], pictures[0, 0]) and drawn.shape[1] > 5 * drawn.shape[0]  # one row
+    assert [bar.get_height() for bar in said.patches] == [3.0, 1.5, 0.5, 0.0]
+    assert [bar.get_center()[0] for bar in said.patches] == pytest.approx([1, 2, 3, 4])
+    prices = cost.lines[0]
+    assert list(prices.get_xdata()) == [1, 2, 3, 4]
+    assert np.array_equal(prices.get_ydata(), [1.2, 20.0, 0.9, math.nan], equal_nan=True)
+    assert [list(line.get_ydata()) for line in cost.lines[1:]] == [[1, 1]] and cost.get_yscale() == "log"
+    assert cost.get_ylim() == pytest.approx((0.1, 24.0))
+    assert said.get_ylabel() == "KL, nats" and cost.get_ylabel() == "price of a nat"
+    assert said.get_xlabel() == cost.get_xlabel() == "latent, most first"
+    assert fig.get_suptitle() == "healthy"
+    assert plots.diagnosis(told(["no biases", "overfitting"])).get_suptitle() == "no biases; overfitting"
+    assert len(plots.diagnosis(told(pictures=1)).axes) == 3
+    report.measured["price of a nat"] = 30.0
+    cost = plots.diagnosis(report).axes[-1]
+    assert [list(line.get_ydata()) for line in cost.lines[1:]] == [[30, 30], [1, 1]] and cost.lines[1].get_ls() == "--"
+    assert cost.get_ylim() == pytest.approx((0.1, 36.0)) and cost.get_xlim() == (0, 5)
+
+
+@pytest.mark.parametrize(
+    ("prices", "limits"),
+    [
+        ([0.05, 1.0], (0.04, 10)),
+        ([math.nan] * 2, (0.1, 10)),
+        ([0.9, 1.1], (0.1, 10)),
+        ([-5.0, 2.0], (0.1, 10)),
+        ([math.inf, 20.0], (0.1, 24)),
+    ],
+)
+def test_prices_of_any_size_have_their_place(prices, limits):
+    report = told()
+    report.measured = {"KL by latent, nats": [1.0, 2.0], "price by latent": prices}
+    fig = plots.diagnosis(report)
+    fig.canvas.draw()
+    assert fig.axes[-1].get_ylim() == pytest.approx(limits)
+
+
+def test_a_report_without_pictures_or_latents_is_refused():
+    report = told()
+    report.pictures = {}
+    with pytest.raises(ValueError, match=r"no latents and no pictures to draw. print\(report\)"):
+        plots.diagnosis(report)
+    with pytest.raises(ValueError, match="no latents"):
+        plots.diagnosis(Diagnosis(pictures={"pictures": torch.rand(8, 1, 4, 4)}))
 
 
 def test_a_map_needs_two_dimensions():

@@ -231,7 +231,7 @@ def diagnosis(report: Diagnosis) -> Figure:
     said.bar(places, nats[order], color=COLOURS["blue"])
     said.set(xlabel="latent, most first", ylabel="KL, nats")
     cost.plot(places, prices[order], "o", color=COLOURS["vermilion"], clip_on=False)
-    read = [1, *prices[prices > 0]]
+    read = [1, *prices[np.isfinite(prices) & (prices > 0)]]  # a latent that is not at rest may have any price
     if "price of a nat" in report.measured:
         read.append(report.measured["price of a nat"])
         cost.axhline(read[-1], color=COLOURS["vermilion"], ls="--", lw=1.2)

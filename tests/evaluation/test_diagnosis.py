@@ -13,7 +13,12 @@ from torch import nn
 from torch.distributions import Independent, MultivariateNormal, Normal
 
 from vae_helpers.data import load
-from vae_helpers.distributions import GaussianLikelihood, GreyBernoulliLikelihood, diagonal_gaussian
+from vae_helpers.distributions import (
+    DiscretisedGaussianLikelihood,
+    GaussianLikelihood,
+    GreyBernoulliLikelihood,
+    diagonal_gaussian,
+)
 from vae_helpers.evaluation import Diagnosis, Estimate, Finding, Prices, diagnose, diagnosis
 from vae_helpers.evaluation.diseases import DISEASES
 from vae_helpers.models import (
@@ -200,6 +205,8 @@ def test_what_the_two_readings_of_the_price_mean(monkeypatch, noise, means, beta
     assert report.measured["price of a nat, by the noise"] is noise[0]
     assert report.measured["price of a nat, by the means"] is means[0]
     assert report.measured["its standard error"] is noise[1]
+    sure = next((p[0] for p in (noise, means) if p[1] < 0.2 * p[0]), None)
+    assert report.measured.get("price of a nat") is sure
 
 
 class WithoutHalf(VAE):
@@ -743,6 +750,34 @@ def test_a_hierarchy_is_examined_without_the_checks_that_need_one_gaussian():
         assert "train and eval disagree" not in report.names
 
 
+@pytest.mark.parametrize("likelihood", [GaussianLikelihood, DiscretisedGaussianLikelihood])
+def test_stored_pictures_are_compared_on_the_scale_of_means(likelihood):
+    """Pictures five times as flat, as 256 levels: x is in [0, 1] for the density, 0 ... 255 for probabilities."""
+    vae = model()
+    vae.likelihood = likelihood(S / 5).double()
+    stored = [(256 * (0.5 + (x - B.reshape(4, 4)) / 5)).clamp(0, 255).to(torch.uint8) for x in (SEEN, OTHERS)]
+    with torch.no_grad():
+        vae.decoder[0].weight /= 5
+        vae.decoder[0].bias.fill_(0.5)
+        linear = vae.encoder[1]
+        linear.weight *= 5
+        linear.bias += linear.weight @ (B / 5 - 0.5)
+    report = examined(vae, data=stored[0], held_out=stored[1])
+    m, theory = report.measured, examined().measured
+    assert report.names in ((), ("no biases",)) and m["spread of the picture of code 0"] < 1e-9
+    for name in ("price of a nat, by the noise", "KL, nats", "share of the pictures' variance that codes decide",
+                 "noise of sample(), of the decoder's", "samples nearest to a training picture"):  # fmt: skip
+        assert abs(m[name] / theory[name] - 1) < 0.1, name
+    assert math.isclose(m["squared error in eval(), times that in train()"], 1, rel_tol=1e-9)
+    assert all(pictures.min() > 0.2 and pictures.max() < 0.8 for pictures in report.pictures.values())
+    with torch.no_grad():
+        linear.weight.zero_(), linear.bias.zero_(), vae.decoder[0].weight.zero_()
+    report = examined(vae, data=stored[0], held_out=stored[1])
+    evidence = {finding.name: finding.evidence for finding in report.findings}["the code is not used"]
+    known = "no mean of q(z | x) moves from picture to picture; the decoder's noise is unknown"
+    assert (evidence == known) is (likelihood is DiscretisedGaussianLikelihood)
+
+
 def test_a_prior_of_its_own_has_no_price():
     vae = MixturePriorVAE(model(), 5).double()
     report = examined(vae)
@@ -907,7 +942,7 @@ def test_a_report_becomes_json_with_none_for_what_is_no_number():
 
 def test_pictures_of_a_report_are_the_models():
     report, vae = examined(), model()
-    brightest = SEEN.max()  # above 1
+    brightest = SEEN[:8].max()  # above 1
     assert torch.equal(report.pictures["pictures"], (SEEN[:8] / brightest).clamp(0, 1))
     with torch.no_grad():
         assert torch.allclose(report.pictures["reconstructions"], (vae.reconstruct(SEEN[:8]) / brightest).clamp(0, 1))
