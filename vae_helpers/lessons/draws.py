@@ -67,7 +67,7 @@ def check(answer: Callable, exercise: Exercise) -> None:
     _check_spread(x.std(0), right)
     if ((x.mean(0) - means).abs() > 6 * right / math.sqrt(_N)).any():
         raise Misconception(MEAN)
-    _check_noise((x - means) / right)
+    check_noise((x - means) / right)
     by_mu, by_log_var = torch.autograd.grad(z.sum(), (mu, log_var), allow_unused=True)
     if by_log_var is None:
         raise Misconception(NO_GRADIENT_LOG_VAR)
@@ -112,7 +112,7 @@ def _check_spread(spread: torch.Tensor, right: torch.Tensor) -> None:
         raise Misconception(CLAMPED)
 
 
-def _check_noise(eps: torch.Tensor) -> None:
+def check_noise(eps: torch.Tensor) -> None:
     """Is it standard normal, and independent from row to row? eps (N, D); a right answer fails once in a million."""
     if (eps.mean(0).abs() * math.sqrt(len(eps)) < 0.01).sum() > 2:
         raise Misconception(NOT_INDEPENDENT)

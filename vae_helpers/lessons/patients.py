@@ -124,7 +124,8 @@ def summed_over_all(distortion, kl):
 
 def weighed(distortion, kl):
     """The loss of a batch: nats of the pictures (N,), nats of the latents (N, D) -> a scalar."""
-    return (distortion + kl.sum(1)).mean()
+    per_picture = distortion + kl.sum(1)  # (N,), what one picture costs: its latents add up as its pixels did
+    return per_picture.mean()
 
 
 def _with_loss(ward: Ward, line: Line) -> Treated:
@@ -168,7 +169,7 @@ class _WithScale(VAE):
 
 def scale(log_var):
     """The standard deviation of codes: log-variances of any shape -> the same shape."""
-    return torch.exp(0.5 * log_var)
+    return torch.exp(log_var / 2)  # the root of a variance: half of its log
 
 
 def scale_without_half(log_var):
@@ -218,7 +219,7 @@ def one(x, mean):
 
 def error(x, mean):
     """The decoder's sigma for pictures x and their means, (N, C, H, W) each -> a scalar."""
-    return (x - mean).square().mean().sqrt()
+    return (x - mean).square().mean().sqrt()  # over pixels and pictures: the sigma under which x is likeliest
 
 
 def _with_sigma(ward: Ward, line: Line) -> Treated:
@@ -260,7 +261,7 @@ def means_only(mean, sigma):
 
 def with_noise(mean, sigma):
     """Draws of p(x | z): its means (N, C, H, W) and its sigma, a scalar -> (N, C, H, W)."""
-    return mean + sigma * torch.randn_like(mean)
+    return mean + sigma * torch.randn_like(mean)  # a number of its own for each pixel
 
 
 def _with_sample(ward: Ward, line: Line) -> Treated:
@@ -269,8 +270,7 @@ def _with_sample(ward: Ward, line: Line) -> Treated:
 
         @torch.no_grad()
         def sample(self, n: int) -> Tensor:
-            p = self.decode(self.prior.sample((n,)))
-            return line(p.base_dist.loc, p.base_dist.scale)
+            return line(self.decode(self.prior.sample((n,))).mean, self.likelihood.sigma)
 
     healthy = ward.vae()
     return ward.treated(Sampler(healthy.encoder, healthy.decoder, healthy.likelihood, healthy.latent_dim))
@@ -286,7 +286,7 @@ def statistics_of_the_batch(features):
 
 def statistics_of_training(features):
     """A layer that normalises (N, features)."""
-    return nn.BatchNorm1d(features)
+    return torch.nn.BatchNorm1d(features)  # in eval() by running statistics, which training has left
 
 
 def _with_norm(ward: Ward, line: Line) -> Treated:
@@ -309,7 +309,7 @@ def repeated(make, n):
 
 def stacked(make, n):
     """n layers one after the other: a function that makes one, and how many -> a module."""
-    return nn.Sequential(*[make() for _ in range(n)])
+    return torch.nn.Sequential(*[make() for _ in range(n)])  # made n times, not written down n times
 
 
 def _with_stack(ward: Ward, line: Line) -> Treated:
@@ -377,7 +377,7 @@ def two_parts(images, order, n):
 
     Returns two tensors of images, the second with n.
     """
-    return images[order[n:]], images[order[:n]]
+    return images[order[n:]], images[order[:n]]  # all but the first n of the order, and these
 
 
 def _with_split(ward: Ward, line: Line) -> Treated:
@@ -393,7 +393,7 @@ def both_real(d_real, d_made):
 
 def real_and_made(d_real, d_made):
     """The critic's loss from its logits for real and made pictures, (N, places) each -> a scalar."""
-    return F.softplus(-d_real).mean() + F.softplus(d_made).mean()
+    return F.softplus(-d_real).mean() + F.softplus(d_made).mean()  # -log sigmoid(d), and -log(1 - sigmoid(d))
 
 
 def _with_critic(ward: Ward, line: Line) -> Treated:
