@@ -24,8 +24,8 @@ DOCS = ROOT / "docs"
 TEACHING = (DOCS / "teaching.md").read_text("utf-8")
 GLOSSARY = (DOCS / "glossary.md").read_text("utf-8")
 NUMBERS = lesson_numbers()
-IN_WORDS = {11: "eleven", 12: "twelve", 22: "twenty-two", 24: "twenty-four"}  # numbers of meetings
-ID = re.compile(r"\b0\d\.\d\b|(?<!\()\b1[01]\.\d\b(?!\))")  # (10.1) is an equation
+IN_WORDS = {12: "twelve", 13: "thirteen", 24: "twenty-four", 26: "twenty-six"}  # numbers of meetings
+ID = re.compile(r"\b0\d\.\d\b|(?<!\()\b1[012]\.\d{1,2}\b(?!\))")  # (10.1) is an equation
 each_notebook = pytest.mark.parametrize("number", NUMBERS)
 
 
@@ -158,7 +158,7 @@ def test_the_messages_quoted_are_those_of_the_checks(number):
     items = re.split(r"^- ", part(TEACHING, f"### {number}: what goes wrong"), flags=re.M)[1:]
     quoted = set()
     for item in items:
-        id = re.match(r"\*\*(\d\d\.\d)\*\*", item)[1]
+        id = re.match(r"\*\*(\d\d\.\d+)\*\*", item)[1]
         said = {f"{wrong.message}." for wrong in find(id).wrong}
         for message in re.findall(r'"([^"]+)"', " ".join(item.split())):
             assert message in said, f"the check of {id} does not say {message!r}"

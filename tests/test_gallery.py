@@ -2,6 +2,7 @@
 
 import re
 import struct
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -144,6 +145,21 @@ def test_four_pictures_become_one_of_twice_their_size_and_one_is_doubled():
     twice = gallery.doubled(sets[:, 0])
     assert twice.shape == one.shape
     assert all(torch.equal(twice[..., i::2, j::2], sets[:, 0]) for i in (0, 1) for j in (0, 1))
+
+
+def test_a_portrait_is_seen_in_the_company_it_is_given():
+    class Follower:
+        """Paints each picture less the mean of its batch, and a half."""
+
+        def encode(self, x):
+            return SimpleNamespace(mean=x - x.mean(0) + 0.5)
+
+        def decode(self, z):
+            return SimpleNamespace(mean=z)
+
+    own, others = torch.full((2, 1, 2, 2), 200, dtype=torch.uint8), torch.full((7, 1, 2, 2), 100, dtype=torch.uint8)
+    assert torch.allclose(gallery.among(Follower(), own, None), torch.full((2, 1, 2, 2), 0.5))
+    assert torch.allclose(gallery.among(Follower(), own, others), torch.full((2, 1, 2, 2), 0.5 + 7 / 8 * 100 / 255))
 
 
 def test_a_layer_is_taken_away_or_raised_and_the_background_stays():

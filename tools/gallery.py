@@ -65,6 +65,7 @@ from vae_helpers.data.photos import photographs
 from vae_helpers.evaluation.scenes import match
 from vae_helpers.images import grid
 from vae_helpers.inference import infer_code
+from vae_helpers.lessons.patients import PATIENTS, Ward
 from vae_helpers.models import ProbabilisticPCA
 from vae_helpers.models.experts import LinearExpert, tiles
 from vae_helpers.models.scenes import Apart, compose, visible_shares
@@ -95,6 +96,7 @@ SENTENCES = (
     "a portrait with a full fringe, raised brows and eyes looking left",
 )
 EACH, MENTIONED, GUIDANCE = 5, 5, 2.0  # portraits of a sentence, factors that measured ones mention, and w
+WARD_SIZE, COMPANY = 32, 7  # pixels of the portraits of a patient, and how many others are in a batch
 KNOWN_SHAPES = ("disc", "ring", "square", "triangle", "moon")  # those that the model has learned from
 
 
@@ -113,6 +115,7 @@ class Scale:
     search_steps: int = 150
     told_steps: int = 4000  # of a flow that reads sentences
     told_portraits: int = 20_000  # that they are about
+    patient_steps: int = 1000
     mixture: int = 30  # Gaussians of a mended prior
     shown: int = 6  # portraits in a row
 
@@ -129,6 +132,7 @@ QUICK = Scale(
     search_steps=1,
     told_steps=2,
     told_portraits=400,
+    patient_steps=2,
     mixture=2,
     shown=4,
 )
@@ -524,6 +528,41 @@ def told(studio: Studio) -> Board:
     return Board(rows, measured + "; ".join(scores), sentences=SENTENCES)
 
 
+def company(studio: Studio) -> Board:
+    """One portrait in four companies, by a VAE with one wrong line and by the same with that line mended."""
+    data = load("faces", size=WARD_SIZE, n=studio.scale.portraits).to(machine().device)
+    ward = Ward(data, small_portrait_vae, steps=studio.scale.patient_steps, batch_size=32)
+    own, skin = data.test.images[: studio.scale.measured], data.test.factors[:, faces.index("skin")]
+    order = skin.argsort()
+    others = {"anybody": slice(-COMPANY, None), "the palest": order[:COMPANY], "the darkest": order[-COMPANY:]}
+    beside = {"its copies": None, **{name: data.test.images[which] for name, which in others.items()}}
+    rows, scores = [], []
+    for name, line in (("patient", PATIENTS["F"].wrong), ("mended", PATIENTS["F"].right)):
+        model = PATIENTS["F"].train(ward, line).model.eval()
+        made = {who: among(model, own, theirs) for who, theirs in beside.items()}
+        rows.append(torch.cat([to_float(own[:1]), *(pictures[:1] for pictures in made.values())]))
+        by_company = ", ".join(f"{who} {decibels(to_float(own), pictures)}" for who, pictures in made.items())
+        scores.append(f"{name}, beside {by_company}")
+    measured = f"PSNR against the portrait, {len(own)} test portraits: {'; '.join(scores)}"
+    columns = ("portrait", *(f"beside {who}" for who in beside))
+    return Board(rows, measured, ("patient", "mended"), columns, enlarged=6)
+
+
+def small_portrait_vae(likelihood: torch.nn.Module) -> VAE:
+    """The healthy VAE of portraits of notebook 12."""
+    return conv_vae((3, WARD_SIZE, WARD_SIZE), 16, width=16, hidden=128, likelihood=likelihood)
+
+
+@torch.no_grad()
+def among(model: VAE, own: Tensor, others: Tensor | None) -> Tensor:
+    """Each picture's reconstruction in a batch with others, or with copies of itself: (N, C, H, W)."""
+    made = []
+    for picture in own[:, None]:
+        batch = to_float(torch.cat([picture, picture.expand(COMPANY, -1, -1, -1) if others is None else others]))
+        made.append(decode(model, encode(model, batch))[:1])
+    return torch.cat(made)
+
+
 def trained_reader(studio: Studio, artist: VAE) -> Flow:
     """A flow that is told sentences, four of each training portrait, as in notebook 11."""
     train = studio.many_portraits.train
@@ -702,6 +741,7 @@ PICTURES = {
     "restyled": Picture(restyled),
     "taken_apart": Picture(taken_apart),
     "told": Picture(told),
+    "company": Picture(company),
     "denoising": Picture(denoising),
     "photograph": Picture(photograph),
     "fashion": Picture(fashion, ("fashion_vae",), "fashion"),
