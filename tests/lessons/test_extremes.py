@@ -9,7 +9,17 @@ from torch.distributions import Normal
 
 from vae_helpers.exercises.judging import judge
 from vae_helpers.exercises.registry import find
-from vae_helpers.lessons import lesson_04, lesson_05, lesson_06, lesson_07, lesson_08, lesson_09, lesson_10, lesson_11
+from vae_helpers.lessons import (
+    lesson_04,
+    lesson_05,
+    lesson_06,
+    lesson_07,
+    lesson_08,
+    lesson_09,
+    lesson_10,
+    lesson_11,
+    lesson_12,
+)
 
 
 def overlap(divide):
@@ -196,6 +206,19 @@ def guided(change=lambda d: d, last=lambda u: u, w=lambda w: w):
 
 def expected_ends(t=lambda t: t, last=lambda x: x):
     return lambda z_t, time, u: tuple(last(x) for x in lesson_11.expected_ends(z_t, t(time), u))
+
+
+def price(saved=lambda saved: saved, slope=lambda slope: slope, last=lambda price: price):
+    def answer(distortion, mu, log_var, eps):
+        leaf = log_var.detach().requires_grad_()
+        (by_log_var,) = torch.autograd.grad(distortion(mu + (leaf / 2).exp() * eps).sum(), leaf)
+        return last(slope(by_log_var).sum() / saved(((1 - log_var.detach().exp()) / 2).sum()))
+
+    return answer
+
+
+def critic(log):
+    return lambda real, made: -log(real.sigmoid()).mean() - log(1 - made.sigmoid()).mean()
 
 
 ANSWERS = {
@@ -471,7 +494,39 @@ ANSWERS = {
         *(expected_ends(t=lambda t, e=e: t + e) for e in (1e-8, 1e-10)),
     ),
     "11.6, cut": (lesson_11.UNCUT_ENDS, *(expected_ends(last=lambda x, e=e: x.clamp(-e, e)) for e in (10, 20, 100))),
+    "12.1": (
+        lesson_12.NEARLY_PRIOR,
+        *(price(saved=lambda saved, e=e: saved + e) for e in (1e-6, 1e-8, 1e-10)),
+        *(price(saved=lambda saved, e=e: saved.clamp_min(e)) for e in (1e-6, 1e-8)),
+        *(price(slope=lambda slope, e=e: slope.clamp(-e, e)) for e in (1e2, 1e3)),
+        price(last=torch.abs),
+    ),
+    "12.5": (
+        lesson_12.ANY_SIZE,
+        *(lambda distortion, kl, e=e: (distortion + kl.sum(1).clamp(max=e)).mean() for e in (100, 500)),
+        *(lambda distortion, kl, e=e: (distortion.clamp(-e, e) + kl.sum(1)).mean() for e in (100, 1e3)),
+    ),
+    "12.6": (
+        lesson_12.ANY_ERROR,
+        *(lambda x, mean, e=e: ((x - mean).square().mean() + e).sqrt() for e in (1e-8, 1e-10, 1e-11)),
+        *(lambda x, mean, e=e: (x - mean).square().mean().sqrt().clamp_min(e) for e in (1e-2, 1e-3)),
+        *(lambda x, mean, e=e: (x - mean).square().mean().sqrt().clamp(max=e) for e in (1.0, 100.0)),
+        lambda x, mean: (x - mean).square().mean().sqrt() + 1e-6,
+    ),
+    "12.10": (
+        lesson_12.FAR_LOG_VAR,
+        *(lambda log_var, e=e: (log_var.clamp(-e, e) / 2).exp() for e in (10, 20, 30, 50)),
+        *(lambda log_var, e=e: (log_var / 2).exp() + e for e in (1e-6, 1e-8, 1e-12)),
+        *(lambda log_var, e=e: (log_var.exp() + e).sqrt() for e in (1e-8, 1e-12)),
+    ),
+    "12.22": (
+        lesson_12.SURE,
+        *(critic(lambda p, e=e: (p + e).log()) for e in (0, 1e-12, 1e-20)),
+        *(critic(lambda p, e=e: p.clamp_min(e).log()) for e in (1e-12, 1e-30)),
+        lambda real, made: lesson_12.patients.real_and_made(real.clamp(-50, 50), made.clamp(-50, 50)),
+    ),
 }
+
 CASES = [(id, message, answer) for id, (message, *answers) in ANSWERS.items() for answer in answers]
 
 

@@ -74,7 +74,7 @@ SIGNS = {
     ),
     "samples are copies": Sign(
         "nearly all samples would be nearer to a picture of the training set than to any of as many others",
-        "about half of them are, which is fair",
+        "not much more than half of them are, and half is fair",
     ),
     "the codebook is hardly used": Sign(
         "there would be a codebook, most of it idle", "there is none: the codes are Gaussian"
@@ -105,7 +105,6 @@ SEEN = {  # what is seen of a patient where it differs from a healthy model, by 
         "the KL weighs too little": "no price can be read, for training never came to rest: the KL is enormous because "
         "log_var is far out",
         "the KL weighs too much": "the code is anything but small: the KL is enormous because log_var is far out",
-        "training broke": "no large step was needed: the very first numbers that the network sees are out of hand",
         "overfitting": "no picture is fitted, of whichever part",
         "samples are copies": "they are not even digits",
         "the code is not used": "codes differ from picture to picture, only far too much",
@@ -141,24 +140,26 @@ SEEN = {  # what is seen of a patient where it differs from a healthy model, by 
 
 LEADS_TO = {  # what a patient has, too, but from its disease: the whole message after the name
     "B": {
-        "the code is not used": "The code says little, and that is what it leads to: where a nat costs 64, few are "
-        "worth it. What made it so dear",
+        "the code is not used": "It says little, but that is a consequence and not the cause: where a nat costs "
+        "64, few are worth their price. What made it so dear?",
     },
     "D": {
-        "numbers overflow": "They do, and that is what it leads to: log_var is far out from the first steps on. What "
-        "does the first layer see that it should be",
-        "sigma is not the error": "The error is enormous, and that is what it leads to: no sigma would fit such "
-        "pictures. What does the first layer see",
+        "numbers overflow": "They do, but that is a consequence and not the cause: log_var is far out from the first "
+        "steps on. What does the first layer see that it should be?",
+        "training broke": "It did, but that is a consequence and not the cause: others train well at the same learning "
+        "rate. What does the first layer see that it should be harder here?",
+        "sigma is not the error": "The error is enormous, but that is a consequence and not the cause: no sigma would "
+        "fit such pictures. What does the first layer see?",
     },
     "E": {
-        "the code is not used": "The code says little, and that is what it leads to: beside a sigma of 1 most of what "
-        "it could say is lost in noise. Compare that sigma with the error",
+        "the code is not used": "It says little, but that is a consequence and not the cause: beside a sigma of 1 most "
+        "of what a code could say of a picture is lost in noise. How large are the errors?",
     },
     "J": {
-        "numbers overflow": "They are far out, and that is what it leads to: the first layer sees numbers in [0, 1], "
-        "and log_var went out when the loss had jumped",
-        "the code is not used": "Dead units pass nothing on, and that is what it leads to: they died when the loss had "
-        "jumped",
+        "numbers overflow": "They are far out, but that is a consequence and not the cause: the first layer sees "
+        "numbers in [0, 1], and log_var was within bounds until the loss jumped",
+        "the code is not used": "Dead units pass nothing on, but that is a consequence and not the cause: they were "
+        "alive until the loss jumped",
     },
 }
 
