@@ -5,8 +5,10 @@ import itertools
 import pytest
 import torch
 
-from vae_helpers.lessons import lesson_05, lesson_10, lesson_11
-from vae_helpers.models import flow, scenes
+from vae_helpers.distributions import GaussianLikelihood
+from vae_helpers.evaluation.balance import kl_price
+from vae_helpers.lessons import lesson_05, lesson_10, lesson_11, lesson_12
+from vae_helpers.models import flow, mlp_vae, scenes
 from vae_helpers.objectives import flow_matching_error
 from vae_helpers.rendering import scenes as drawn
 
@@ -163,3 +165,24 @@ def test_ends_that_are_expected_are_the_ends_of_a_known_path(codes):
     noisy, share = z_t / time, torch.ones(3).double() / 3  # the code and noise of standard deviation (1 - t) / t
     theirs = lesson_05.posterior_mean(noisy, (1 - time) / time, share, means, torch.full((3,), 0.4).double())
     torch.testing.assert_close(z_hat[:, 0], theirs)
+
+
+def test_the_price_of_a_nat():
+    """Of an untrained model, with other draws of the noise."""
+    torch.manual_seed(1)
+    images = torch.randint(0, 256, (60, 1, 4, 4), dtype=torch.uint8)
+    model = mlp_vae((1, 4, 4), 3, (16,), GaussianLikelihood(0.2)).eval()
+    with torch.no_grad():
+        x = model.likelihood.prepare(images)
+        q = model.encode(x).base_dist
+    prices = []
+    for eps in torch.randn(300, *q.loc.shape):
+        of_pair = [
+            lesson_12.price_of_a_nat(lambda z: -model.decode(z).log_prob(x), q.loc, 2 * q.scale.log(), noise)
+            for noise in (eps, -eps)
+        ]
+        prices.append(sum(of_pair) / 2)
+    spread = torch.stack(prices).std().item() / 300**0.5
+    theirs = kl_price(model, images, samples=100).of_noise
+    assert sum(prices).item() / 300 == pytest.approx(theirs.mean, abs=4 * (spread + theirs.standard_error))
+    assert spread + theirs.standard_error < 0.2 * abs(theirs.mean)
