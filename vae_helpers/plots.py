@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,10 +26,12 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vae_helpers import checking
-from vae_helpers.evaluation.diseases import Diagnosis
 from vae_helpers.images import check_drawable, grid
 from vae_helpers.training import History
 from vae_helpers.writing import unused, write_whole
+
+if TYPE_CHECKING:
+    from vae_helpers.evaluation.diseases import Diagnosis
 
 COLOURS = {
     "blue": "#0072B2",

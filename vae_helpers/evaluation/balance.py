@@ -36,7 +36,7 @@ def kl_price(
 
     With d the distortion -log p(x | z), z = mu + sigma eps and KL = (mu^2 + sigma^2 - 1 - log sigma^2) / 2, a loss
     E[d + beta KL] is at rest when E[dd / dlog sigma^2] = beta E[1 - sigma^2] / 2 (the noise) and E[(mu - m) dd / dmu]
-    = -beta E[(mu - m) mu] with m = E[mu] (the means): notebook 12, equations (12.2) and (12.3). The prices are the
+    = -beta E[(mu - m) mu] with m = E[mu] (the means): notebook 12, equations (12.3) and (12.4). The prices are the
     ratios of the two sides, with sums over latents and pictures taken before dividing.
 
     Args:

@@ -86,13 +86,12 @@ SEEN = {  # what is seen of a patient where it differs from a healthy model, by 
         "log_var and log_std confused": "it costs about an eighth by the noise, and two is the only factor that this "
         "confusion has",
         "the KL weighs too much": "it costs about an eighth: the code says more than it should",
-        "samples are copies": "they are broken portraits, like none of the training set",
     },
     "B": {
         "log_var and log_std confused": "it costs about 64 by both",
-        "the KL weighs too little": "it costs about 64, and reconstructions are as soft as samples",
-        "overfitting": "held-out portraits are fitted as well as the others",
-        "samples are copies": "they are softer than any portrait of the training set",
+        "the KL weighs too little": "it costs about 64, and no code says anything",
+        "overfitting": "no digit is fitted, seen or held out",
+        "samples are copies": "they are one grey digit, which stands in no training set",
     },
     "C": {
         "the KL weighs too little": "it costs about a half by the noise, but about 1 by the means, and a weight would "
@@ -111,7 +110,7 @@ SEEN = {  # what is seen of a patient where it differs from a healthy model, by 
     },
     "E": {
         "the KL weighs too much": "it costs 1, as the ELBO has it: what is worth too little is a nat of the picture",
-        "samples are copies": "they are softer than any portrait of the training set",
+        "samples are copies": "they are one grey digit, which stands in no training set",
     },
     "F": {
         "log_var and log_std confused": "a code depends on its company, and no formula for its scale makes it so",
