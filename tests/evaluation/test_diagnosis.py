@@ -343,6 +343,14 @@ def test_the_first_layer_is_the_one_that_is_called_first():
     assert report.healthy and report.measured["largest number that the first layer sees"] < 3
 
 
+def test_what_later_layers_see_may_be_larger():
+    first, second = rotation(), rotation()
+    with torch.no_grad():
+        first.weight *= 100
+        second.weight /= 100
+    assert names(with_layers(first, second)) == ()
+
+
 def test_a_model_without_such_layers_is_measured_otherwise():
     class ByHand(LatentVariableModel):
         latent_dim = 3
@@ -442,6 +450,9 @@ def test_a_decoder_without_biases_is_found():
     with torch.no_grad():
         vae.decoder[0].bias.zero_()
     findings = {finding.name: finding.evidence for finding in examined(vae).findings}
+    with torch.no_grad():  # hardly a picture, but one
+        vae.decoder[0].bias.copy_(B / 2000)
+    assert "no biases" not in names(vae)
     assert findings["no biases"] == "the code 0 is painted as one flat value, 0"
 
 
