@@ -300,15 +300,17 @@ def _modes(case: Case) -> Iterator[Finding]:
     case.note("squared error in eval(), times that in train()", worse)
     if leak > LEAKS:
         yield Finding(
-            "train and eval disagree", f"a code moves by {leak:.2g} standard deviations with its batch, in eval()"
+            "the batch or the mode matters", f"a code moves by {leak:.2g} standard deviations with its batch, in eval()"
         )
     elif noise < 1e-3 * noise_in_training:
         yield Finding(
-            "train and eval disagree",
+            "the batch or the mode matters",
             f"the codes' sigma is {noise:.2g} in eval(), {noise_in_training:.2g} in train()",
         )
     elif not worse < WORSE_IN_EVAL:
-        yield Finding("train and eval disagree", f"the squared error in eval() is {worse:.3g} times that in train()")
+        yield Finding(
+            "the batch or the mode matters", f"the squared error in eval() is {worse:.3g} times that in train()"
+        )
 
 
 def _noise(q: Distribution) -> float:
@@ -408,8 +410,9 @@ def _price(case: Case) -> Iterator[Finding]:
     prices = kl_price(case.model, case.seen, 4, seed=case.seed)
     noise, means = prices.of_noise, prices.of_means
     case.note("price of a nat, by the noise", noise.mean)
-    case.note("its standard error", noise.standard_error)
+    case.note("price of a nat, by the noise, standard error", noise.standard_error)
     case.note("price of a nat, by the means", means.mean)
+    case.note("price of a nat, by the means, standard error", means.standard_error)
     case.note("price by latent", prices.by_latent)
     price = next((p for p in prices[:2] if p.mean > 0 and p.standard_error < SURE * p.mean), None)
     if price is None:

@@ -26,7 +26,7 @@ DISEASES = {  # by name, causes before consequences: the order in which a report
         "One layer stands at several places, so that there are fewer weights than it looks; `[layer] * n` does that.",
         "Make a new layer for each place: [make_layer() for _ in range(n)]. If it is meant so, ignore this.",
     ),
-    "train and eval disagree": Disease(
+    "the batch or the mode matters": Disease(
         "The model that is used is not the one that was trained: a batch normalisation takes its statistics from "
         "whatever is in the batch, or has others than in training; or a mode switches sampling off.",
         "Look at batch normalisation: its momentum (PyTorch's 0.1 is 0.9 elsewhere), track_running_stats, the batch "

@@ -260,7 +260,7 @@ def patient_j():
 
 def patient_f():
     """The same picture has another reconstruction in other company, in eval(), too."""
-    return "train and eval disagree"
+    return "the batch or the mode matters"
 
 
 def patient_k():

@@ -419,7 +419,7 @@ PATIENTS = {
     "C": Patient("log_var and log_std confused", scale_without_half, scale, _with_scale),
     "D": Patient("pictures out of scale", as_in_the_file, of_one, _with_input),
     "E": Patient("sigma is not the error", one, error, _with_sigma),
-    "F": Patient("train and eval disagree", statistics_of_the_batch, statistics_of_training, _with_norm),
+    "F": Patient("the batch or the mode matters", statistics_of_the_batch, statistics_of_training, _with_norm),
     "G": Patient("layers share their weights", repeated, stacked, _with_stack),
     "H": Patient("the critic never learned", both_real, real_and_made, _with_critic),
     "I": Patient("held-out pictures in training", held_out_of_all, two_parts, _with_split),

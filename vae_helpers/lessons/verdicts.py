@@ -26,7 +26,7 @@ SIGNS = {
         "there would be fewer parameters than the layers say, one layer standing at several places",
         "every layer has weights of its own",
     ),
-    "train and eval disagree": Sign(
+    "the batch or the mode matters": Sign(
         "a picture's reconstruction would change between train() and eval(), or with the company it is decoded in",
         "it is the same in both modes, and in any company",
     ),
