@@ -94,6 +94,10 @@ class Case:
         likelihood = getattr(self.model, "likelihood", None)
         return likelihood.encoder_input(x) if isinstance(likelihood, Likelihood) else x
 
+    def mean_of(self, p: Any) -> Tensor:
+        """Means of p(x | z); those of levels may lie beyond [0, 1], where they stand for the first or last level."""
+        return p.mean if self.pictures is self.x else p.mean.clamp(0, 1)
+
     @functools.cached_property
     def conditions(self) -> list[Tensor]:
         """Their conditions, on the model's device."""
@@ -115,7 +119,7 @@ class Case:
         means, variances = [], []
         for x, *conditions in zip(self.x.split(100), *(c.split(100) for c in self.conditions), strict=True):
             p = self.model.decode(self.model.encode(x, *conditions).sample(), *conditions)
-            means.append(p.mean)
+            means.append(self.mean_of(p))
             variances.append(_variance(p))
         return torch.cat(means), None if variances[0] is None else torch.cat(variances)
 
@@ -126,7 +130,7 @@ class Case:
             raise Skipped("the model wants conditions, and draws of the prior have none")
         torch.manual_seed(self.seed)  # as before sample(n), which then most often decodes the same codes
         p = self.model.decode(self.model.prior.sample((DRAWS,)))
-        return p.mean, self.on_means_scale(p.sample())
+        return self.mean_of(p), self.on_means_scale(p.sample())
 
     def check_posterior(self) -> None:
         """Skipped where q(z | x) is not a diagonal Gaussian."""
@@ -293,8 +297,8 @@ def _modes(case: Case) -> Iterator[Finding]:
     case.note("code moved by the rest of the batch", leak.item())
     trained = copy.deepcopy(model).train()  # so that running statistics are not touched
     noise, noise_in_training = _noise(q), _noise(trained.encode(x, *conditions))
-    there = trained.decode(trained.encode(x, *conditions).mean, *conditions).mean
-    here = model.decode(q.mean, *conditions).mean
+    there = case.mean_of(trained.decode(trained.encode(x, *conditions).mean, *conditions))
+    here = case.mean_of(model.decode(q.mean, *conditions))
     x = case.pictures[:200]
     worse = ((here - x).square().mean() / (there - x).square().mean()).item()
     case.note("squared error in eval(), times that in train()", worse)
