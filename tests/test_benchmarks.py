@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks import __main__ as page
-from benchmarks import digits_likelihood, latent_diffusion, measuring, mlp_epoch, peers, sharper_images
+from benchmarks import clinic, digits_likelihood, latent_diffusion, measuring, mlp_epoch, peers, sharper_images
 from benchmarks import scenes as scene_benchmark
 from benchmarks.measuring import MachineBusy, Timing, in_turns, ratio
 from vae_helpers import Flow, conv_vae, evaluate, feature_nats, mlp_vae, psnr, seed_everything, to_float
@@ -592,3 +592,64 @@ def test_the_tables_of_latent_diffusion_are_whole(monkeypatch, capsys):
     assert pairs[2].startswith("| hair colour silver, glasses with (held out) |") and "nan" not in "".join(sentences)
     assert latent_diffusion.spread((1.0, 2.0, 3.0), 2) == "2.00 ± 0.58" and latent_diffusion.spread((2.0,), 1) == "2.0"
     assert latent_diffusion.spread((math.nan,) * 2, 1) == ""
+
+
+# --- the clinic -------------------------------------------------------------------------------------------------------
+
+
+def examined(name, disease, said, place="digits"):
+    return clinic.Examined(place, 0, name, disease, said, ("why",) * len(said), 0.5, 2.0, 1.0)
+
+
+def test_found_is_among_the_names_and_named_is_the_first():
+    ill = [examined("A", "a", said) for said in (("a",), ("b", "a"), ("b",), ())]
+    assert [one.found for one in ill] == [True, True, False, False]
+    assert [one.named for one in ill] == [True, False, False, False]
+    assert [one.beside for one in ill] == [(), ("b",), ("b",), ()]
+    assert [str(one).split(" | ")[3] for one in ill] == ["named", "found", "missed", "missed"]
+    well = [examined("dropout", None, said) for said in ((), ("a", "b"))]
+    assert [one.found or one.named for one in well] == [False, False] and well[1].beside == ("a", "b")
+    assert clinic._counts([*ill, *well]) == ["2 of 4", "1 of 4", "2", "1 of 2", "2.0", "1.0"]
+    assert clinic._named(ill) == "1 of 4 (2)" and clinic._alarms(well) == "a 1 of 2, b 1 of 2"
+    assert clinic._alarms(well[:1]) == "–"
+
+
+def test_places_are_what_they_say():
+    kept_out = {name for name, place in clinic.PLACES.items() if place.kept_out}
+    assert kept_out == set(clinic.PLACES) - {"digits", "portraits"}
+    for name in ("digits", "portraits, codes of 8 x 8"):
+        place = clinic.PLACES[name]
+        data = SimpleNamespace(levels=256, image_shape=(3, 32, 32))
+        wards = [place.ward(data, 0, 1, times) for times in (0.25, 1, 4)]
+        assert [ward.vae().latent_dim for ward in wards] == [place.latents // 4, place.latents, 4 * place.latents]
+        assert place.ward(data, 0, 10).steps == place.steps // 10
+        model = clinic.with_dropout(ward := SimpleNamespace(vae=wards[1].vae, treated=lambda model: model))
+        assert sum(isinstance(m, torch.nn.Dropout) for m in model.modules()) == len(clinic.activations(ward.vae())) > 2
+
+
+@pytest.mark.parametrize("letter", ["F", "G"])
+def test_networks_without_dense_layers_have_patients_of_their_own(letter):
+    data = SimpleNamespace(levels=256, image_shape=(3, 32, 32))
+    images = faces.render(faces.sample(60, 1), 32)
+    data.train, data.validation = SimpleNamespace(images=images[:40]), SimpleNamespace(images=images[40:])
+    ward = clinic.PLACES["portraits, codes of 8 x 8"].ward(data, 0, 200)
+    patient = clinic.patients(ward)[letter]
+    for line, ill in ((patient.wrong, True), (patient.right, False)):
+        treated = patient.train(ward, line)
+        names = clinic.diagnose(treated.model, treated.seen, held_out=treated.held_out).names
+        assert (patient.disease in names) == ill
+
+
+def test_the_tables_of_the_clinic_are_whole(monkeypatch, capsys):
+    monkeypatch.setenv("VAE_HELPERS_PRECISION", "")  # put back afterwards
+    monkeypatch.setattr(clinic, "one_thread", lambda: None)
+    argv = ["benchmark", "--seeds", "1", "--shorter", "300", "--only", "digits", "Fashion-MNIST"]
+    monkeypatch.setattr(sys, "argv", argv)
+    clinic.main()
+    said = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("digits | 0 |") for line in said) == 12 + 11
+    assert "Fashion-MNIST: left out, no folder with real data was given" in said
+    lines = [line for line in said if line.startswith("|")]
+    assert [line.count("|") for line in lines] == [8] * 4 + [3] * (2 + 12) + [3] * (2 + 11)
+    assert lines[2].startswith("| digits | ") and lines[3].startswith("| all that were seen in the making |")
+    assert "| G: layers share their weights | 1 of 1 |" in lines
