@@ -48,11 +48,12 @@ class Place(NamedTuple):
     learning_rate: float
     kept_out: bool = True  # of the making of `diagnose`
     real: bool = False  # data from the folder
+    logits: float = 1.0  # times the steps where the decoder gives logits and the curve falls later
 
-    def ward(self, data: Dataset, seed: int, shorter: float = 1, latents: float = 1) -> Ward:
-        """A ward with this seed, training so much shorter, and so many times the usual number of latents."""
+    def ward(self, data: Dataset, seed: int, times: float = 1, latents: float = 1) -> Ward:
+        """A ward with this seed, so many times the usual steps, and so many times the usual number of latents."""
         build = functools.partial(self.build, latents=round(latents * self.latents))
-        return Ward(data, build, max(1, round(self.steps / shorter)), learning_rate=self.learning_rate, seed=seed)
+        return Ward(data, build, max(1, round(self.steps * times)), learning_rate=self.learning_rate, seed=seed)
 
 
 def dense(likelihood: nn.Module, latents: int, image_shape: Sequence[int], hidden: Sequence[int]) -> VAE:
@@ -104,6 +105,7 @@ PLACES = {
         functools.partial(dense, image_shape=GREY, hidden=(192,) * 4),
         *(16, 800, 3e-3),
         real=True,
+        logits=2.0,
     ),
     "Fashion-MNIST": Place(
         lambda folder: load("fashion-mnist", folder),
@@ -167,11 +169,15 @@ def patients(ward: Ward) -> dict[str, Patient]:
 
 
 class Kind(NamedTuple):
-    """A healthy kind of VAE: how it is trained, with how many times the usual latents, and which beta is meant."""
+    """A healthy kind of VAE: how it is trained, with how many times the usual latents, and which beta is meant.
+
+    `logits` are what its decoder gives.
+    """
 
     train: Callable[[Ward], Treated]
     latents: float = 1.0
     beta: float = 1.0
+    logits: bool = False
 
 
 def usual(ward: Ward) -> Treated:
@@ -219,8 +225,8 @@ def with_beta(ward: Ward) -> Treated:
 
 HEALTHY = {
     "Gaussian, learned sigma": Kind(usual),
-    "grey Bernoulli": Kind(with_likelihood(lambda _: GreyBernoulliLikelihood())),
-    "Bernoulli, or continuous": Kind(with_likelihood(black_and_white)),
+    "grey Bernoulli": Kind(with_likelihood(lambda _: GreyBernoulliLikelihood()), logits=True),
+    "Bernoulli, or continuous": Kind(with_likelihood(black_and_white), logits=True),
     "discretised Gaussian": Kind(with_likelihood(of_levels)),
     "batch normalisation": Kind(cured("F")),
     "dropout": Kind(with_dropout),
@@ -270,13 +276,14 @@ class Examined(NamedTuple):
         return f"{self.place} | {self.seed} | {self.name} | {verdict} | {self.explained:.3f} | {seconds} | {said}"
 
 
-def courses(place: Place, data: Dataset, seed: int, shorter: float = 1) -> Iterator[tuple]:
+def courses(place: Place, data: Dataset, seed: int, times: float = 1) -> Iterator[tuple]:
     """Name, disease, what trains the model, and the beta that is meant: first patients, then healthy ones."""
-    ward = place.ward(data, seed, shorter)
+    ward = place.ward(data, seed, times)
     for letter, patient in patients(ward).items():
         yield letter, patient.disease, functools.partial(patient.train, ward), 1.0
     for name, kind in HEALTHY.items():
-        yield name, None, functools.partial(kind.train, place.ward(data, seed, shorter, kind.latents)), kind.beta
+        ward = place.ward(data, seed, times * (place.logits if kind.logits else 1), kind.latents)
+        yield name, None, functools.partial(kind.train, ward), kind.beta
 
 
 def examined(where: str, seed: int, name: str, disease: str | None, train: Callable, beta: float) -> Examined:
@@ -368,7 +375,7 @@ def main() -> None:
             continue
         data = place.load(args.folder)
         for seed in range(args.seeds):
-            for course in courses(place, data, seed, args.shorter):
+            for course in courses(place, data, seed, 1 / args.shorter):
                 found.append(examined(where, seed, *course))
                 print(found[-1], flush=True)
     print(f"\n{description()}\n\n{args.seeds} seeds.\n")

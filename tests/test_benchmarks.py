@@ -622,7 +622,7 @@ def test_places_are_what_they_say():
         data = SimpleNamespace(levels=256, image_shape=(3, 32, 32))
         wards = [place.ward(data, 0, 1, times) for times in (0.25, 1, 4)]
         assert [ward.vae().latent_dim for ward in wards] == [place.latents // 4, place.latents, 4 * place.latents]
-        assert place.ward(data, 0, 10).steps == place.steps // 10
+        assert place.ward(data, 0, 0.1).steps == place.steps // 10
         model = clinic.with_dropout(ward := SimpleNamespace(vae=wards[1].vae, treated=lambda model: model))
         assert sum(isinstance(m, torch.nn.Dropout) for m in model.modules()) == len(clinic.activations(ward.vae())) > 2
 
@@ -632,7 +632,7 @@ def test_networks_without_dense_layers_have_patients_of_their_own(letter):
     data = SimpleNamespace(levels=256, image_shape=(3, 32, 32))
     images = faces.render(faces.sample(60, 1), 32)
     data.train, data.validation = SimpleNamespace(images=images[:40]), SimpleNamespace(images=images[40:])
-    ward = clinic.PLACES["portraits, codes of 8 x 8"].ward(data, 0, 200)
+    ward = clinic.PLACES["portraits, codes of 8 x 8"].ward(data, 0, 1 / 200)
     patient = clinic.patients(ward)[letter]
     for line, ill in ((patient.wrong, True), (patient.right, False)):
         treated = patient.train(ward, line)

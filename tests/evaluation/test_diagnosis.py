@@ -271,6 +271,21 @@ def test_samples_that_are_means_are_found():
     assert abs(examined(sick).measured["noise of sample(), of the decoder's"] - 0.59) < 0.03
 
 
+def test_pixels_that_are_always_black_do_not_hide_that_samples_of_levels_are_means():
+    vae = model()
+    vae.likelihood = DiscretisedGaussianLikelihood(S).double()
+    stored = [(256 * x).clamp(0, 255).to(torch.uint8) for x in (SEEN, OTHERS)]
+    for pictures in stored:
+        pictures[..., ::2] = 0
+    with torch.no_grad():
+        vae.decoder[0].bias[::2] = -5.0  # the first level reaches to minus infinity
+    report = examined(vae, data=stored[0], held_out=stored[1])
+    share = report.measured["noise of sample(), of the decoder's"]
+    assert share > 0.9 and "means returned as samples" not in report.names
+    vae.sample = vae.sample_means
+    assert "means returned as samples" in names(vae, data=stored[0], held_out=stored[1])
+
+
 def test_samples_of_other_codes_are_judged_too():
     sick, well = model(sigma=4 * S, kind=Means), model(sigma=4 * S)  # noise that shows beside what pictures differ by
     sick.sample = lambda n: torch.flip(Means.sample(sick, n), (0,))
