@@ -95,8 +95,12 @@ class Case:
         return likelihood.encoder_input(x) if isinstance(likelihood, Likelihood) else x
 
     def mean_of(self, p: Any) -> Tensor:
-        """Means of p(x | z); those of levels may lie beyond [0, 1], where they stand for the first or last level."""
-        return p.mean if self.pictures is self.x else p.mean.clamp(0, 1)
+        """Means of p(x | z)."""
+        return self.within(p.mean)
+
+    def within(self, means: Tensor) -> Tensor:
+        """Those of levels may lie beyond [0, 1], where they stand for the first or last level."""
+        return means if self.pictures is self.x else means.clamp(0, 1)
 
     @functools.cached_property
     def conditions(self) -> list[Tensor]:
@@ -502,7 +506,9 @@ def _samples(case: Case) -> Iterator[Finding]:
     given = case.model.sample(len(means)).to(means)
     if given.shape != draws.shape or given.shape[-1] < 2:
         raise Skipped("sample(n) does not give n pictures like the decoder's")
-    of_means, of_draws, of_given = (_roughness(pictures) for pictures in (means, draws, case.on_means_scale(given)))
+    is_levels = bool((given == given.round()).all())  # or it may be means, which are on a scale of their own
+    given = case.on_means_scale(given) if is_levels else case.within(given)
+    of_means, of_draws, of_given = (_roughness(pictures) for pictures in (means, draws, given))
     noise, theirs = of_draws - of_means, of_given - of_means  # (N,) each
     if not noise.mean() > 5 * theirs.std() / len(means) ** 0.5:
         raise Skipped("the decoder's noise is too small beside its pictures to tell")
