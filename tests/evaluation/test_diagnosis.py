@@ -161,32 +161,31 @@ TOO_LITTLE, TOO_MUCH, CONFUSED = "the KL weighs too little", "the KL weighs too 
         ((0.59, 0.01), (0.59, 0.01), 1, TOO_LITTLE),
         ((1.65, 0.01), (1.65, 0.01), 1, None),
         ((1.69, 0.01), (1.69, 0.01), 1, TOO_MUCH),
-        ((0.35, 0.01), (1.0, 0.01), 1, CONFUSED),  # 1 / (2 (1 + sigma)) for sigma = 0.4
-        ((0.22, 0.01), (1.0, 0.01), 1, CONFUSED),
-        ((0.18, 0.01), (1.0, 0.01), 1, TOO_LITTLE),
-        ((0.65, 0.01), (1.0, 0.01), 1, CONFUSED),
-        ((0.68, 0.01), (1.0, 0.01), 1, None),
-        ((1.45, 0.01), (1.0, 0.01), 1, None),
-        ((1.55, 0.01), (1.0, 0.01), 1, CONFUSED),
-        ((4.4, 0.01), (1.0, 0.01), 1, CONFUSED),
-        ((4.6, 0.01), (1.0, 0.01), 1, TOO_MUCH),
-        ((0.25, 0.01), (0.65, 0.01), 1, TOO_LITTLE),  # the means say that nothing is as it should be
-        ((0.25, 0.01), (0.68, 0.01), 1, CONFUSED),
-        ((0.5, 0.01), (1.48, 0.01), 1, CONFUSED),
-        ((0.5, 0.01), (1.6, 0.01), 1, CONFUSED),
-        ((0.43, 0.01), (1.6, 0.01), 1, TOO_LITTLE),
-        ((0.45, 0.01), (1.6, 0.01), 1, CONFUSED),
-        ((0.52, 0.01), (1.6, 0.01), 1, CONFUSED),
-        ((0.54, 0.01), (1.6, 0.01), 1, TOO_LITTLE),
-        ((0.5, 0.01), (0.5, 0.01), 1, TOO_LITTLE),
+        ((0.65, 0.01), (1.0, 0.01), 1, None),
+        ((1.55, 0.01), (1.0, 0.01), 1, None),
+        ((0.49, 0.01), (1.0, 0.01), 1, TOO_LITTLE),
+        ((0.48, 0.01), (1.0, 0.01), 1, CONFUSED),  # 0.423 for this model's sigma, and 2.07 the other way round
+        ((0.42, 0.01), (1.0, 0.01), 1, CONFUSED),
+        ((0.37, 0.01), (1.0, 0.01), 1, CONFUSED),
+        ((0.36, 0.01), (1.0, 0.01), 1, TOO_LITTLE),
+        ((1.79, 0.01), (1.0, 0.01), 1, TOO_MUCH),
+        ((1.82, 0.01), (1.0, 0.01), 1, CONFUSED),
+        ((2.36, 0.01), (1.0, 0.01), 1, CONFUSED),
+        ((2.41, 0.01), (1.0, 0.01), 1, TOO_MUCH),
+        ((2.07, 0.01), (1.4, 0.01), 1, TOO_MUCH),
+        ((0.42, 0.01), (0.65, 0.01), 1, TOO_LITTLE),  # the means say that nothing is as it should be
+        ((0.42, 0.01), (0.68, 0.01), 1, CONFUSED),
+        ((0.42, 0.01), (9.0, 5.0), 1, CONFUSED),
+        ((0.36, 0.01), (1.6, 0.01), 1, TOO_LITTLE),
+        ((0.42, 0.01), (0.42, 0.01), 1, TOO_LITTLE),
         ((2.0, 0.01), (2.0, 0.01), 2, None),
         ((1.0, 0.01), (1.0, 0.01), 2, TOO_LITTLE),
         ((4.0, 0.01), (4.0, 0.01), 2, TOO_MUCH),
-        ((0.7, 0.01), (2.0, 0.01), 2, CONFUSED),
-        ((1.0, 0.01), (3.2, 0.01), 2, CONFUSED),
-        ((0.35, 0.069), (1.0, 0.01), 1, CONFUSED),
-        ((0.35, 0.071), (1.0, 0.01), 1, None),  # the noise is not sure, and the means are right
-        ((0.35, 0.071), (2.0, 0.01), 1, TOO_MUCH),
+        ((0.84, 0.01), (2.0, 0.01), 2, CONFUSED),
+        ((0.84, 0.01), (3.2, 0.01), 2, CONFUSED),
+        ((0.42, 0.083), (1.0, 0.01), 1, CONFUSED),
+        ((0.42, 0.085), (1.0, 0.01), 1, None),  # the noise is not sure, and the means are right
+        ((0.42, 0.085), (2.0, 0.01), 1, TOO_MUCH),
         ((-0.5, 0.01), (0.2, 0.01), 1, TOO_LITTLE),
         ((5.0, 0.1), (math.nan, math.nan), 1, TOO_MUCH),
         ((5.0, 2.0), (5.0, 2.0), 1, "unsure"),
@@ -207,6 +206,14 @@ def test_what_the_two_readings_of_the_price_mean(monkeypatch, noise, means, beta
     assert report.measured["price of a nat, by the noise, standard error"] is noise[1]
     sure = next((p[0] for p in (noise, means) if p[1] < 0.2 * p[0]), None)
     assert report.measured.get("price of a nat") is sure
+
+
+def test_beside_a_critic_a_low_price_says_nothing_and_a_high_one_does():
+    history = record([30.0, 20.0, 10.0], right=[0.7, 0.8, 0.8])
+    report = examined(model(beta=0.3), history)
+    assert report.healthy and "a critic" in report.skipped["price of the KL"]
+    assert names(model(beta=0.3), record([30.0, 20.0, 10.0])) == (TOO_LITTLE,)
+    assert names(model(beta=3.0), history) == (TOO_MUCH,)
 
 
 class WithoutHalf(VAE):

@@ -39,6 +39,7 @@ DEAD = 0.25  # of the units of a layer
 WRONG_PRICE = 1.67  # times too much, or too little
 SURE = 0.2  # of a price, its standard error
 HALF_PRICE = 1.5  # between noise and means, times
+NEAR = 1.15  # times what a confusion of log_var and log_std makes the noise cost
 WRONG_SIGMA = 1.5  # times the error, or below it
 WORSE_IN_EVAL = 1.25  # squared error in eval mode, times that in training mode
 LEAKS = 1e-3  # of a code, from the other pictures of a batch
@@ -426,11 +427,10 @@ def _price(case: Case) -> Iterator[Finding]:
     if price is None:
         raise Skipped(f"neither reading of the price is sure: {noise} by the noise, {means} by the means")
     case.note("price of a nat", price.mean)
-    halves, settled = noise.mean / means.mean, means.mean / case.beta
-    fair = 1 / HALF_PRICE < settled < HALF_PRICE
-    half = settled > HALF_PRICE and 0.44 < noise.mean / case.beta < 0.53  # the means have not come to rest
+    if price.mean < case.beta and case.history and _series(case, "right"):
+        raise Skipped("a critic was part of the loss, and what it pays for codes makes a nat of them look cheap")
     evidence = f"a nat of it costs {price.mean:.3g} ± {price.standard_error:.2g}, not {case.beta:g}"
-    if price is noise and (half or (fair and (0.2 < halves < 1 / HALF_PRICE or HALF_PRICE < halves < 4.5))):
+    if price is noise and _confused(case, noise.mean / case.beta, means.mean / case.beta):
         yield Finding(
             "log_var and log_std confused", f"a nat costs {noise.mean:.3g} by the noise, {means.mean:.3g} by the means"
         )
@@ -438,6 +438,19 @@ def _price(case: Case) -> Iterator[Finding]:
         yield Finding("the KL weighs too little", evidence)
     elif price.mean > case.beta * WRONG_PRICE:
         yield Finding("the KL weighs too much", evidence)
+
+
+def _confused(case: Case, noise: float, means: float) -> bool:
+    """Whether the noise costs what it does where sigma is exp(log_var), or where the KL takes a log_std for log_var.
+
+    With sigma = exp(log_var) the loss is at rest at E[dd / dlog sigma^2] = E[1 - sigma] / 4, and in the other case at
+    E[1 - sigma^4], where a price of 1 has E[1 - sigma^2] / 2. The means are right, or still on their way down.
+    """
+    sigma = posteriors(case.model, case.seen, 100, case.seed).stddev
+    usual = (1 - sigma.square()).sum()
+    known = ((1 - sigma).sum() / (2 * usual), 2 * (1 - sigma.pow(4)).sum() / usual)
+    apart = means > 1 / HALF_PRICE and not 1 / HALF_PRICE < noise / means < HALF_PRICE
+    return apart and any(1 / NEAR < noise / price.item() < NEAR for price in known)
 
 
 def _sigma(case: Case) -> Iterator[Finding]:
