@@ -238,3 +238,14 @@ def test_bad_input_is_named():
     model.encode = lambda x: MultivariateNormal(torch.zeros(len(x), 4).double(), torch.eye(4).double())
     with pytest.raises(TypeError, match=r"encode must return a diagonal Gaussian.*MultivariateNormal"):
         kl_price(model, rows(4))
+
+
+def test_a_decoder_that_takes_no_gradient_is_named_and_one_that_ignores_codes_gives_a_price_of_zero():
+    model = Linear()
+    model.decode = torch.no_grad()(model.decode)
+    with pytest.raises(TypeError, match=r"model.decode must let a gradient through.*no_grad"):
+        kl_price(model, rows(4))
+    model = Linear()
+    model.decode = lambda z: Linear.decode(model, torch.zeros_like(z))
+    noise, means, by_latent = kl_price(model, rows(20))
+    assert noise.mean == means.mean == 0 and (by_latent == 0).all()

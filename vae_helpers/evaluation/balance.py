@@ -79,7 +79,9 @@ def _gradients(model: Any, x: Tensor, conditions: Sequence[Tensor], samples: int
         mu.requires_grad_(), log_var.requires_grad_()
         z = mu + (log_var / 2).exp() * torch.cat([eps, -eps])  # (2 S, N, D); in pairs, for less noise
         distortion = -model.decode(z, *conditions).log_prob(x).mean(0).sum()
-        by_mu, by_log_var = torch.autograd.grad(distortion, [mu, log_var])
+        if not distortion.requires_grad:
+            raise TypeError("model.decode must let a gradient through: it uses no_grad, or .detach() or .data.")
+        by_mu, by_log_var = torch.autograd.grad(distortion, [mu, log_var], allow_unused=True, materialize_grads=True)
     moments = [by_log_var, by_mu, log_var.detach().exp(), mu.detach()]
     return torch.stack([one.double() for one in moments], 1)
 
