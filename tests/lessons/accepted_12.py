@@ -339,7 +339,6 @@ def names(letter):
         name,
         name.upper(),
         f"  {name}\n",
-        name.replace(" ", "  ") + ".",
         Finding(name, "as it was found").name,
         list(DISEASES)[list(DISEASES).index(name)],
     ]

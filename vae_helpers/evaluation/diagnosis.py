@@ -8,7 +8,6 @@ bounds were chosen on digits and portraits; `benchmarks/clinic.py` measures how 
 from __future__ import annotations
 
 import contextlib
-import copy
 import functools
 import math
 from collections import defaultdict
@@ -27,15 +26,16 @@ from vae_helpers.distributions.divergences import is_diagonal_gaussian
 from vae_helpers.distributions.likelihoods import Likelihood
 from vae_helpers.evaluation.balance import kl_price
 from vae_helpers.evaluation.bounds import evaluate
-from vae_helpers.evaluation.codes import active_units, aggregate_posterior, kl_decomposition, posteriors
+from vae_helpers.evaluation.codes import ActiveUnits, aggregate_posterior, kl_decomposition, posteriors
 from vae_helpers.evaluation.diseases import Diagnosis, Finding
-from vae_helpers.models.protocol import checked_data, device_of, evaluating, prepared
+from vae_helpers.evaluation.neighbours import fingerprints, nearest
+from vae_helpers.models.protocol import checked_data, device_of, evaluating, modes_kept, prepared
 from vae_helpers.training.history import History
 
 FAR_OUT = 18.0  # |log_var|: its exponential is 7e7 or 1e-8, and float32 loses the smaller beside a mean of 1
 LARGE = 20.0  # of an input: pictures in [0, 1], or of mean 0 and variance 1, stay far below
 JUMP = 0.5  # of all that the loss has fallen
-DEAD = 0.25  # of the units of a layer
+DEAD = 0.9  # of the units of a layer; with ReLU half of them are no rarity
 WRONG_PRICE = 1.67  # times too much, or too little
 SURE = 0.2  # of a price, its standard error
 HALF_PRICE = 1.5  # between noise and means, times
@@ -50,9 +50,10 @@ DRAWS = 300  # of the prior
 NOISELESS = 0.5  # of the decoder's noise that sample() has
 GAP = 1.0  # of what the code says, in nats
 TURNED = 0.1  # of all that the validation loss had fallen
-VARIED = 0.1  # different nearest pictures, of the samples
-COPIES = 0.9  # of the samples
+COPIES = 0.5  # of the samples
+COPY = 0.5  # of the distance to the second nearest picture
 USED = 0.1  # of a codebook
+TERMS = ("loss", "elbo", "distortion", "kl", "grad_norm")  # of a loss that is distortion + beta KL
 WINS, GUESSES = 0.97, 0.53  # shares of pictures that a critic tells rightly
 ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus, nn.Tanh, nn.Sigmoid, nn.Mish)
 
@@ -119,6 +120,22 @@ class Case:
         return self._prepared(self.held_out)
 
     @functools.cached_property
+    def posterior(self) -> Distribution:
+        """q(z | x) of the training pictures, (N, D), in float64 on the CPU; a diagonal Gaussian."""
+        self.check_posterior()
+        return posteriors(self.model, self.seen, 100, self.seed)
+
+    @property
+    def recorded(self) -> dict[str, list[float]]:
+        """What was recorded of the training, nothing without a history."""
+        return self.history.train if self.history else {}
+
+    @functools.cached_property
+    def fingerprints(self) -> list[bytes]:
+        """Those of all training pictures as they are stored."""
+        return fingerprints(self.all_seen[0])
+
+    @functools.cached_property
     def decoded(self) -> tuple[Tensor, Tensor | None]:
         """Mean and variance of p(x | z) at a draw of q for each training picture, (N, C, H, W) each."""
         means, variances = [], []
@@ -136,6 +153,24 @@ class Case:
         torch.manual_seed(self.seed)  # as before sample(n), which then most often decodes the same codes
         p = self.model.decode(self.model.prior.sample((DRAWS,)))
         return self.mean_of(p), self.on_means_scale(p.sample())
+
+    def meet(self) -> None:
+        """Calls encode and decode once, so that a mistake in them is told as such.
+
+        Raises:
+            TypeError: they return something else than distributions.
+        """
+        conditions = [c[:2] for c in self.conditions]
+        try:
+            q = _distribution(self.model.encode(self.x[:2], *conditions), "encode")
+            _distribution(self.model.decode(q.sample(), *conditions), "decode")
+        except ValueError as error:
+            if not _of_numbers(error):  # which are looked at next
+                raise
+        except TypeError as error:
+            if not conditions:
+                error.add_note("Pictures came without conditions. Does it want some? Give data=(images, *conditions).")
+            raise
 
     def check_posterior(self) -> None:
         """Skipped where q(z | x) is not a diagonal Gaussian."""
@@ -188,7 +223,7 @@ def diagnose(
     pictures = checking.integer(pictures, "pictures", 20)
     case = Case(model, seen, others, _checked(history), checking.positive(beta, "beta"), pictures, checking.seed(seed))
     checks = _checks_for(model)
-    report = Diagnosis(measured=case.measured)
+    report = Diagnosis(measured=case.measured, checks=len(checks))
     with forked_random_state(), evaluating(model), torch.no_grad():
         for name, check in checks.items():
             torch.manual_seed(seed)
@@ -196,12 +231,14 @@ def diagnose(
                 report.findings += check(case)
             except Skipped as why:
                 report.skipped[name] = str(why)
-            except NotImplementedError:
-                report.skipped[name] = "one of the model's distributions does not know its mean"
-            except ValueError as error:
-                if "numbers overflow" not in report.names:
+            except Exception as error:
+                if isinstance(error, NotImplementedError) and name != "numbers":  # where encode and decode are met
+                    report.skipped[name] = "one of the model's distributions does not know its mean"
+                elif isinstance(error, ValueError) and "numbers overflow" in report.names:
+                    report.skipped[name] = f"numbers overflow: {_first_line(error)}"
+                else:
+                    error.add_note(f"This happened in the check {name!r} of diagnose.")
                     raise
-                report.skipped[name] = f"numbers overflow: {_first_line(error)}"
             if name == "numbers" and "largest |log_var|" not in case.measured and report.findings:
                 report.skipped["all else"] = "numbers that are not finite say nothing"
                 break
@@ -231,7 +268,7 @@ def _numbers(case: Case) -> Iterator[Finding]:
     if broken:
         yield Finding("numbers overflow", f"{len(broken)} parameters hold NaN or infinity, {broken[0]} first")
         return
-    records = case.history.train.items() if case.history else ()
+    records = case.recorded.items()
     losses = [values for name, values in records if name.rpartition(".")[2] == "loss"]
     lost = [case.history.step[k] for values in losses for k, loss in enumerate(values) if math.isinf(loss)]
     if lost:
@@ -239,11 +276,11 @@ def _numbers(case: Case) -> Iterator[Finding]:
         return
     if not _has_codes(case.model):
         return
+    case.meet()
     try:
-        case.check_posterior()
-        q = posteriors(case.model, case.seen, 100, case.seed)
+        q = case.posterior
     except ValueError as error:
-        if "invalid values" not in str(error):  # torch's words about a distribution's parameters
+        if not _of_numbers(error):
             raise
         yield Finding("numbers overflow", f"q(z | x) is no distribution: {_first_line(error)}")
         return
@@ -300,10 +337,10 @@ def _modes(case: Case) -> Iterator[Finding]:
     few = model.encode(x[:5], *(c[:5] for c in conditions))
     leak = (few.mean - q.mean[:5]).abs().max() / q.mean.std().clamp_min(1e-6)
     case.note("code moved by the rest of the batch", leak.item())
-    trained = copy.deepcopy(model).train()  # so that running statistics are not touched
-    noise, noise_in_training = _noise(q), _noise(trained.encode(x, *conditions))
-    there = case.mean_of(trained.decode(trained.encode(x, *conditions).mean, *conditions))
-    here = case.mean_of(model.decode(q.mean, *conditions))
+    noise, here = _noise(q), case.mean_of(model.decode(q.mean, *conditions))
+    with _in_training(model):
+        noise_in_training = _noise(model.encode(x, *conditions))
+        there = case.mean_of(model.decode(model.encode(x, *conditions).mean, *conditions))
     x = case.pictures[:200]
     worse = ((here - x).square().mean() / (there - x).square().mean()).item()
     case.note("squared error in eval(), times that in train()", worse)
@@ -320,6 +357,21 @@ def _modes(case: Case) -> Iterator[Finding]:
         yield Finding(
             "the batch or the mode matters", f"the squared error in eval() is {worse:.3g} times that in train()"
         )
+
+
+@contextlib.contextmanager
+def _in_training(model: nn.Module) -> Iterator[None]:
+    """The model in training mode inside; its running statistics and modes are afterwards what they were."""
+    kept = [
+        (m._buffers, name, b, b.clone()) for m in model.modules() for name, b in m._buffers.items() if b is not None
+    ]
+    with modes_kept(model):
+        model.train()
+        try:
+            yield
+        finally:
+            for buffers, name, buffer, value in kept:
+                buffers[name] = buffer.copy_(value)
 
 
 def _noise(q: Distribution) -> float:
@@ -344,16 +396,11 @@ def _splits(case: Case) -> Iterator[Finding]:
     """Held-out pictures that are, or nearly are, in the training set."""
     if case.held_out is None:
         raise Skipped("there are no held-out pictures: give held_out, or a Dataset")
-    known = {row.tobytes() for row in case.all_seen[0].flatten(1).cpu().numpy()}
-    theirs = case.all_held_out[0].flatten(1).cpu().numpy()
-    copied = case.note(
-        "held-out pictures in the training set", sum(row.tobytes() in known for row in theirs) / len(theirs)
-    )
-    mine = case.all_seen[0][_spread(len(case.all_seen[0]), 4_000)].flatten(1).float()
-    distance = torch.cdist(mine[_spread(len(mine), 500)], mine)  # each also to itself, at distance 0
-    among = distance.topk(2, largest=False).values[:, 1]
-    across = torch.cdist(case.held_out[0].flatten(1).float(), mine).amin(1)
-    near = (across < among.quantile(0.01)).double().mean().item()
+    known, theirs = set(case.fingerprints), fingerprints(case.all_held_out[0])
+    copied = case.note("held-out pictures in the training set", sum(one in known for one in theirs) / len(theirs))
+    some = torch.cat([part[0].to(case.all_seen[0].device).float() for part in (case.seen, case.held_out)])
+    among, across = nearest(some, case.all_seen[0], 2).split([len(case.seen[0]), len(case.held_out[0])])
+    near = (across[:, 0] < among[:, 1].quantile(0.01)).double().mean().item()  # of their own, the first is itself
     case.note("held-out pictures nearer than 99 % of training pictures", near)
     if copied > KNOWN:
         yield Finding(
@@ -382,7 +429,7 @@ def _training(case: Case) -> Iterator[Finding]:
     if dead:
         worst = max(dead, key=dead.get)
         case.note("dead units, in the worst layer", dead[worst])
-        if dead[worst] > DEAD:
+        if dead[worst] >= DEAD or (found and dead[worst]):
             found.append(f"{dead[worst]:.0%} of the units of {worst} say the same of every picture")
     if found:
         yield Finding("training broke", "; ".join(found))
@@ -416,7 +463,10 @@ def _dead_units(case: Case) -> dict[str, float]:
 def _price(case: Case) -> Iterator[Finding]:
     """What a nat of code cost."""
     case.check_prior()
-    prices = kl_price(case.model, case.seen, 4, seed=case.seed)
+    try:
+        prices = kl_price(case.model, case.seen, 4, seed=case.seed)
+    except TypeError as error:
+        raise Skipped(_first_line(error)) from error
     noise, means = prices.of_noise, prices.of_means
     case.note("price of a nat, by the noise", noise.mean)
     case.note("price of a nat, by the noise, standard error", noise.standard_error)
@@ -425,10 +475,16 @@ def _price(case: Case) -> Iterator[Finding]:
     case.note("price by latent", prices.by_latent)
     price = next((p for p in prices[:2] if p.mean > 0 and p.standard_error < SURE * p.mean), None)
     if price is None:
-        raise Skipped(f"neither reading of the price is sure: {noise} by the noise, {means} by the means")
+        below = any(p.mean < -2 * p.standard_error for p in prices[:2])
+        why = "not positive: training has not come to rest" if below else "neither reading is sure"
+        raise Skipped(f"the price is {noise} by the noise and {means} by the means, {why}")
     case.note("price of a nat", price.mean)
-    if price.mean < case.beta and case.history and _series(case, "right"):
-        raise Skipped("a critic was part of the loss, and what it pays for codes makes a nat of them look cheap")
+    further = [name for name in case.recorded if name not in TERMS and not name.startswith("kl ")]
+    if further:
+        raise Skipped(
+            f"the loss had further terms ({', '.join(further[:3])}), which the price, against the likelihood alone, "
+            "leaves out: it need not be beta"
+        )
     evidence = f"a nat of it costs {price.mean:.3g} ± {price.standard_error:.2g}, not {case.beta:g}"
     if price is noise and _confused(case, noise.mean / case.beta, means.mean / case.beta):
         yield Finding(
@@ -446,7 +502,7 @@ def _confused(case: Case, noise: float, means: float) -> bool:
     With sigma = exp(log_var) the loss is at rest at E[dd / dlog sigma^2] = E[1 - sigma] / 4, and in the other case at
     E[1 - sigma^4], where a price of 1 has E[1 - sigma^2] / 2. The means are right, or still on their way down.
     """
-    sigma = posteriors(case.model, case.seen, 100, case.seed).stddev
+    sigma = case.posterior.stddev
     usual = (1 - sigma.square()).sum()
     known = ((1 - sigma).sum() / (2 * usual), 2 * (1 - sigma.pow(4)).sum() / usual)
     apart = means > 1 / HALF_PRICE and not 1 / HALF_PRICE < noise / means < HALF_PRICE
@@ -468,9 +524,8 @@ def _sigma(case: Case) -> Iterator[Finding]:
 def _use(case: Case) -> Iterator[Finding]:
     """Whether codes depend on pictures and pictures on codes."""
     case.check_prior()
-    units = active_units(case.model, case.seen, seed=case.seed)
-    q = posteriors(case.model, case.seen, 100, case.seed)
-    mu, variance = q.mean, q.variance
+    mu, variance = case.posterior.mean, case.posterior.variance
+    units = ActiveUnits(mu.var(0, correction=0), 0.01)
     case.note("KL, nats", (0.5 * (mu.square() + variance - 1 - variance.log())).sum(1).mean().item())
     case.note("KL by latent, nats", (0.5 * (mu.square() + variance - 1 - variance.log())).mean(0))
     case.note("active units", units.count)
@@ -516,7 +571,10 @@ def _samples(case: Case) -> Iterator[Finding]:
         raise Skipped("the model has no sample(n)")
     means, draws = case.drawn
     torch.manual_seed(case.seed)
-    given = case.model.sample(len(means)).to(means)
+    try:
+        given = case.model.sample(len(means)).to(means)
+    except Exception as error:
+        raise Skipped(f"sample({len(means)}) failed: {_first_line(error)}") from error
     if given.shape != draws.shape or given.shape[-1] < 2:
         raise Skipped("sample(n) does not give n pictures like the decoder's")
     is_levels = bool((given == given.round()).all())  # or it may be means, which are on a scale of their own
@@ -582,16 +640,19 @@ def _generalises(case: Case) -> Iterator[Finding]:
 
 
 def _copying(case: Case) -> Iterator[Finding]:
-    """Whether samples are nearer to training pictures than to as many others."""
-    theirs = case.on_means_scale(case.x_held_out).flatten(1)
-    mine, means = case.pictures.flatten(1), case.drawn[0].flatten(1)
-    n = min(len(mine), len(theirs))
-    (to_mine, which), (to_theirs, _) = (torch.cdist(means, x[:n]).min(1) for x in (mine, theirs))
-    if len(which.unique()) < VARIED * len(means):
-        raise Skipped("the samples are too much alike to tell")
-    share = case.note("samples nearest to a training picture", (to_mine < to_theirs).double().mean().item())
+    """Whether samples are copies of training pictures: far nearer to one than to any other."""
+    places = {one: k for k, one in enumerate(case.fingerprints)}  # each picture once
+    images = case.all_seen[0]
+    if len(places) < len(images):
+        images = images[list(places.values())]
+    if len(images) < 2:
+        raise Skipped("all training pictures are the same")
+    distances = nearest(case.drawn[0], images, 2, lambda part: case.on_means_scale(case._prepared((part,))))
+    first, second = distances.unbind(1)
+    share = case.note("samples that are copies of training pictures", (first < COPY * second).double().mean().item())
     if share > COPIES:
-        yield Finding("samples are copies", f"{share:.0%} of the samples; half of them would be fair")
+        evidence = f"{share:.0%} of the samples are twice as near to one training picture as to any other"
+        yield Finding("samples are copies", evidence)
 
 
 def _codebook(case: Case) -> Iterator[Finding]:
@@ -630,7 +691,7 @@ def _checks_for(model: Any) -> dict[str, Callable[[Case], Iterator[Finding]]]:
         return STRUCTURE | OF_CODES
     if hasattr(model, "quantiser"):
         return STRUCTURE | {"codebook": _codebook}
-    cure = "Wrap it in a LatentVariableModel whose encode and decode return distributions: notebook 12, section 7."
+    cure = "Wrap it in a LatentVariableModel whose encode and decode return distributions: notebook 12, section 9."
     raise TypeError(
         f"model must have encode, decode and prior, or a codebook: a {type(model).__name__} has not. "
         + ("Give its vae." if hasattr(model, "vae") else cure)
@@ -667,8 +728,21 @@ def _variance(p: Any) -> Tensor | None:
         return None
 
 
+def _distribution(given: Any, name: str) -> Distribution:
+    if not isinstance(given, Distribution):
+        raise TypeError(
+            f"model.{name} must return a torch Distribution, not a {type(given).__name__}: notebook 12, section 9, "
+            "wraps a VAE that returns tensors."
+        )
+    return given
+
+
+def _of_numbers(error: ValueError) -> bool:
+    return "invalid values" in str(error)  # torch's words about a distribution's parameters
+
+
 def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:150]
+    return (str(error) or type(error).__name__).splitlines()[0][:150]
 
 
 def _spread(n: int, wanted: int) -> Tensor:

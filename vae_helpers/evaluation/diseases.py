@@ -90,7 +90,7 @@ DISEASES = {  # by name, causes before consequences: the order in which a report
         "Stop where the validation curve is lowest, use more pictures or augmentation, or a smaller network.",
     ),
     "samples are copies": Disease(
-        "Nearly all samples are nearer to a picture of the training set than to any of as many others.",
+        "Most samples are twice as near to one picture of the training set as to any other: it was learnt by heart.",
         "As for overfitting.",
     ),
     "the codebook is hardly used": Disease(
@@ -132,17 +132,19 @@ class Diagnosis:
         measured: name -> number (or a list of them, one for each latent), nats where they are nats.
         skipped: name of a check -> why it was not made.
         pictures: what `plots.diagnosis` shows: name -> (n, C, H, W) in [0, 1].
+        checks: how many there are for such a model, those that were skipped among them.
     """
 
     findings: list[Finding] = field(default_factory=list)
     measured: dict[str, Any] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     pictures: dict[str, Tensor] = field(default_factory=dict)
+    checks: int = 0
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing was found."""
-        return not self.findings
+        """Whether nothing was found, and it was looked whether the code is used."""
+        return not self.findings and "use of the code" not in self.skipped
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -159,7 +161,12 @@ class Diagnosis:
         return {"healthy": self.healthy, "findings": said, "measured": measured, "skipped": dict(self.skipped)}
 
     def __str__(self) -> str:
-        lines = ["A clean bill of health: nothing was found." if self.healthy else f"Found: {'; '.join(self.names)}."]
+        nothing = f"nothing was found by {self.checks - len(self.skipped)} of {self.checks} checks"
+        lines = [f"A clean bill of health: {nothing}."]
+        if self.findings:
+            lines = [f"Found: {'; '.join(self.names)}."]
+        elif not self.healthy:
+            lines = [f"{nothing.capitalize()}, and whether its code is used is not known."]
         for f in self.findings:
             lines += [
                 "",

@@ -1,0 +1,37 @@
+"""How near pictures are to those of a training set, which may be large: it is looked through in parts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from hashlib import blake2b
+
+import torch
+from torch import Tensor
+
+NUMBERS_AT_A_TIME = 2**24  # of pictures and of distances in memory
+
+
+def fingerprints(images: Tensor) -> list[bytes]:
+    """16 bytes for each picture of (N, ...), the same for pictures that are the same and for no others."""
+    return [blake2b(row.tobytes(), digest_size=16).digest() for row in images.flatten(1).cpu().numpy()]
+
+
+def nearest(
+    wanted: Tensor, images: Tensor, n: int = 1, as_seen: Callable[[Tensor], Tensor] = torch.Tensor.float
+) -> Tensor:
+    """Euclidean distances of pictures to the n nearest of others, the nearest first.
+
+    Args:
+        wanted: (M, ...), floating-point.
+        images: (N, ...), N >= n.
+        as_seen: what makes them comparable to `wanted`.
+    Returns:
+        (M, n).
+    """
+    wanted = wanted.flatten(1)
+    best = wanted.new_full((len(wanted), n), math.inf)
+    for part in images.split(max(1, NUMBERS_AT_A_TIME // max(len(wanted), images[0].numel()))):
+        distances = torch.cdist(wanted, as_seen(part).flatten(1).to(wanted))
+        best = torch.cat([best, distances], 1).topk(n, largest=False).values
+    return best
