@@ -169,6 +169,18 @@ def test_a_report_shows_pictures_and_latents_with_the_most_telling_first():
     assert cost.get_ylim() == pytest.approx((0.1, 36.0)) and cost.get_xlim() == (0, 5)
 
 
+@pytest.mark.parametrize("dpi", [50, 100])
+def test_names_of_pictures_stand_within_the_figure(dpi):
+    report = told()
+    report.pictures = {"drawn from the prior": torch.rand(8, 3, 32, 32), "pictures": torch.rand(8, 3, 32, 32)}
+    fig = plots.diagnosis(report)
+    fig.set_dpi(dpi)
+    fig.canvas.draw()
+    for ax in fig.axes:
+        box = ax.texts[0].get_window_extent() if ax.texts else ax.get_tightbbox()
+        assert box.x0 > 0 and box.y0 > 0 and box.x1 < 8 * dpi and box.y1 < 4.6 * dpi
+
+
 @pytest.mark.parametrize(
     ("prices", "limits"),
     [

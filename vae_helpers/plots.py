@@ -221,14 +221,15 @@ def diagnosis(report: Diagnosis) -> Figure:
         raise ValueError("report has no latents and no pictures to draw. print(report) says what was found.")
     nats, prices = (as_array(report.measured[name]) for name in ("KL by latent, nats", "price by latent"))
     order = np.argsort(-nats)
-    fig = plt.figure(figsize=(8.0, 4.6))
+    fig = plt.figure(figsize=(8.0, 4.6), layout="none")  # the margins by hand: names stand left of pictures
     top, bottom = fig.subfigures(2, 1, height_ratios=(len(report.pictures), 2.4))
-    for ax, (name, pictures) in zip(
-        np.atleast_1d(top.subplots(len(report.pictures), 1)), report.pictures.items(), strict=True
-    ):
+    above = {"left": 0.23, "right": 0.98, "bottom": 0.02, "top": 0.86, "hspace": 0.1}
+    below = {"left": 0.09, "right": 0.98, "bottom": 0.22, "top": 0.93, "wspace": 0.25}
+    rows = np.atleast_1d(top.subplots(len(report.pictures), 1, gridspec_kw=above))
+    for ax, (name, pictures) in zip(rows, report.pictures.items(), strict=True):
         show_picture(ax, grid(pictures, len(pictures)))
         ax.text(-0.02, 0.5, name, transform=ax.transAxes, ha="right", va="center")
-    said, cost = bottom.subplots(1, 2)
+    said, cost = bottom.subplots(1, 2, gridspec_kw=below)
     places = range(1, len(nats) + 1)
     said.bar(places, nats[order], color=COLOURS["blue"])
     said.set(xlabel="latent, most first", ylabel="KL, nats")

@@ -25,6 +25,14 @@ def test_log_var_is_the_log_of_the_variance_for_the_sampler_and_for_the_kl():
     assert math.isclose(d.kl_to_standard_normal(q)[0].item(), (2.25 + 4 - 1 - math.log(4)) / 2, rel_tol=1e-5)
 
 
+def test_the_kl_of_each_latent_is_torchs():
+    mu, log_var = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0))
+    told = d.gaussian.kl_by_latent(mu, log_var)
+    each = kl_divergence(Normal(mu, (log_var / 2).exp()), Normal(0.0, 1.0))
+    assert told.shape == (6, 3) and torch.allclose(told, each, atol=1e-6)
+    assert d.gaussian.kl_by_latent(torch.zeros(1), torch.full((1,), 1e-4)) > 0  # expm1 keeps its digits
+
+
 def test_kl_to_standard_normal_is_torchs_and_is_summed_over_dimensions():
     q = d.diagonal_gaussian(*some_gaussians())
     closed = d.kl_to_standard_normal(q)

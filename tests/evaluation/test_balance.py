@@ -249,3 +249,26 @@ def test_a_decoder_that_takes_no_gradient_is_named_and_one_that_ignores_codes_gi
     model.decode = lambda z: Linear.decode(model, torch.zeros_like(z))
     noise, means, by_latent = kl_price(model, rows(20))
     assert noise.mean == means.mean == 0 and (by_latent == 0).all()
+
+
+def test_a_prior_that_is_not_the_standard_one_is_named():
+    model = Linear()
+    with pytest.raises(TypeError, match=r"model.prior must be N\(0, I\)"):
+        Linear.prior, kept = (
+            property(lambda self: Independent(Normal(torch.zeros(4), 2 * torch.ones(4)), 1)),
+            Linear.prior,
+        )
+        try:
+            kl_price(model, rows(4))
+        finally:
+            Linear.prior = kept
+
+
+def test_memory_does_not_grow_with_the_number_of_samples():
+    model, sizes = Linear(), []
+    decode = model.decode
+    model.decode = lambda z: sizes.append(len(z) * z.shape[1]) or decode(z)
+    kl_price(model, rows(200), samples=25)
+    assert max(sizes) == 500
+    kl_price(model, rows(3), samples=400)
+    assert max(sizes) == 800

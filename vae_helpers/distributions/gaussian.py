@@ -43,6 +43,11 @@ def soft_bound(raw: Tensor, bound: float = 20.0) -> Tensor:
     return bound * torch.tanh(checking.floating(raw, "raw") / bound)
 
 
+def kl_by_latent(mu: Tensor, log_var: Tensor) -> Tensor:
+    """KL(N(mu_d, exp(log_var_d)) || N(0, 1)) in nats, of each latent for itself: two tensors (N, D) -> (N, D), >= 0."""
+    return 0.5 * (mu.square() + torch.expm1(log_var) - log_var)
+
+
 def kl_to_standard_normal(q: Independent) -> Tensor:
     """KL(q || N(0, I)) in nats per image, summed over the latent dimensions.
 
@@ -53,5 +58,4 @@ def kl_to_standard_normal(q: Independent) -> Tensor:
     Returns:
         (N,), >= 0.
     """
-    mu, log_var = q.base_dist.loc, 2 * q.base_dist.scale.log()
-    return 0.5 * (mu.square() + torch.expm1(log_var) - log_var).sum(-1)
+    return kl_by_latent(q.base_dist.loc, 2 * q.base_dist.scale.log()).sum(-1)

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from vae_helpers import checking
 from vae_helpers.distributions.divergences import is_diagonal_gaussian
-from vae_helpers.evaluation.bounds import Estimate, over_batches
+from vae_helpers.distributions.gaussian import kl_by_latent
+from vae_helpers.evaluation.bounds import Estimate, over_batches, pictures_at_once
 
 SILENT = 0.02  # nats of a latent on average, below which it has no say in the price
 
@@ -30,7 +31,7 @@ class Prices(NamedTuple):
 
 @torch.no_grad()
 def kl_price(
-    model: Any, data: Tensor | Sequence[Tensor], samples: int = 8, batch_size: int = 100, seed: int = 0
+    model: Any, data: Tensor | Sequence[Tensor], samples: int = 8, batch_size: int | None = None, seed: int = 0
 ) -> Prices:
     """Read from a trained model by which factor its KL was weighted: the beta that its gradients balance at.
 
@@ -40,19 +41,25 @@ def kl_price(
     ratios of the two sides, with sums over latents and pictures taken before dividing.
 
     Args:
-        model: encode, decode and a prior N(0, I); q(z | x) a diagonal Gaussian that can be sampled with a gradient.
+        model: encode, whose q(z | x) is a diagonal Gaussian, a prior N(0, I), and decode, which lets a gradient through
+            to the codes.
         data: what it was trained on, as for `evaluate`; some hundred pictures are enough.
         samples: pairs of draws z for each picture.
-        batch_size, seed: as for `evaluate`.
+        batch_size, seed: as for `evaluate`; a picture has 2 x samples draws.
     Returns:
         Prices, their errors those of the choice of pictures and draws; NaN where all codes are silent.
     Raises:
-        TypeError: not such data, or q(z | x) is not a diagonal Gaussian.
+        TypeError: not such data, q(z | x) or the prior is none of these, or no gradient comes through.
         ValueError: fewer than two pictures.
     """
     samples = checking.integer(samples, "samples")
     if len(checking.together(data, "data")[0]) < 2:
         raise ValueError("data must hold at least two images, for the spread over them; there is only one.")
+
+    if not is_standard_normal(model.prior):
+        raise TypeError("model.prior must be N(0, I), Independent(Normal(zeros, ones), 1): its nats are priced.")
+    if batch_size is None:
+        batch_size = max(1, pictures_at_once(model) // (2 * samples))
 
     def gradients(x: Tensor, *conditions: Tensor) -> Tensor:
         return _gradients(model, x, conditions, samples)
@@ -60,10 +67,15 @@ def kl_price(
     by_log_var, by_mu, variance, mu = over_batches(gradients, model, data, batch_size, seed).unbind(1)  # (N, D) each
     cost = (1 - variance) / 2  # of the noise: -dKL / dlog sigma^2
     spread = mu - mu.mean(0)
-    nats = (mu.square() + variance - 1 - variance.log()).mean(0) / 2
+    nats = kl_by_latent(mu, variance.log()).mean(0)
     by_latent = torch.where(nats > SILENT, by_log_var.mean(0) / cost.mean(0), torch.nan)
     of_means = _ratio((-spread * by_mu).sum(1), (spread * mu).sum(1))
     return Prices(_ratio(by_log_var.sum(1), cost.sum(1)), of_means, by_latent)
+
+
+def is_standard_normal(p: Any) -> bool:
+    """Whether p is N(0, I), as `Independent(Normal, 1)`."""
+    return is_diagonal_gaussian(p) and bool((p.mean == 0).all() and (p.stddev == 1).all())
 
 
 def _gradients(model: Any, x: Tensor, conditions: Sequence[Tensor], samples: int) -> Tensor:
@@ -83,7 +95,7 @@ def _gradients(model: Any, x: Tensor, conditions: Sequence[Tensor], samples: int
             raise TypeError("model.decode must let a gradient through: it uses no_grad, or .detach() or .data.")
         by_mu, by_log_var = torch.autograd.grad(distortion, [mu, log_var], allow_unused=True, materialize_grads=True)
     moments = [by_log_var, by_mu, log_var.detach().exp(), mu.detach()]
-    return torch.stack([one.double() for one in moments], 1)
+    return torch.stack([one.cpu().double() for one in moments], 1)  # Apple's GPU has no float64
 
 
 def _ratio(top: Tensor, bottom: Tensor) -> Estimate:

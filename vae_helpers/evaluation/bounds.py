@@ -63,7 +63,7 @@ def evaluate(
         TypeError, ValueError: not such data, fewer than two images, or numbers that are NaN or infinite.
     """
     if batch_size is None:
-        batch_size = max(1, _pictures_at_once(model) // checking.integer(samples, "samples"))
+        batch_size = max(1, pictures_at_once(model) // checking.integer(samples, "samples"))
 
     def bound_and_parts(x: Tensor, *conditions: Tensor) -> Tensor:
         return torch.stack(elbo(model, x, *conditions, samples=samples), -1)  # (N, 3)
@@ -104,7 +104,7 @@ def log_likelihood(
     Raises:
         TypeError, ValueError: as for `evaluate`.
     """
-    at_once = _pictures_at_once(model)
+    at_once = pictures_at_once(model)
 
     def bound(x: Tensor, *conditions: Tensor) -> Tensor:
         draws = max(1, at_once // len(x)) if chunk is None else chunk
@@ -139,5 +139,6 @@ def over_batches(
     return torch.cat(parts)
 
 
-def _pictures_at_once(model: Any) -> int:
+def pictures_at_once(model: Any) -> int:
+    """How many pictures, with their samples, a model is best given together."""
     return 500 if device_of(model).type == "cpu" else 5_000

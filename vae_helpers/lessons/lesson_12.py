@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Normal
 
+from vae_helpers.distributions.gaussian import kl_by_latent
 from vae_helpers.exercises import effects
 from vae_helpers.exercises.checks import Probes, compares
 from vae_helpers.exercises.definition import Exercise, Misconception, wrong_answers
@@ -120,10 +121,6 @@ def _set_at_the_argument(distortion, mu, log_var, eps):
     return price_of_a_nat(distortion, mu, log_var, eps)
 
 
-def _kl(mu, log_var):
-    return (mu.square() + log_var.exp() - 1 - log_var) / 2
-
-
 PRICE_OF_A_NAT = Exercise(
     id="12.1",
     title="What a nat of code cost",
@@ -182,7 +179,7 @@ PRICE_OF_A_NAT = Exercise(
         "mu^2 is in what is saved: the means stay where they are, only the noise grows",
         ("(1 - log_var.detach().exp()) / 2", "(1 - log_var.detach().exp() - mu.detach().square()) / 2"),
         "it is divided by the KL: what is asked for is the KL's slope by log_var",
-        _priced(saved=_kl),
+        _priced(saved=kl_by_latent),
         "the 1 is missing: the slope of -log sigma^2 / 2 belongs to what is saved",
         ("(1 - log_var.detach().exp())", "-log_var.detach().exp()"),
         "sigma^2 is missing: the KL's slope has that of -log sigma^2 and that of sigma^2",

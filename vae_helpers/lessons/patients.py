@@ -18,6 +18,7 @@ from torch.distributions import Independent, Normal
 from vae_helpers.data.dataset import Dataset
 from vae_helpers.devices import seed_everything
 from vae_helpers.distributions import GaussianLikelihood, diagonal_gaussian
+from vae_helpers.distributions.gaussian import kl_by_latent
 from vae_helpers.models import VAE, AdversarialPair, PatchDiscriminator
 from vae_helpers.objectives import negative_elbo_with_critic
 from vae_helpers.training import History, Phase, TrainingDiverged, fit
@@ -42,7 +43,6 @@ class Ward:
         data: its training and validation splits are used.
         build: likelihood -> a healthy VAE.
         steps, batch_size, learning_rate, seed: for `fit`.
-        sigma: where a learned sigma begins.
         progress: whether to show how far training is.
     """
 
@@ -52,13 +52,12 @@ class Ward:
     batch_size: int = 64
     learning_rate: float = 8e-3
     seed: int = 0
-    sigma: float = 0.1
     progress: bool = False
 
     def vae(self, likelihood: nn.Module | None = None) -> VAE:
         """A healthy VAE, the same for each call but for its likelihood: a Gaussian with a learned sigma unless told."""
         seed_everything(self.seed)
-        return self.build(likelihood or GaussianLikelihood(self.sigma, learn_sigma=True, levels=self.data.levels))
+        return self.build(likelihood or GaussianLikelihood(0.1, learn_sigma=True, levels=self.data.levels))
 
     def treated(
         self, model: nn.Module, seen: Tensor | None = None, held_out: Tensor | None = None, **changes: Any
@@ -78,10 +77,6 @@ class Ward:
         except TrainingDiverged:
             history = None
         return Treated(model, history, seen, held_out)
-
-    def width(self, model: VAE) -> int:
-        """The numbers that go into the last layer of its encoder."""
-        return model.encoder.get_submodule(_last(model.encoder)).in_features
 
 
 @dataclass(frozen=True)
@@ -105,11 +100,6 @@ class Patient:
 
 
 # --- how the KL is weighed ------------------------------------------------------------------------------------------
-
-
-def kl_by_latent(mu: Tensor, log_var: Tensor) -> Tensor:
-    """KL(q(z_d | x) || N(0, 1)) of each latent: (N, D), nats."""
-    return (mu.square() + log_var.exp() - 1 - log_var) / 2
 
 
 def averaged(distortion, kl):
@@ -314,13 +304,14 @@ def stacked(make, n):
 
 def _with_stack(ward: Ward, line: Line) -> Treated:
     model = ward.vae()
-    width = ward.width(model)
+    name = _last(model.encoder)
+    last = model.encoder.get_submodule(name)
+    width = last.in_features
 
     def make() -> nn.Module:
         return nn.Sequential(nn.Linear(width, width), nn.SiLU())
 
-    name = _last(model.encoder)
-    model.encoder.set_submodule(name, nn.Sequential(line(make, 3), model.encoder.get_submodule(name)))
+    model.encoder.set_submodule(name, nn.Sequential(line(make, 3), last))
     return ward.treated(model)
 
 
@@ -338,7 +329,9 @@ def _with_layer(ward: Ward, line: Line) -> Treated:
     model = ward.vae()
     for name, layer in list(model.decoder.named_modules()):
         if isinstance(layer, nn.Linear):
-            model.decoder.set_submodule(name, line(layer.in_features, layer.out_features))
+            made = line(layer.in_features, layer.out_features)
+            made.load_state_dict(layer.state_dict(), strict=False)  # the weights it had: biases make the difference
+            model.decoder.set_submodule(name, made)
         elif isinstance(layer, nn.Conv2d) and line(1, 1).bias is None:
             layer.bias = None
     return ward.treated(model)
