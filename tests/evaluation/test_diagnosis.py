@@ -437,6 +437,20 @@ def test_layers_that_share_their_weights_are_found():
     assert names(with_layers(*[rotation() for _ in range(2)])) == ()
 
 
+def test_a_second_name_for_a_layer_is_no_sharing_and_one_tensor_in_two_layers_is():
+    vae = model()
+    vae.first = vae.encoder[1]
+    report = examined(vae)
+    assert report.healthy and report.measured["weights at several places"] == 0
+    first, second = rotation(), rotation()
+    second.weight = first.weight
+    report = examined(with_layers(first, second))
+    assert report.names == ("layers share their weights",) and report.measured["weights at several places"] == 1
+    vae = with_layers(first)
+    vae.kept = second  # which is never called
+    assert names(vae) == ()
+
+
 def normed(**settings):
     """The healthy model with a batch normalisation of its pictures, which the encoder takes into account."""
     pixels = SEEN.flatten(1)
@@ -458,6 +472,17 @@ def test_a_batch_normalisation_that_looks_at_the_batch_is_found():
     assert report.measured["code moved by the rest of the batch"] > 0.1
     assert "moves by" in report.findings[0].evidence and "with its batch" in report.findings[0].evidence
     assert names(normed()) == ()
+
+
+@pytest.mark.parametrize(("shift", "found"), [(0.01, False), (0.03, True)])
+def test_rounding_is_no_batch_that_matters(shift, found):
+    class Leaky(VAE):
+        def encode(self, x):
+            q = super().encode(x)
+            moved = q.mean + shift * q.mean.std() * (len(x) == 5)
+            return Independent(Normal(moved, q.stddev), 1)
+
+    assert ("the batch or the mode matters" in names(model(kind=Leaky))) is found
 
 
 def test_statistics_that_have_not_followed_are_found():
@@ -601,6 +626,43 @@ def test_dead_units_are_found_where_hardly_one_lives_or_the_loss_jumped():
     assert both.names == ("training broke",) and ";" not in examined(rectified(0), jumped).findings[0].evidence
 
 
+def test_an_activation_that_stands_at_two_places_is_as_dead_as_at_the_worse():
+    vae = rectified(12)
+    relu = vae.encoder[2]
+    vae.encoder = nn.Sequential(*vae.encoder, Bent(relu))
+    assert math.isclose(examined(vae).measured["dead units, in the worst layer"], 12 / 44)
+
+
+class Bent(nn.Module):
+    """Uses an activation, and passes on what it was given."""
+
+    def __init__(self, activation):
+        super().__init__()
+        self.activation = activation
+
+    def forward(self, h):
+        self.activation(h[:, :3] + 100)
+        return h
+
+
+@pytest.mark.parametrize("activation", [nn.PReLU, nn.SELU, nn.ReLU6, nn.Hardswish, nn.CELU])
+def test_the_last_axis_of_tokens_is_their_units_whatever_bends_them(activation):
+    class Tokens(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.activation = activation().double()
+
+        def forward(self, x):
+            h = x.flatten(1)[:, None].expand(-1, 4, -1).clone()
+            h[..., :4] = 1.0  # of 16 units
+            self.activation(h)
+            return x
+
+    vae = model()
+    vae.encoder = nn.Sequential(Tokens(), *vae.encoder)
+    assert examined(vae).measured["dead units, in the worst layer"] == 0.25
+
+
 def test_channels_are_the_units_of_convolutions():
     vae = model()
     convolution = nn.Conv2d(1, 4, 1).double()
@@ -634,6 +696,17 @@ def test_an_infinite_loss_is_found_in_whichever_phase():
     two = History(list(range(200)), {"critic.loss": FALL, "vae.loss": losses})
     assert names(history=two) == ("numbers overflow",)
     assert names(history=record([math.nan, *FALL[1:]])) == ()  # a part that was not computed at that step
+
+
+def test_a_loss_that_is_no_number_at_last_is_found():
+    report = examined(history=record([*FALL[:30], math.nan, math.nan]))
+    assert report.names == ("numbers overflow",) and report.findings[0].evidence == (
+        "the loss was NaN at the last step, 31"
+    )
+    idle = [1.0, 1.0, math.nan]  # a phase that was not trained last
+    assert names(history=History([0, 1, 2], {"critic.loss": idle, "vae.loss": [3.0, 2.0, 1.0]})) == ()
+    assert names(history=History([0, 1, 2], {"critic.loss": idle, "vae.loss": idle})) == ("numbers overflow",)
+    assert names(history=History([], {"loss": []})) == ()
 
 
 class FarOut(VAE):
@@ -1062,10 +1135,13 @@ def test_a_report_becomes_json_with_none_for_what_is_no_number():
 
 def test_pictures_of_a_report_are_the_models():
     report, vae = examined(), model()
-    brightest = SEEN[:8].max()  # above 1
-    assert torch.equal(report.pictures["pictures"], (SEEN[:8] / brightest).clamp(0, 1))
+    low, high = SEEN[:8].min(), SEEN[:8].max()  # below 0 and above 1
+    assert torch.equal(report.pictures["pictures"], (SEEN[:8] - low) / (high - low))
     with torch.no_grad():
-        assert torch.allclose(report.pictures["reconstructions"], (vae.reconstruct(SEEN[:8]) / brightest).clamp(0, 1))
+        rebuilt = (vae.reconstruct(SEEN[:8]) - low) / (high - low)
+        assert torch.allclose(report.pictures["reconstructions"], rebuilt.clamp(0, 1))
+    whole = examined(data=SEEN.clamp(0, 0.9), held_out=None).pictures["pictures"]
+    assert torch.equal(whole, SEEN[:8].clamp(0, 0.9))  # black and white are 0 and 1 where pictures lie between
     prior = report.pictures["drawn from the prior"]
     assert prior.shape == (8, 1, 4, 4) and torch.isfinite(prior).all() and 0 <= prior.min() <= prior.max() <= 1
 
@@ -1112,6 +1188,8 @@ def test_every_disease_has_a_meaning_and_a_cure():
         ({"vae": nn.Linear(16, 2)}, TypeError, "must have encode, decode and prior, or a codebook: a Linear has not"),
         ({"vae": Autoencoder((1, 4, 4), 2)}, TypeError, "Wrap it in a LatentVariableModel"),
         ({"vae": AdversarialPair(model(), PatchDiscriminator(1, 8))}, TypeError, "Give its vae"),
+        ({"vae": nn.DataParallel(model())}, TypeError, "Give its module"),
+        ({"vae": Autoencoder((1, 4, 4), 2)}, TypeError, "notebook 12, section 9"),
     ],
 )
 def test_bad_input_is_named(arguments, error, words):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -23,8 +23,9 @@ from vae_helpers.data.dataset import Dataset
 from vae_helpers.devices import forked_random_state
 from vae_helpers.distributions.bernoulli import GreyBernoulli
 from vae_helpers.distributions.divergences import is_diagonal_gaussian
+from vae_helpers.distributions.gaussian import kl_by_latent
 from vae_helpers.distributions.likelihoods import Likelihood
-from vae_helpers.evaluation.balance import kl_price
+from vae_helpers.evaluation.balance import is_standard_normal, kl_price
 from vae_helpers.evaluation.bounds import evaluate
 from vae_helpers.evaluation.codes import ActiveUnits, aggregate_posterior, kl_decomposition, posteriors
 from vae_helpers.evaluation.diseases import Diagnosis, Finding
@@ -42,7 +43,7 @@ HALF_PRICE = 1.5  # between noise and means, times
 NEAR = 1.15  # times what a confusion of log_var and log_std makes the noise cost
 WRONG_SIGMA = 1.5  # times the error, or below it
 WORSE_IN_EVAL = 1.25  # squared error in eval mode, times that in training mode
-LEAKS = 1e-3  # of a code, from the other pictures of a batch
+LEAKS = 0.02  # of a code, from the other pictures of a batch; TF32 and bfloat16 leave a few thousandths
 IGNORED = 0.01  # of the pictures' variance that codes decide
 KNOWN = 0.005  # of the held-out pictures that the training set has, too
 TOO_NEAR = 0.1  # of the held-out pictures nearer to the training set than all but a hundredth of itself
@@ -55,7 +56,10 @@ COPY = 0.5  # of the distance to the second nearest picture
 USED = 0.1  # of a codebook
 TERMS = ("loss", "elbo", "distortion", "kl", "grad_norm")  # of a loss that is distortion + beta KL
 WINS, GUESSES = 0.97, 0.53  # shares of pictures that a critic tells rightly
-ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus, nn.Tanh, nn.Sigmoid, nn.Mish)
+ACTIVATIONS = (
+    nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.ReLU6, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus,
+    nn.Hardswish, nn.Tanh, nn.Sigmoid,
+)  # fmt: skip
 
 
 class Skipped(Exception):
@@ -113,13 +117,6 @@ class Case:
         return prepared(self.model, data[0].to(device_of(self.model)))
 
     @functools.cached_property
-    def x_held_out(self) -> Tensor:
-        """The held-out pictures as the model sees them."""
-        if self.held_out is None:
-            raise Skipped("there are no held-out pictures: give held_out, or a Dataset")
-        return self._prepared(self.held_out)
-
-    @functools.cached_property
     def posterior(self) -> Distribution:
         """q(z | x) of the training pictures, (N, D), in float64 on the CPU; a diagonal Gaussian."""
         self.check_posterior()
@@ -172,6 +169,16 @@ class Case:
                 error.add_note("Pictures came without conditions. Does it want some? Give data=(images, *conditions).")
             raise
 
+    def rebuild(self, n: int) -> Distribution:
+        """p(x | z) at a draw of q for the first n training pictures."""
+        conditions = [c[:n] for c in self.conditions]
+        return self.model.decode(self.model.encode(self.x[:n], *conditions).sample(), *conditions)
+
+    def check_held_out(self) -> None:
+        """Skipped where there are none."""
+        if self.held_out is None:
+            raise Skipped("there are no held-out pictures: give held_out, or a Dataset")
+
     def check_posterior(self) -> None:
         """Skipped where q(z | x) is not a diagonal Gaussian."""
         q = self.model.encode(self.x[:2], *(c[:2] for c in self.conditions))
@@ -181,8 +188,7 @@ class Case:
     def check_prior(self) -> None:
         """Skipped where the prior is not N(0, I), too, by which nats are priced."""
         self.check_posterior()
-        p = self.model.prior
-        if not (is_diagonal_gaussian(p) and (p.mean == 0).all() and (p.stddev == 1).all()):
+        if not is_standard_normal(self.model.prior):
             raise Skipped("the prior is not N(0, I), an Independent(Normal, 1), by which nats are counted here")
 
     def note(self, name: str, value: Any) -> Any:
@@ -211,13 +217,13 @@ def diagnose(
         history: of its training, as `fit` returns it: the loss, the gradient, a critic's share of right answers.
         held_out: pictures that it was not trained on, in the same form as `data`.
         beta: the weight that the KL was meant to have.
-        pictures: how many of each are looked at (duplicates are sought among all).
+        pictures: how many of each are looked at (duplicates and copies are sought among all).
         seed: of all draws.
     Returns:
         Diagnosis: print it; `healthy`, `names`, `findings`, `measured`, `skipped`, `to_dict()`.
     Raises:
         TypeError, ValueError: not such data, fewer than 20 pictures, or a model with neither latent variables nor a
-            codebook.
+            codebook, or one whose encode and decode do not return distributions. Whatever the model raises.
     """
     seen, others = _parts(data, held_out)
     pictures = checking.integer(pictures, "pictures", 20)
@@ -258,8 +264,10 @@ def _shown(case: Case, n: int = 8) -> dict[str, Tensor]:
         z = case.model.encode(case.x[:n], *conditions).mean
         shown["reconstructions"] = case.model.decode(z, *conditions).mean
         shown["drawn from the prior"] = case.drawn[0][:n]
-    levels = max(1.0, shown["pictures"].max().item())  # 1, or 255 where a model has a scale of its own
-    return {name: (torch.nan_to_num(pictures) / levels).clamp(0, 1).cpu() for name, pictures in shown.items()}
+    low, high = min(0.0, shown["pictures"].min().item()), max(1.0, shown["pictures"].max().item())  # or -1, or 255
+    return {
+        name: ((torch.nan_to_num(pictures) - low) / (high - low)).clamp(0, 1).cpu() for name, pictures in shown.items()
+    }
 
 
 def _numbers(case: Case) -> Iterator[Finding]:
@@ -268,11 +276,13 @@ def _numbers(case: Case) -> Iterator[Finding]:
     if broken:
         yield Finding("numbers overflow", f"{len(broken)} parameters hold NaN or infinity, {broken[0]} first")
         return
-    records = case.recorded.items()
-    losses = [values for name, values in records if name.rpartition(".")[2] == "loss"]
+    losses = [values for name, values in case.recorded.items() if name.rpartition(".")[2] == "loss" and values]
     lost = [case.history.step[k] for values in losses for k, loss in enumerate(values) if math.isinf(loss)]
     if lost:
         yield Finding("numbers overflow", f"the loss was infinite at step {min(lost)}")
+        return
+    if losses and all(math.isnan(values[-1]) for values in losses):  # before, a phase may not have begun
+        yield Finding("numbers overflow", f"the loss was NaN at the last step, {case.history.step[-1]}")
         return
     if not _has_codes(case.model):
         return
@@ -291,7 +301,7 @@ def _numbers(case: Case) -> Iterator[Finding]:
         return
     case.note("largest |log_var|", furthest)
     if furthest >= FAR_OUT:
-        share = (log_var.abs() >= FAR_OUT).double().mean().item()
+        share = _share(log_var.abs() >= FAR_OUT)
         yield Finding(
             "numbers overflow", f"|log_var| is up to {furthest:.3g}, {share:.0%} of all at {FAR_OUT:g} or more"
         )
@@ -301,16 +311,11 @@ def _scale(case: Case) -> Iterator[Finding]:
     """How large the numbers are that the first layer sees."""
     seen: list[float] = []  # by one layer after the other, as they are called
 
-    def watch(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def see(_: str, inputs: tuple[Tensor, ...], __: Any) -> None:
         seen.append(inputs[0].abs().max().item())
 
-    layers = [m for m in case.model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-    handles = [layer.register_forward_pre_hook(watch) for layer in layers]
-    try:
+    with _watching(case.model, nn.Linear | nn.Conv2d, see):
         case.model.encode(case.x[:100], *(c[:100] for c in case.conditions))
-    finally:
-        for handle in handles:
-            handle.remove()
     if not seen:
         raise Skipped("the encoder has no dense or convolutional layer")
     largest = case.note("largest number that the first layer sees", seen[0])
@@ -320,10 +325,23 @@ def _scale(case: Case) -> Iterator[Finding]:
 
 def _sharing(case: Case) -> Iterator[Finding]:
     """The same weights at several places."""
-    places = defaultdict(list)
-    for name, p in case.model.named_parameters(remove_duplicate=False):
-        places[id(p)].append(name)
-    shared = [names for names in places.values() if len(names) > 1]
+    places, calls = defaultdict(list), Counter()
+    for name, module in case.model.named_modules(remove_duplicate=False):
+        for own, p in module._parameters.items():
+            places[id(p)].append((f"{name}.{own}" if name else own, module))
+
+    def see(name: str, _: Any, __: Any) -> None:
+        calls[case.model.get_submodule(name)] += 1
+
+    if _has_codes(case.model):
+        with _watching(case.model, nn.Module, see):
+            case.rebuild(2)
+    shared = [
+        [name for name, _ in places[id(p)]]
+        for p in case.model.parameters()
+        if len(places[id(p)]) > 1
+        and (not calls or sum(calls[module] for module in {module for _, module in places[id(p)]}) > 1)
+    ]
     case.note("weights at several places", len(shared))
     if shared:
         first = " = ".join(shared[0][:4])
@@ -394,13 +412,12 @@ def _middle(case: Case) -> Iterator[Finding]:
 
 def _splits(case: Case) -> Iterator[Finding]:
     """Held-out pictures that are, or nearly are, in the training set."""
-    if case.held_out is None:
-        raise Skipped("there are no held-out pictures: give held_out, or a Dataset")
+    case.check_held_out()
     known, theirs = set(case.fingerprints), fingerprints(case.all_held_out[0])
     copied = case.note("held-out pictures in the training set", sum(one in known for one in theirs) / len(theirs))
     some = torch.cat([part[0].to(case.all_seen[0].device).float() for part in (case.seen, case.held_out)])
     among, across = nearest(some, case.all_seen[0], 2).split([len(case.seen[0]), len(case.held_out[0])])
-    near = (across[:, 0] < among[:, 1].quantile(0.01)).double().mean().item()  # of their own, the first is itself
+    near = _share(across[:, 0] < among[:, 1].quantile(0.01))  # of their own, the first is itself
     case.note("held-out pictures nearer than 99 % of training pictures", near)
     if copied > KNOWN:
         yield Finding(
@@ -441,23 +458,30 @@ def _dead_units(case: Case) -> dict[str, float]:
     """For each activation layer the share of its units whose output hardly varies."""
     shares: dict[str, float] = {}
 
-    def watch(name: str) -> Callable[..., None]:
-        def hook(_: nn.Module, __: Any, output: Tensor) -> None:
-            by_unit = output.transpose(0, 1).flatten(1) if output.dim() > 1 else output[None]
-            scale = by_unit.std(1)
-            shares[name] = (scale < 1e-3 * scale.max().clamp_min(1e-12)).double().mean().item()
+    def see(name: str, _: Any, output: Tensor) -> None:
+        units = 2 if output.dim() == 3 else 1  # (N, D), (N, C, H, W), or tokens (N, T, D)
+        scale = output.movedim(units, 0).flatten(1).std(1)
+        dead = _share(scale < 1e-3 * scale.max().clamp_min(1e-12))
+        shares[name] = max(dead, shares.get(name, 0.0))
 
-        return hook
+    with _watching(case.model, ACTIVATIONS, see):
+        case.rebuild(200)
+    return shares
 
-    modules = {n: m for n, m in case.model.named_modules() if isinstance(m, ACTIVATIONS)}
-    handles = [module.register_forward_hook(watch(name)) for name, module in modules.items()]
+
+@contextlib.contextmanager
+def _watching(model: nn.Module, kind: Any, see: Callable[[str, tuple, Any], None]) -> Iterator[None]:
+    """Inside, `see(name, inputs, output)` is called after each call of a module of this kind."""
+    handles = [
+        module.register_forward_hook(lambda _, inputs, output, name=name: see(name, inputs, output))
+        for name, module in model.named_modules()
+        if isinstance(module, kind)
+    ]
     try:
-        x, conditions = case.x[:200], [c[:200] for c in case.conditions]
-        case.model.decode(case.model.encode(x, *conditions).sample(), *conditions)
+        yield
     finally:
         for handle in handles:
             handle.remove()
-    return shares
 
 
 def _price(case: Case) -> Iterator[Finding]:
@@ -526,8 +550,9 @@ def _use(case: Case) -> Iterator[Finding]:
     case.check_prior()
     mu, variance = case.posterior.mean, case.posterior.variance
     units = ActiveUnits(mu.var(0, correction=0), 0.01)
-    case.note("KL, nats", (0.5 * (mu.square() + variance - 1 - variance.log())).sum(1).mean().item())
-    case.note("KL by latent, nats", (0.5 * (mu.square() + variance - 1 - variance.log())).mean(0))
+    nats = kl_by_latent(mu, variance.log()).mean(0)
+    case.note("KL, nats", nats.sum().item())
+    case.note("KL by latent, nats", nats)
     case.note("active units", units.count)
     case.note("latents", len(units.variances))
     case.note("root mean square of codes, by latent", (mu.square() + variance).mean(0).sqrt())
@@ -611,16 +636,12 @@ def _critic(case: Case) -> Iterator[Finding]:
 
 
 def _smoothed(values: list[float], over: int = 10) -> list[float]:
-    return (
-        [sum(values[k : k + over]) / over for k in range(max(1, len(values) - over + 1))]
-        if len(values) >= over
-        else values
-    )
+    return [sum(values[k : k + over]) / over for k in range(len(values) - over + 1)] or values
 
 
 def _generalises(case: Case) -> Iterator[Finding]:
     """The bound on training pictures and on others."""
-    case.x_held_out  # noqa: B018 - skipped where there are none
+    case.check_held_out()
     seen, held_out = (evaluate(case.model, data, 4, seed=case.seed) for data in (case.seen, case.held_out))
     gap = seen["elbo"].mean - held_out["elbo"].mean
     error = math.hypot(seen["elbo"].standard_error, held_out["elbo"].standard_error)
@@ -649,7 +670,7 @@ def _copying(case: Case) -> Iterator[Finding]:
         raise Skipped("all training pictures are the same")
     distances = nearest(case.drawn[0], images, 2, lambda part: case.on_means_scale(case._prepared((part,))))
     first, second = distances.unbind(1)
-    share = case.note("samples that are copies of training pictures", (first < COPY * second).double().mean().item())
+    share = case.note("samples that are copies of training pictures", _share(first < COPY * second))
     if share > COPIES:
         evidence = f"{share:.0%} of the samples are twice as near to one training picture as to any other"
         yield Finding("samples are copies", evidence)
@@ -663,7 +684,7 @@ def _codebook(case: Case) -> Iterator[Finding]:
     tokens = case.model.tokens(case.x)
     numbers = tokens + quantiser.codes * torch.arange(quantiser.books, device=tokens.device)  # each book has its own
     could = min(quantiser.codes * quantiser.books, tokens.numel())
-    used = case.note("share of codes in use", len((numbers if quantiser.books > 1 else tokens).unique()) / could)
+    used = case.note("share of codes in use", len(numbers.unique()) / could)
     case.note("perplexity of tokens", quantiser.perplexity(tokens).item())
     if used < USED:
         yield Finding("the codebook is hardly used", f"{len(case.x)} pictures use {used:.1%} of the codes")
@@ -694,7 +715,7 @@ def _checks_for(model: Any) -> dict[str, Callable[[Case], Iterator[Finding]]]:
     cure = "Wrap it in a LatentVariableModel whose encode and decode return distributions: notebook 12, section 9."
     raise TypeError(
         f"model must have encode, decode and prior, or a codebook: a {type(model).__name__} has not. "
-        + ("Give its vae." if hasattr(model, "vae") else cure)
+        + next((f"Give its {name}." for name in ("vae", "module") if hasattr(model, name)), cure)
     )
 
 
@@ -726,6 +747,10 @@ def _variance(p: Any) -> Tensor | None:
         return p.variance
     except NotImplementedError:
         return None
+
+
+def _share(true: Tensor) -> float:
+    return true.sum().item() / true.numel()
 
 
 def _distribution(given: Any, name: str) -> Distribution:
