@@ -42,6 +42,7 @@ def message(check, answer):
     [
         (lambda x: -2 * x, "its sign is flipped"),
         (lambda x: 5 * x, "it is 2.5 times what it should be"),
+        (lambda x: 2.00003 * x, "it is off by a factor of 1.000015"),
         (lambda x: 2 * x + 0.25, "it is 0.25 too large everywhere"),
         (lambda x: 2 * x - 0.25, "it is 0.25 too small everywhere"),
         (lambda x: x**2, "it is 1 at [0] where 2 is right (at x = [1.0, 2.0, -3.0])"),

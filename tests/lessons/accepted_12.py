@@ -339,6 +339,7 @@ def names(letter):
         name,
         name.upper(),
         f"  {name}\n",
+        name.replace(" ", "  ") + ".",
         Finding(name, "as it was found").name,
         list(DISEASES)[list(DISEASES).index(name)],
     ]

@@ -511,6 +511,32 @@ REFUSED = {
     ],
 }
 
+SAID = {  # of patients, what the notebook shows of them
+    "A": [
+        ("log_var and log_std confused", "between a quarter and a half"),
+        ("overfitting", "by 42 nats to 28 where a healthy one has 42 and 34"),
+    ],
+    "B": [
+        ("log_var and log_std confused", "about 42 by the noise, give or take 12, and 64 by the means"),
+        ("the code is not used", "It says nothing"),
+    ],
+    "C": [("the batch or the mode matters", "a picture's code would move with the company it comes in")],
+    "D": [
+        ("training broke", "its loss falls, without a jump"),
+        ("numbers overflow", "They come near it"),
+        ("sigma is not the error", "0.10 beside 0.19"),
+        ("the KL weighs too much", "its code holds about 50 nats"),
+        ("the KL weighs too little", "its two readings contradict each other"),
+        ("log_var and log_std confused", "its two readings contradict each other"),
+        ("overfitting", "digits are fitted badly"),
+    ],
+    "E": [("the code is not used", "It says nothing")],
+    "J": [
+        ("sigma is not the error", "0.8 beside 0.25"),
+        ("the KL weighs too much", "dead units pass no slope on"),
+    ],
+}
+
 TOLD = {
     "12.1": [
         (priced(put=lambda slope, saved: saved.sum() / slope.sum()), "it is upside down"),
@@ -531,9 +557,10 @@ TOLD = {
     **{
         f"12.{number}": [
             ("posterior collapse", "knows no disease of that name"),
-            ("Overfitting", "Then held-out pictures"),
+            ("The codebook is hardly used.", "Then there would be a codebook"),
+            *SAID.get(letter, []),
         ]
-        for number in VERDICTS
+        for number, letter in VERDICTS.items()
     },
     "12.5": [
         (lambda distortion, kl: torch.mean(distortion) + torch.mean(kl), "patient A's own line"),

@@ -270,7 +270,10 @@ def _pattern(calls: _Calls, tolerance: float) -> str | None:
         return None  # the gradients or something else differ
     factor = ((x * y).sum() / (y * y).sum()).item()
     if abs(factor) > tolerance and near(x, factor * y, tolerance):
-        return "its sign is flipped" if abs(factor + 1) < tolerance else f"it is {factor:.4g} times what it should be"
+        if abs(factor + 1) < tolerance:
+            return "its sign is flipped"
+        said = f"{factor:.4g}"
+        return f"it is {said} times what it should be" if said != "1" else f"it is off by a factor of {factor:.8g}"
     shift = (x - y).mean().item()
     if near(x, y + shift, tolerance):
         return f"it is {abs(shift):.4g} too {'large' if shift > 0 else 'small'} everywhere"

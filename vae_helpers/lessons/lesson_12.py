@@ -226,7 +226,7 @@ PRICE_OF_A_NAT = Exercise(
 
 
 def patient_a():
-    """Sharp reconstructions and broken samples: codes far from the prior, of many nats at an eighth of their price."""
+    """Twice the nats, at an eighth of their price: sharper than it should be, and behind on digits it has not seen."""
     return "the KL weighs too little"
 
 
@@ -236,7 +236,7 @@ def patient_b():
 
 
 def patient_e():
-    """Soft pictures and few nats at the right price, beside a sigma of 1 where the error is a tenth of it."""
+    """Soft pictures and few nats at the right price, beside a sigma of 1 where the error is a fourth of it."""
     return "sigma is not the error"
 
 
@@ -251,7 +251,7 @@ def patient_d():
 
 
 def patient_j():
-    """Inputs in [0, 1], a loss that jumps by orders of magnitude and does not come back, dead units."""
+    """Inputs in [0, 1], a loss that jumps by orders of magnitude and then lies flat, dead units."""
     return "training broke"
 
 
@@ -296,8 +296,8 @@ def _verdict(id: str, reference: Callable, *hints: str) -> Exercise:
 PATIENT_A = _verdict(
     "12.2",
     patient_a,
-    "Its decoder can paint: the reconstructions are sharp. From which codes does it paint its samples, and did it ever "
-    "see such codes while it was trained?",
+    "Its codes hold many nats. Hold them beside those of the seven models whose weight is known: between which two of "
+    "them would it stand?",
     "Read the KL and the price of a nat, exercise 12.1. In the ELBO a nat of code and a nat of picture weigh the same, "
     "and the price is 1: on which side of it is this one?",
     'patient_a = "the KL SOMETHING"',
@@ -316,7 +316,7 @@ PATIENT_E = _verdict(
     patient_e,
     "Soft pictures and few nats, as its neighbour has, but a nat of code costs what it should. What decides how many "
     "nats a better picture is worth?",
-    "The distortion is (x - mean)^2 / (2 sigma^2), summed: a sigma ten times too large makes it a hundred times too "
+    "The distortion is (x - mean)^2 / (2 sigma^2), summed: a sigma four times too large makes it sixteen times too "
     "small. Hold the decoder's sigma beside the root of its mean squared error.",
     'patient_e = "SOMETHING is not SOMETHING"',
 )
@@ -353,7 +353,7 @@ PATIENT_F = _verdict(
     "is it meant to, once training is over?",
     "A batch normalisation takes mean and variance of whatever is in the batch while it is trained, and should use "
     "those that it learned in eval().",
-    'patient_f = "SOMETHING and SOMETHING disagree"',
+    'patient_f = "the SOMETHING or the mode SOMETHING"',
 )
 PATIENT_K = _verdict(
     "12.13",

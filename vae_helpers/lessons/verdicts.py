@@ -27,8 +27,8 @@ SIGNS = {
         "every layer has weights of its own",
     ),
     "the batch or the mode matters": Sign(
-        "a picture's reconstruction would change between train() and eval(), or with the company it is decoded in",
-        "it is the same in both modes, and in any company",
+        "a picture's code would move with the company it comes in, or its reconstruction between train() and eval()",
+        "neither company nor mode changes anything",
     ),
     "no biases": Sign(
         "the code 0 would be painted as one flat grey, for want of anything to add", "the decoder has its biases"
@@ -51,11 +51,12 @@ SIGNS = {
         "the decoder's sigma would be far from the root of its mean squared error", "the two nearly agree"
     ),
     "the KL weighs too little": Sign(
-        "a nat of code would cost much less than 1, and samples would be broken where reconstructions are sharp",
+        "a nat of code would cost much less than 1, so that codes hold more nats than they should, and pictures are "
+        "sharper than they should be",
         "it costs about 1 by the noise",
     ),
     "the KL weighs too much": Sign(
-        "a nat of code would cost much more than 1, so that the code says little and pictures are soft",
+        "a nat of code would cost much more than 1, so that codes say little, or nothing, and pictures are soft",
         "it costs about 1 by the noise",
     ),
     "the code is not used": Sign(
@@ -70,7 +71,7 @@ SIGNS = {
     "overfitting": Sign(
         "held-out pictures would be fitted far worse than those of the training set, and the validation curve would "
         "turn",
-        "both curves fall, and they end near each other",
+        "both curves fall to the end, about as far apart as a healthy model's",
     ),
     "samples are copies": Sign(
         "most samples would be twice as near to one picture of the training set as to any other",
@@ -81,15 +82,18 @@ SIGNS = {
     ),
 }
 
+UNSURE = "its two readings contradict each other, 0.9 by the noise and less than 0 by the means: it is not at rest"
+
 SEEN = {  # what is seen of a patient where it differs from a healthy model, by disease: after "here"
     "A": {
-        "log_var and log_std confused": "it costs about an eighth by the noise, and two is the only factor that this "
-        "confusion has",
+        "log_var and log_std confused": "it costs about an eighth by the noise, and that confusion leaves it between "
+        "a quarter and a half",
         "the KL weighs too much": "it costs about an eighth: the code says more than it should",
     },
     "B": {
-        "log_var and log_std confused": "it costs about 64 by both",
-        "the KL weighs too little": "it costs about 64, and no code says anything",
+        "log_var and log_std confused": "it costs much more by either: about 42 by the noise, give or take 12, "
+        "and 64 by the means",
+        "the KL weighs too little": "it costs about 64 by the means, and no code says anything",
         "overfitting": "no digit is fitted, seen or held out",
         "samples are copies": "they are one grey digit, which stands in no training set",
     },
@@ -99,12 +103,10 @@ SEEN = {  # what is seen of a patient where it differs from a healthy model, by 
         "the KL weighs too much": "by neither reading does it cost more than about 1",
     },
     "D": {
-        "log_var and log_std confused": "no price can be read, for training never came to rest: such a confusion "
-        "leaves a model that looks nearly well",
-        "the KL weighs too little": "no price can be read, for training never came to rest: the KL is enormous because "
-        "log_var is far out",
-        "the KL weighs too much": "the code is anything but small: the KL is enormous because log_var is far out",
-        "overfitting": "no picture is fitted, of whichever part",
+        "log_var and log_std confused": f"{UNSURE}, and such a confusion leaves a model that looks nearly well",
+        "the KL weighs too little": f"{UNSURE}, and a wrong weight alone would let it",
+        "the KL weighs too much": f"its code holds about 50 nats, where a healthy one holds 13; and {UNSURE}",
+        "overfitting": "digits are fitted badly, those of the training set, too",
         "samples are copies": "they are not even digits",
         "the code is not used": "codes differ from picture to picture, only far too much",
     },
@@ -121,43 +123,47 @@ SEEN = {  # what is seen of a patient where it differs from a healthy model, by 
     "I": {
         "overfitting": "the validation curve is as low as that of training, and with so few training pictures that is "
         "what should make one wonder",
+        "samples are copies": "no such comparison can be made, since the others are in the training set, too; ask why",
     },
     "J": {
-        "log_var and log_std confused": "no price can be read, for nothing came to rest: such a confusion leaves a "
-        "loss that falls",
-        "the KL weighs too little": "no price can be read, for nothing came to rest: a wrong weight leaves a loss that "
-        "falls",
-        "the KL weighs too much": "no price can be read, for nothing came to rest: a wrong weight leaves a loss that "
-        "falls",
-        "sigma is not the error": "what is to be explained is a loss that jumps, and with a wrong sigma it would fall",
+        **dict.fromkeys(
+            ("log_var and log_std confused", "the KL weighs too little", "the KL weighs too much"),
+            "no price can be read, for dead units pass no slope on; what is to be explained is the loss, which jumped",
+        ),
         "overfitting": "the training loss went up as well, all at once",
-        "samples are copies": "they are not even digits",
+        "samples are copies": "they are one grey digit, which stands in no training set",
     },
     "L": {"samples are copies": "what is odd, the picture of the code 0, is like none of the training set"},
 }
 
 LEADS_TO = {  # what a patient has, too, but from its disease: the whole message after the name
+    "A": {
+        "overfitting": "It fits training digits better, by 42 nats to 28 where a healthy one has 42 and 34; but that "
+        "is a consequence and not the cause: its codes hold more nats than pay on other digits. What did one cost?",
+    },
     "B": {
-        "the code is not used": "It says little, but that is a consequence and not the cause: where a nat costs "
-        "64, few are worth their price. What made it so dear?",
+        "the code is not used": "It says nothing, but that is a consequence and not the cause: where a nat costs 64, "
+        "none is worth its price. What made it so dear?",
     },
     "D": {
-        "numbers overflow": "They do, but that is a consequence and not the cause: log_var is far out from the first "
-        "steps on. What does the first layer see that it should be?",
-        "training broke": "It did, but that is a consequence and not the cause: others train well at the same learning "
-        "rate. What does the first layer see that it should be harder here?",
-        "sigma is not the error": "The error is enormous, but that is a consequence and not the cause: no sigma would "
-        "fit such pictures. What does the first layer see?",
+        "numbers overflow": "They come near it, with log_var far beyond 18 and a loss of about 1e16 at first; but that "
+        "is a consequence and not the cause. What does the first layer see?",
+        "training broke": "Some units are dead, but that is a consequence and not the cause: its loss falls, without "
+        "a jump, and others train well at the same learning rate. What does the first layer see?",
+        "sigma is not the error": "It is not, 0.10 beside 0.19, but that is a consequence and not the cause: it is "
+        "learned here as in others, where it found the error. What does the first layer see?",
     },
     "E": {
-        "the code is not used": "It says little, but that is a consequence and not the cause: beside a sigma of 1 most "
-        "of what a code could say of a picture is lost in noise. How large are the errors?",
+        "the code is not used": "It says nothing, but that is a consequence and not the cause: beside a sigma of 1 "
+        "most of what a code could say of a picture is lost in noise. How large are the errors?",
     },
     "J": {
         "numbers overflow": "They are far out, but that is a consequence and not the cause: the first layer sees "
         "numbers in [0, 1], and log_var was within bounds until the loss jumped",
         "the code is not used": "Dead units pass nothing on, but that is a consequence and not the cause: they were "
         "alive until the loss jumped",
+        "sigma is not the error": "It is not, 0.8 beside 0.25, but that is a consequence and not the cause: it is "
+        "learned here as in others, where it found the error. What became of the loss?",
     },
 }
 
@@ -178,6 +184,8 @@ def _why_not(letter: str, name: str) -> str:
 def check(answer: Any, exercise: Exercise) -> None:
     """Raise Misconception if the answer is not the name of the patient's disease."""
     known = {name.casefold() for name in DISEASES}
-    if not callable(answer) and not (isinstance(answer, str) and answer.strip().casefold() in known):
+    if isinstance(answer, str):
+        answer = " ".join(answer.split()).rstrip(" .")
+    if not callable(answer) and not (isinstance(answer, str) and answer.casefold() in known):
         raise Misconception(NO_DISEASE)
     close_to()(answer, exercise)
