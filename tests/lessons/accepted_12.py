@@ -128,10 +128,6 @@ def error_without_graph(x, mean):
         return torch.sqrt(((mean - x) ** 2).sum() / x.numel())
 
 
-def error_with_a_tiny_floor(x, mean):
-    return (x - mean).pow(2).mean().add(1e-14).sqrt()
-
-
 def scale_by_root(log_var):
     return log_var.exp().sqrt()
 
@@ -367,7 +363,6 @@ ACCEPTED = {
         error_by_moments,
         error_by_pictures,
         error_without_graph,
-        error_with_a_tiny_floor,
     ],
     "12.10": [scale_by_root, scale_by_power, scale_by_distribution, scale_by_log_std, Scale(), scale_by_partial],
     "12.11": [levels_by_product, levels_by_loop, levels_by_copy, levels_in_double, Levels(), lambda x: x.mul(1 / 255)],
@@ -377,7 +372,11 @@ ACCEPTED = {
         nn.RMSNorm,
         functools.partial(nn.GroupNorm, 2),
         functools.partial(nn.GroupNorm, 1),
-        functools.partial(nn.BatchNorm1d, momentum=None),
+        functools.partial(nn.GroupNorm, 4),
+        functools.partial(nn.GroupNorm, 8),
+        functools.partial(nn.GroupNorm, 16),
+        functools.partial(nn.GroupNorm, 32),
+        functools.partial(nn.BatchNorm1d, momentum=0.03),
         functools.partial(nn.BatchNorm1d, momentum=0.01),
         functools.partial(nn.BatchNorm1d, affine=False),
         functools.partial(nn.LayerNorm, elementwise_affine=False),
@@ -394,7 +393,14 @@ ACCEPTED = {
         noise_in_place,
         noise_of_its_own_generator,
     ],
-    "12.17": [parts_from_the_end, parts_of_shuffled, parts_by_split, parts_by_mask, parts_by_loop],
+    "12.17": [
+        lambda images, order, n: (images[order[n:].sort().values], images[order[:n]]),
+        parts_from_the_end,
+        parts_of_shuffled,
+        parts_by_split,
+        parts_by_mask,
+        parts_by_loop,
+    ],
     "12.21": [stacked_by_loop, stacked_by_map, stacked_by_recursion, Stack, Named],
     "12.22": [
         critic_by_cross_entropy,

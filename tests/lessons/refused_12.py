@@ -35,6 +35,11 @@ def priced(
     return answer
 
 
+def priced_of(bound):
+    """Of a log_var that is cut off."""
+    return lambda distortion, mu, log_var, eps: priced()(distortion, mu, bound(log_var), eps)
+
+
 def price_that_moves_mu(distortion, mu, log_var, eps):
     price = priced()(distortion, mu, log_var, eps)
     mu.data.add_(1)
@@ -107,6 +112,26 @@ class LateStatistics(nn.Module):
         return x if self.training else (x - x.mean(0)) / (x.std(0) + 1e-5)
 
 
+class OfLargeBatches(nn.BatchNorm1d):
+    """Takes a batch's statistics in eval(), too, where it is large enough for that."""
+
+    def forward(self, x):
+        return F.batch_norm(x, None, None, training=True) if self.training or len(x) > 64 else super().forward(x)
+
+
+class FirstBatch(nn.Module):
+    """Keeps the statistics of the first batch."""
+
+    def __init__(self, features):
+        super().__init__()
+        self.first = None
+
+    def forward(self, x):
+        if self.first is None:
+            self.first = x.mean(0).detach(), x.std(0).detach() + 1e-5
+        return (x - self.first[0]) / self.first[1]
+
+
 class OnlyInTraining(nn.Module):
     def __init__(self, features):
         super().__init__()
@@ -170,6 +195,18 @@ class Turns(nn.Module):
 
 def used(use):
     return lambda make, n: Turns([make() for _ in range(n)], use)
+
+
+def in_turn(layers, x):
+    return functools.reduce(lambda h, layer: layer(h), layers, x)
+
+
+class OnlyFirstInEval(Turns):
+    def __init__(self, make, n):
+        super().__init__([make() for _ in range(n)], in_turn)
+
+    def forward(self, x):
+        return self.use(list(self.layers) if self.training else self.layers[:1], x)
 
 
 def one_called_often(make, n):
@@ -250,6 +287,11 @@ REFUSED = {
         priced(saved=lambda mu, log_var: 0.5 * (1 - log_var.exp() + 1e-3)),
         priced(saved=lambda mu, log_var: 0.5 * (1 - log_var.exp()).clamp_min(0)),
         priced(nats=lambda nats: nats[0]),
+        *(
+            priced_of(lambda log_var, low=low, high=high: log_var.clamp(low, high))
+            for low, high in ((-10, 10), (-6, 6), (-5, None), (None, 2), (None, 5))
+        ),
+        priced(z=lambda mu, log_var, eps: mu + (torch.exp(log_var / 2) + 1e-6) * eps),
         priced(nats=lambda nats: nats.log().sum()),
         priced(nats=lambda nats: -nats.sum()),
         priced(start=lambda log_var: log_var),
@@ -281,6 +323,8 @@ REFUSED = {
         loss(picture=lambda d: d.clamp(min=0)),
         loss(picture=lambda d: d.abs()),
         loss(picture=lambda d: d.clamp(-1000, 1000)),
+        loss(picture=lambda d: d.clamp(-1e4, 1e4)),
+        loss(latents=lambda kl: kl.sum(1).clamp(max=1e3)),
         loss(picture=lambda d: 2 * d),
         paid_in_place,
     ],
@@ -294,6 +338,10 @@ REFUSED = {
         sigma(last=lambda v: v.sqrt() + 1e-3),
         sigma(last=lambda v: v.sqrt().clamp(max=1)),
         sigma(last=lambda v: v.sqrt().clamp_min(1e-2)),
+        sigma(last=lambda v: v.sqrt().clamp_min(1e-5)),
+        sigma(last=lambda v: (v + 1e-12).sqrt()),
+        sigma(each=lambda away: away[:8] ** 2),
+        sigma(each=lambda away: away[:128] ** 2),
         sigma(last=lambda v: v.sqrt().reshape(1)),
         sigma(last=lambda v: v.sqrt().expand(3)),
         sigma(last=lambda v: float(v.sqrt())),
@@ -375,7 +423,11 @@ REFUSED = {
         lambda features: nn.BatchNorm2d(features),
         lambda features: nn.LayerNorm(128),
         lambda features: nn.GroupNorm(features, features),
-        lambda features: nn.GroupNorm(4, features),
+        lambda features: nn.GroupNorm(3, features),
+        lambda features: nn.Sequential(nn.LayerNorm(features), nn.Dropout(0.2)),
+        layer(lambda x: F.layer_norm(x, x.shape[1:]) + 0.1 * torch.randn_like(x)),
+        OfLargeBatches,
+        FirstBatch,
         lambda features: nn.BatchNorm1d(features, track_running_stats=False).eval(),
         lambda features: nn.Sequential(nn.BatchNorm1d(features), nn.Linear(features, 2)),
         lambda features: nn.ModuleList([nn.BatchNorm1d(features)]),
@@ -418,6 +470,14 @@ REFUSED = {
         draw(put=lambda mean, sigma, eps: 2 * mean + sigma * eps),
         draw(put=lambda mean, sigma, eps: mean + 0.5 * sigma + sigma * eps),
         draw(put=lambda mean, sigma, eps: sigma * eps),
+        *(
+            draw(put=lambda mean, sigma, eps, low=low, high=high: mean + sigma.clamp(low, high) * eps)
+            for low, high in ((0.2, None), (0.1, None), (0.01, None), (None, 2.0), (0.2, 2.0))
+        ),
+        draw(put=lambda mean, sigma, eps: mean + (sigma + 1e-3) * eps),
+        draw(put=lambda mean, sigma, eps: mean.clamp(0, 1) + sigma * eps),
+        draw(put=lambda mean, sigma, eps: mean.clamp_max(1) + sigma * eps),
+        draw(lambda mean: torch.randn_like(mean).clamp(-3, 3)),
         draw(put=lambda mean, sigma, eps: (mean + sigma * eps)[:1]),
         draw(put=lambda mean, sigma, eps: (mean + sigma * eps).float()),
         draw(put=lambda mean, sigma, eps: (mean + sigma * eps).numpy()),
@@ -441,6 +501,7 @@ REFUSED = {
         parts(lambda order, n: torch.cat([order[n:], order[n : n + 1]])),
         parts(lambda order, n: order.argsort()[n:], lambda order, n: order[:n]),
         lambda images, order, n: images[order],
+        lambda images, order, n: (images[order[n:]].unique(dim=0), images[order[:n]]),
         lambda images, order, n: (images[order[n:]].float(), images[order[:n]].float()),
         lambda images, order, n: (images[order[n:]].numpy(), images[order[:n]].numpy()),
         lambda images, order, n: (images[order[n:]], images[order[:n]], order),
@@ -465,6 +526,12 @@ REFUSED = {
         stack(lambda make, n: [make().requires_grad_() for _ in range(n)] + [nn.LayerNorm(5)]),
         stack(lambda make, n: make()),
         used(lambda layers, x: layers[0](x)),
+        used(torch.no_grad()(in_turn)),
+        used(lambda layers, x: in_turn(layers, x.detach())),
+        used(lambda layers, x: layers[-1](in_turn(layers[:-1], x).detach())),
+        lambda make, n: nn.Sequential(*[make().requires_grad_(False) for _ in range(n)]),
+        lambda make, n: nn.Sequential(*[make().requires_grad_(k > 0) for k in range(n)]),
+        OnlyFirstInEval,
         used(lambda layers, x: sum(layer(x) for layer in layers)),
         used(lambda layers, x: x + functools.reduce(lambda h, layer: layer(h), layers, x)),
         used(lambda layers, x: torch.stack([layer(x) for layer in layers])),
@@ -504,6 +571,8 @@ REFUSED = {
         critic(lambda d: F.softplus(-d.clamp(-20, 20)), lambda d: F.softplus(d.clamp(-20, 20))),
         critic(lambda d: F.softplus(-d).clamp(max=50), lambda d: F.softplus(d).clamp(max=50)),
         critic(lambda d: (1 + (-d).exp()).log(), lambda d: (1 + d.exp()).log()),
+        critic(put=lambda a, b: (a + b).clamp_min(0.1)),
+        critic(put=lambda a, b: (a + b).clamp_min(0.01)),
         critic(lambda d: F.softplus(-2 * d), lambda d: F.softplus(2 * d)),
         critic(lambda d: F.relu(-d), F.relu),
         all_in_one_mean,
@@ -566,19 +635,23 @@ TOLD = {
         (lambda distortion, kl: torch.mean(distortion) + torch.mean(kl), "patient A's own line"),
         (lambda distortion, kl: distortion.mean() + torch.sum(kl), "patient B's own line"),
         (loss(put=lambda d, kl: d + kl), "a loss for each picture"),
+        (paid_in_place, "added to the distortion in place"),
     ],
     "12.6": [
         (lambda x, mean: F.mse_loss(x, mean), "its root"),
         (lambda x, mean: F.l1_loss(x, mean), "square first"),
         (lambda x, mean: x.new_ones(()), "patient E's own line"),
+        (sigma(last=lambda v: (v + 1e-6).sqrt()), "off by a factor of 1.0000"),
     ],
     "12.10": [
         (lambda log_var: log_var.exp() ** 1.0, "patient C's own line"),
         (lambda log_var: torch.pow(10.0, 0.5 * log_var), "base 10"),
+        (exp_in_place, "changed in place"),
     ],
     "12.11": [
         (lambda levels: levels + 0, "patient D's own line"),
         (lambda levels: 2 * levels / 255 - 1, "from -1 to 1"),
+        (lambda levels: (levels + 0.5).floor() / 255, "dequantised ones have fractions"),
         (lambda levels: levels / levels.amax(), "largest level of this batch"),
     ],
     "12.15": [
@@ -588,6 +661,12 @@ TOLD = {
         (lambda features: nn.BatchNorm1d(features).weight, "no layer"),
         (lambda features: nn.LayerNorm(3), "its layer is not made for (N, features)"),
         (OnlyInTraining, "though in train() it does"),
+        (lambda features: nn.Sequential(nn.BatchNorm1d(features, momentum=None)), "average over all of training"),
+        (lambda features: nn.BatchNorm1d(features, momentum=2e-3), "those it began with, altogether or in part"),
+        (layer(lambda x: F.layer_norm(x, x.shape[1:]).sign()), "hardly more than signs"),
+        (lambda features: nn.Sequential(nn.Dropout(0.2), nn.BatchNorm1d(features)), "noise or dropout"),
+        (layer(lambda x: F.layer_norm(x, x.shape[1:]) + 0.1 * torch.randn_like(x)), "noise or dropout"),
+        (OfLargeBatches, "other company"),
     ],
     "12.16": [
         (lambda mean, sigma: mean + 0 * sigma, "patient K's own line"),
@@ -595,6 +674,12 @@ TOLD = {
         (lambda mean, sigma: (mean + sigma * torch.randn_like(mean)).clamp(0, 1), "cut to [0, 1]"),
         (draw(lambda mean: torch.randn(len(mean), dtype=mean.dtype)[:, None, None, None]), "shifted as a whole"),
         (draw(paired), "a draw of its own"),
+        (draw(put=lambda mean, sigma, eps: sigma * eps), "the mean is left out"),
+        (draw(put=lambda mean, sigma, eps: F.relu(mean + sigma * eps)), "cut off at one end"),
+        (draw(put=lambda mean, sigma, eps: (mean + sigma * eps).clamp_max(1)), "cut off at one end"),
+        (draw(put=lambda mean, sigma, eps: mean.relu() + sigma * eps), "means are cut"),
+        (draw(put=lambda mean, sigma, eps: mean + sigma.clamp_min(0.05) * eps), "sigma is cut off"),
+        (lambda mean, sigma: (torch.rand_like(mean) < mean).to(mean.dtype), "0 or 1"),
     ],
     "12.17": [
         (lambda images, order, n: (images[order], images[order][:n]), "patient I's own line"),
@@ -605,6 +690,9 @@ TOLD = {
         (one_kept_and_called_often, "patient G's own line"),
         (copies, "copies of one"),
         (one_called_often, "call make() once for each layer: 1 times"),
+        (used(torch.no_grad()(in_turn)), "no gradient reaches"),
+        (lambda make, n: nn.Sequential(*[make().requires_grad_(k > 0) for k in range(n)]), "frozen"),
+        (OnlyFirstInEval, "between train() and eval()"),
     ],
     "12.22": [
         (lambda d_real, d_made: -F.logsigmoid(d_real).mean() - F.logsigmoid(d_made).mean(), "patient H's own line"),

@@ -79,6 +79,20 @@ def _nearly_prior_probes():
     ]
 
 
+def _far_code_probes():
+    """Codes much sharper than any model's, at rest; and much wider than the prior."""
+    mu, log_var, eps = _codes(101, 6, 3)
+    sharp = log_var - 8  # -8.2 to -12.7
+    weights = _randn(111, 3, 7, dtype=torch.float64)
+
+    def at_rest(z: Tensor) -> Tensor:
+        return 1e5 * ((z - mu) @ weights).square().sum(1)
+
+    return [(at_rest, mu, sharp, eps), (_painter(121, 6, 3, 0.1), mu, log_var + 6.5, eps)]
+
+
+FAR_CODES = "it is wrong where codes are very sharp or very wide: clamp log_var nowhere, and add nothing to sigma"
+
 NEARLY_PRIOR = (
     "it is wrong where codes carry hardly anything, are wider than the prior or matter very much: cut no slope off, "
     "add nothing to what is divided by, and take no absolute values"
@@ -136,7 +150,12 @@ PRICE_OF_A_NAT = Exercise(
         "saved = (1 - log_var.detach().SOMETHING()) / 2\n"
         "return SOMETHING.sum() / SOMETHING.sum()",
     ),
-    check=compares(_price_probes, tolerance=2e-5, canonical=_as_float, harder=[(NEARLY_PRIOR, _nearly_prior_probes)]),
+    check=compares(
+        _price_probes,
+        tolerance=2e-5,
+        canonical=_as_float,
+        harder=[(NEARLY_PRIOR, _nearly_prior_probes), (FAR_CODES, _far_code_probes)],
+    ),
     wrong=wrong_answers(
         "it is upside down: beta times what is saved balances the slope of the distortion, so that slope is divided",
         ("slope.sum() / saved.sum()", "saved.sum() / slope.sum()"),
@@ -419,6 +438,8 @@ def _any_size_loss_probes():
     return [
         (1e4 * _randn(7, 3, **double), 300 * _rand(8, 3, 4, **double)),
         (_randn(9, 3, **double), 1e-2 * _rand(10, 3, 4, **double)),
+        (1e20 * _randn(11, 3, **double), _rand(12, 3, 4, **double)),
+        (_randn(13, 3, **double), 1e20 * _rand(14, 3, 4, **double)),
     ]
 
 
@@ -474,6 +495,8 @@ WEIGHED = Exercise(
         ("per_picture.mean()", "per_picture.mean().item()"),
         "its values are right, but no gradient reaches the model: detach nothing",
         ("per_picture.mean()", "per_picture.mean().detach()"),
+        "the KL is added to the distortion in place, as += does: whoever passed it finds it changed",
+        ("per_picture = distortion + kl.sum(1)", "per_picture = distortion.add_(kl.sum(1))"),
         "its values are right, but no gradient reaches `kl`: it has to be paid for, too",
         ("kl.sum(1)", "kl.detach().sum(1)"),
         "its values are right, but no gradient reaches `distortion`: the pictures are to be learned, too",
@@ -486,7 +509,7 @@ WEIGHED = Exercise(
 
 
 def _picture_probes():
-    """Means that are off, more in some pictures and channels than in others."""
+    """Means that are off, more in some pictures and channels than in others; a few pictures, or many."""
 
     def pictures(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
         x, mean = _rand(seed, *shape, dtype=dtype), _rand(seed + 1, *shape, dtype=dtype)
@@ -496,13 +519,14 @@ def _picture_probes():
     return [
         pictures(1, 3, 2, 4, 5),
         pictures(11, 4, 4, 3, 3, dtype=torch.float64),
+        pictures(41, 150, 1, 2, 3),
         (*pictures(21, 1, 1, 6, 2)[:1], pictures(21, 1, 1, 6, 2)[1].requires_grad_() + 0.2),
     ]
 
 
 def _small_error_probes():
     x = _rand(31, 3, 1, 4, 4, dtype=torch.float64)
-    return [(x, x + 10.0**power * _randn(32, 3, 1, 4, 4, dtype=torch.float64)) for power in (-4, 3)]
+    return [(x, x + 10.0**power * _randn(32, 3, 1, 4, 4, dtype=torch.float64)) for power in (-6, -4, 3)]
 
 
 def _in_units_of(right: Callable) -> Callable[[Callable], Callable]:
@@ -531,10 +555,7 @@ def _also_in_units(probes: Probes, message: str, far: Probes, right: Callable, *
     return check
 
 
-ANY_ERROR = (
-    "it is wrong where the error is small, or large: clamp nothing, and add nothing to the mean square, or 1e-12 at "
-    "most"
-)
+ANY_ERROR = "it is wrong where the error is small, or large: clamp nothing, and add nothing to the mean square"
 
 ERROR = Exercise(
     id="12.6",
@@ -660,6 +681,9 @@ SCALE = Exercise(
         ("torch.exp(log_var / 2)", "torch.exp(log_var / 2).mean()"),
         "log_var is halved in place: whoever passed it finds it changed",
         lambda log_var: torch.exp(log_var.data.div_(2)),
+        "log_var itself is changed in place: whoever passed it would find it so, and PyTorch refuses it where a "
+        "gradient is wanted; make a new tensor",
+        ("torch.exp(log_var / 2)", "torch.exp(log_var.mul_(0.5))"),
     ),
 )
 
@@ -712,8 +736,11 @@ OF_ONE = Exercise(
         ("levels / 255", "levels.sigmoid()"),
         "the division rounds down: only 0 and 1 would be left",
         ("levels / 255", "levels // 255"),
-        "levels are rounded to integers first: fractions are theirs since they were dequantised",
+        "levels are cut to whole numbers first: fractions are theirs since they were dequantised",
         ("levels / 255", "levels.byte().float() / 255"),
+        "levels are rounded to whole numbers first: dequantised ones have fractions, here as in the notebook, and "
+        "these are to be kept",
+        ("levels / 255", "levels.round() / 255"),
         "black and white are exchanged: 255 is to become 1, and 0 to stay 0",
         ("levels / 255", "1 - levels / 255"),
         "it is 255 over the level: the other way round",
@@ -743,21 +770,27 @@ NOT_NORMAL = (
 )
 NEVER_LEARNED = (
     "in eval() its layer does not normalise, though in train() it does: its running statistics are those it began "
-    "with, or nearly so; look at its momentum, which in PyTorch is the share of the newest batch"
+    "with, altogether or in part; look at its momentum, which in PyTorch is the share of the newest batch"
 )
 LAST_BATCH = (
     "in eval() its layer normalises by the last batch or two: in PyTorch momentum is the share of the newest batch, "
     "0.1, where elsewhere it is that of the past, 0.9"
 )
+BEHIND = (
+    "in eval() its layer normalises by an average over all of training, as with momentum=None: while a network learns, "
+    "what goes in moves, and the average is far behind; let it forget, as momentum=0.1 does"
+)
+RANDOM = "its layer gives other numbers each time for the same rows, as noise or dropout does: it is only to normalise"
 OTHER_IN_EVAL = "in eval() its layer gives other numbers than in train(), though it has seen hundreds of batches"
 TOO_SMALL = "what its layer gives is not of the size of 1: with one feature in a group, say, nothing is left but zeros"
+SIGNS_ONLY = "its layer gives hardly more than signs, +1 and -1, as where two features make a group: the rest is lost"
 NO_SLOPE = "no gradient passes its layer: what stands before it could never learn"
 NOT_FINITE = (
     "its layer gives NaN or infinity, or such gradients, where a feature or a row is the same everywhere: the standard "
     "deviation is 0 there, so add a small number to the variance before its root is taken"
 )
 IN_PLACE = "its layer changes what goes into it in place: what stands before it could not learn"
-_FEATURES = 6
+_FEATURES = 128  # as wide as the notebook's hidden layers
 
 
 def _rows(seed: int, n: int, features: int = _FEATURES) -> Tensor:
@@ -790,12 +823,14 @@ def _new_layer(answer: Callable, features: int = _FEATURES) -> nn.Module:
     return layer.train()
 
 
-def _trained(answer: Callable, times: float) -> nn.Module:
-    """A layer that has seen 300 batches of eight, of numbers so many times as large."""
+def _trained(answer: Callable, times: float, drift: float = 4.0) -> nn.Module:
+    """A layer that has seen 600 batches of eight, of numbers so many times as large, which first came down."""
     layer = _new_layer(answer)
+    batches = _rows(5, 4800).unflatten(0, (600, 8))
+    above = drift * (1 - torch.arange(600) / 150).clamp_min(0)  # of each batch
     with torch.no_grad():
-        for batch in (times * _rows(5, 2400)).split(8):
-            _through(layer, batch)
+        for batch, shift in zip(batches, above, strict=True):
+            _through(layer, times * (batch + shift))
     return layer
 
 
@@ -803,18 +838,22 @@ def _check_layer(answer: Callable, exercise: Exercise) -> None:
     """Does it normalise rows, each by itself or by what training has shown, and lets gradients pass?"""
     if _new_layer(answer) is _new_layer(answer):
         raise Misconception(ONE_LAYER)
+    _through(_new_layer(answer, 2 * _FEATURES), _rows(3, 8, 2 * _FEATURES))
     layer, louder = _trained(answer, 1.0), _trained(answer, 30.0)
-    x = _rows(7, 2000)
+    x = _rows(7, 500)
+    _check_repeats(layer, x)
     with torch.no_grad():
         in_train, in_train_louder = (
             _through(copy.deepcopy(one), times * x) for one, times in ((layer, 1), (louder, 30))
         )
         if not 0.3 < in_train.square().mean().sqrt() < 3 and _alike(in_train, in_train_louder, 0.02):
             raise Misconception(TOO_SMALL)
+        if ((in_train.abs() - 1).abs() < 0.05).double().mean() > 0.9:
+            raise Misconception(SIGNS_ONLY)
         layer.eval(), louder.eval()
         row, others = x[:2], x[2:40]
-        first, second = (_through(layer, torch.cat([row, company]))[:2] for company in (others, 9 * others + 5))
-        if not torch.allclose(first, second, rtol=1e-4, atol=1e-4):
+        first, *again = (_through(layer, torch.cat([row, they]))[:2] for they in (others, 9 * others + 5, x[2:]))
+        if not all(torch.allclose(first, other, rtol=1e-4, atol=1e-4) for other in again):
             raise Misconception(COMPANY)
         try:
             alone = torch.cat([_through(layer, one[None]) for one in row])
@@ -828,8 +867,26 @@ def _check_layer(answer: Callable, exercise: Exercise) -> None:
     if not _alike(in_eval, in_eval_louder, 0.1):
         raise Misconception(NEVER_LEARNED)
     if not _alike(in_eval, in_train, 0.13):
-        raise Misconception(LAST_BATCH if _follows(answer) else OTHER_IN_EVAL)
+        raise Misconception(LAST_BATCH if _follows(answer) else BEHIND if _is_behind(answer, x) else OTHER_IN_EVAL)
     _check_slopes(answer)
+
+
+def _check_repeats(layer: nn.Module, x: Tensor) -> None:
+    """Does it give the same for the same, in both modes?"""
+    for mode in (True, False):
+        with torch.no_grad():
+            torch.manual_seed(0)
+            one, other = (_through(copy.deepcopy(layer).train(mode), x) for _ in range(2))
+        if not torch.equal(one.nan_to_num(), other.nan_to_num()):
+            raise Misconception(RANDOM)
+
+
+def _is_behind(answer: Callable, x: Tensor) -> bool:
+    """Would it be right in eval() if nothing had moved?"""
+    layer = _trained(answer, 1.0, drift=0.0)
+    with torch.no_grad():
+        in_train = _through(copy.deepcopy(layer), x)
+        return _alike(_through(layer.eval(), x), in_train, 0.13)
 
 
 def _alike(y: Tensor, other: Tensor, share: float) -> bool:
@@ -918,10 +975,16 @@ STATISTICS_OF_TRAINING = Exercise(
         lambda features: nn.Identity(),
         NEVER_LEARNED,
         lambda features: nn.BatchNorm1d(features, momentum=0.0),
+        BEHIND,
+        lambda features: nn.BatchNorm1d(features, momentum=None),
+        RANDOM,
+        lambda features: nn.Sequential(nn.LayerNorm(features), nn.Dropout(0.1)),
         LAST_BATCH,
         lambda features: nn.BatchNorm1d(features, momentum=0.95),
         TOO_SMALL,
         lambda features: nn.GroupNorm(features, features),
+        SIGNS_ONLY,
+        lambda features: nn.GroupNorm(features // 2, features),
         NOT_FINITE,
         lambda features: _Standardised(1),
         NO_SLOPE,
@@ -953,6 +1016,11 @@ SAME_AGAIN = "it gives the same noise at every call: it has to be fresh each tim
 CUT = (
     "draws are cut to [0, 1]: p(x | z) is a Gaussian, whose draws go beyond, and a cut takes noise off black and white"
 )
+CUT_AT_ONE_END = "draws are cut off at one end: p(x | z) is a Gaussian, whose draws go beyond, below 0 and above 1"
+MEAN_CUT = "means are cut to [0, 1] before the noise is added: they are the decoder's, wherever they lie"
+NO_MEAN = "the mean is left out: a draw is the mean and noise"
+COIN = "every pixel is drawn as 0 or 1, as of a Bernoulli: p(x | z) is a Gaussian of standard deviation sigma"
+SIGMA_CUT = "sigma is cut off, or something is added to it: the spread is wrong where sigma is small, or large"
 ONE_NUMBER = "one number of noise is added to all pixels of all pictures: every pixel has its own"
 ONE_A_PICTURE = "every picture is shifted as a whole, by one number of noise: every pixel has its own"
 ONE_A_CHANNEL = "every channel of a picture is shifted as a whole, by one number of noise: every pixel has its own"
@@ -967,25 +1035,50 @@ UNSCALED = "it does not scale the noise: every draw has a standard deviation of 
 DIVIDED = "it divides the noise by sigma: multiply"
 SPREAD = "the standard deviation of its draws about the mean is not sigma"
 _SIGMAS = (0.2, 2.0)
+_FAR_SIGMAS = (0.005, 30.0)
 
 
 def _check_pixels(answer: Callable, exercise: Exercise) -> None:
     """Are its draws those of independent Gaussians about the means, fresh at each call?"""
     for sigma, dtype in zip(_SIGMAS, (torch.float32, torch.float64), strict=True):
         _check_draws(answer, _rand(1, 7, 2, 3, 5, dtype=dtype).round(), torch.tensor(sigma, dtype=dtype))
-    spreads = []
-    for sigma, dtype in zip(_SIGMAS, (torch.float32, torch.float64), strict=True):
-        mean = _rand(3, 400, 3, 5, 4, dtype=dtype)
-        mean[::2] *= 0.1  # dark pictures and bright ones
-        torch.manual_seed(0)
-        noise = (answer(mean, torch.tensor(sigma, dtype=dtype)) - mean).double() / sigma
+    _check_middle(answer)
+    noises = [
+        _noise_of(answer, sigma, dtype) for sigma, dtype in zip(_SIGMAS, (torch.float32, torch.float64), strict=True)
+    ]
+    for noise in noises:
         _check_sharing(noise - noise.mean())
-        spreads.append(noise)
-    if not all(0.95 < noise[::2].std() / noise[1::2].std() < 1.05 for noise in spreads):
+    if not all(0.95 < noise[::2].std() / noise[1::2].std() < 1.05 for noise in noises):
         raise Misconception(SCALED_MEAN)
-    _check_size([noise.std().item() for noise in spreads], [noise.mean().item() for noise in spreads])
-    for noise in spreads:
+    _check_size([noise.std().item() for noise in noises], [noise.mean().item() for noise in noises])
+    for noise in noises:
         draws.check_noise(noise.reshape(-1, 5))
+    if max(noise.abs().max() for noise in noises) < 3.2:  # where some 65 of 48,000 are beyond it
+        raise Misconception(draws.NOT_NORMAL)
+    if not all(abs(_noise_of(answer, sigma, torch.float64).std() - 1) < 0.05 for sigma in _FAR_SIGMAS):
+        raise Misconception(SIGMA_CUT)
+
+
+def _noise_of(answer: Callable, sigma: float, dtype: torch.dtype) -> Tensor:
+    """What it adds to means, of dark pictures and bright ones, in units of sigma: (400, 3, 5, 4)."""
+    mean = _rand(3, 400, 3, 5, 4, dtype=dtype)
+    mean[::2] *= 0.1
+    torch.manual_seed(0)
+    return (answer(mean, torch.tensor(sigma, dtype=dtype)) - mean).double() / sigma
+
+
+def _check_middle(answer: Callable) -> None:
+    """Where draws lie if the mean is beyond 1, and if it is below 0."""
+    for middle, edge in ((1.5, 1.0), (-0.5, 0.0)):
+        torch.manual_seed(0)
+        given = answer(torch.full((300, 3, 4, 4), middle), torch.tensor(0.01))
+        away = 5 * given.std() / math.sqrt(given.numel())
+        if not 1e-6 < given.std() < 2:
+            return
+        if middle > 0 and given.mean().abs() <= away:
+            raise Misconception(NO_MEAN)
+        if (given.mean() - edge).abs() <= away:
+            raise Misconception(MEAN_CUT)
 
 
 def _check_draws(answer: Callable, mean: Tensor, sigma: Tensor) -> None:
@@ -1001,12 +1094,17 @@ def _check_draws(answer: Callable, mean: Tensor, sigma: Tensor) -> None:
         raise Misconception(OTHER_TYPE)
     if not given.isfinite().all():
         raise Misconception("some of its numbers are NaN or infinite")
+    grey = answer(torch.full_like(mean, 0.4), sigma)
+    if ((grey == 0) | (grey == 1)).all():
+        raise Misconception(COIN)
     if torch.allclose(given, mean, atol=1e-6):
         raise Misconception(MEANS)
     if torch.equal(given, again):
         raise Misconception(SAME_AGAIN)
     if given.min() >= 0 and given.max() <= 1:
         raise Misconception(CUT)
+    if any((given == end).double().mean() > 0.1 for end in given.aminmax() if end in (0, 1)):
+        raise Misconception(CUT_AT_ONE_END)
 
 
 def _check_sharing(noise: Tensor) -> None:
@@ -1059,6 +1157,16 @@ WITH_NOISE = Exercise(
         patients.means_only,
         CUT,
         lambda mean, sigma: patients.with_noise(mean, sigma).clamp(0, 1),
+        CUT_AT_ONE_END,
+        lambda mean, sigma: patients.with_noise(mean, sigma).clamp_min(0),
+        MEAN_CUT,
+        lambda mean, sigma: patients.with_noise(mean.clamp(0, 1), sigma),
+        NO_MEAN,
+        lambda mean, sigma: sigma * torch.randn_like(mean),
+        COIN,
+        lambda mean, sigma: torch.bernoulli(mean.clamp(0, 1)),
+        SIGMA_CUT,
+        lambda mean, sigma: patients.with_noise(mean, sigma.clamp_min(0.1)),
         SAME_AGAIN,
         _noisy(
             lambda mean, sigma: (
@@ -1118,6 +1226,16 @@ def _part_probes():
     return [(*pictures(1, 10, 1, 3, 3), 3), (*pictures(2, 13, 3, 2, 4), 5), (*pictures(3, 8, 1, 2, 2), 4)]
 
 
+def _twin_probes():
+    """Two of the images to train on are alike."""
+    images, order, n = _part_probes()[1]
+    images[order[n]] = images[order[n + 1]]
+    return [(images, order, n)]
+
+
+TWINS = "of images that are alike only one is kept: each of them belongs to one of the two parts"
+
+
 def _in_any_order(answer: Callable) -> Callable:
     """The order within a part does not matter, nor whether the first or the last n of the order are held out."""
 
@@ -1128,8 +1246,8 @@ def _in_any_order(answer: Callable) -> Callable:
             return given
         parts = [_numbers(part, images) for part in given]
         for held_out in (order[:n], order[-n:]):
-            rest = set(range(len(images))) - set(held_out.tolist())
-            if parts == [sorted(rest), sorted(held_out.tolist())]:
+            rest = sorted(set(range(len(images))) - set(held_out.tolist()))
+            if parts == [_numbers(images[of], images) for of in (rest, held_out)]:
                 return patients.two_parts(images, order, n)
         return given
 
@@ -1154,7 +1272,7 @@ TWO_PARTS = Exercise(
         "of such numbers.",
         "held_out = images[order[:n]]\ntraining = images[order[SOMETHING]]\nreturn training, held_out",
     ),
-    check=compares(_part_probes, canonical=_in_any_order),
+    check=compares(_part_probes, canonical=_in_any_order, harder=[(TWINS, _twin_probes)]),
     wrong=wrong_answers(
         "it is patient I's own line: all images are trained on, and those held out are among them",
         patients.held_out_of_all,
@@ -1218,6 +1336,12 @@ NOT_CALLED = "it cannot be called with (N, features), as a list of modules canno
 NOT_IN_TURN = "what it gives is not what the layers give one after the other, each taking what the one before it gave"
 ONLY_LAST = "only the last layer decides: each takes what the one before it gave, not the input"
 ADDED = "the layers stand side by side, and what they give is added: they are to come one after the other"
+FROZEN = "its weights are frozen (requires_grad is False): an optimiser could not move them"
+CUT_OFF = (
+    "what it gives is right, but no gradient reaches all of its weights and what stands before them: no detach, no "
+    "torch.no_grad"
+)
+MODES = "what it gives differs between train() and eval(): all layers are to be used in both"
 RESIDUAL = "what goes into a layer is added to what it gives: one after the other is asked for, without a way around"
 
 
@@ -1236,6 +1360,7 @@ def _check_stack(answer: Callable, exercise: Exercise) -> None:
             raise Misconception(NO_MODULE)
         _check_weights(stack, made, n)
         _check_turns(stack, made)
+        _check_learning(stack)
 
 
 def _check_weights(stack: nn.Module, made: list[nn.Module], n: int) -> None:
@@ -1277,6 +1402,21 @@ def _check_turns(stack: nn.Module, made: list[nn.Module]) -> None:
     if is_given(functools.reduce(lambda h, layer: h + layer(h), made, x)):
         raise Misconception(RESIDUAL)
     raise Misconception(NOT_IN_TURN)
+
+
+def _check_learning(stack: nn.Module) -> None:
+    """Do gradients pass, in either mode of which it gives the same?"""
+    weights = list(stack.parameters())
+    if not all(weight.requires_grad for weight in weights):
+        raise Misconception(FROZEN)
+    x = _randn(1, 4, 5).requires_grad_()
+    given = [stack.train(mode)(x) for mode in (True, False)]
+    if not torch.allclose(*given, atol=1e-5):
+        raise Misconception(MODES)
+    for y in given:
+        slopes = torch.autograd.grad(y.square().sum(), [x, *weights], allow_unused=True) if y.requires_grad else [None]
+        if any(slope is None or slope.abs().max() == 0 for slope in slopes):
+            raise Misconception(CUT_OFF)
 
 
 class _Layers(nn.Module):
@@ -1343,6 +1483,10 @@ STACKED = Exercise(
         _stacked(lambda layers, x: sum(layer(x) for layer in layers)),
         RESIDUAL,
         _stacked(lambda layers, x: functools.reduce(lambda h, layer: h + layer(h), layers, x)),
+        FROZEN,
+        lambda make, n: patients.stacked(make, n).requires_grad_(False),
+        CUT_OFF,
+        _stacked(lambda layers, x: _in_turn(layers, x.detach())),
     ),
 )
 
@@ -1363,7 +1507,8 @@ def _logit_probes():
 def _sure_probes():
     """Right and wrong beyond doubt."""
     far = torch.tensor([[200.0, -200.0], [30.0, -30.0]])
-    return [(far, far.flip(1)), (far.double(), -3 * far.double()), (far[:1], far[1:])]
+    right = far.abs().double()
+    return [(far, far.flip(1)), (far.double(), -3 * far.double()), (far[:1], far[1:]), (right, -right)]
 
 
 SURE = (
