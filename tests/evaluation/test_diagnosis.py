@@ -20,7 +20,7 @@ from vae_helpers.distributions import (
     GreyBernoulliLikelihood,
     diagonal_gaussian,
 )
-from vae_helpers.evaluation import Diagnosis, Estimate, Finding, Prices, diagnose, diagnosis, neighbours
+from vae_helpers.evaluation import Diagnosis, Estimate, Finding, Prices, case, diagnose, diagnosis, neighbours
 from vae_helpers.evaluation.diseases import DISEASES
 from vae_helpers.models import (
     VAE,
@@ -320,9 +320,9 @@ def test_samples_of_other_codes_are_judged_too():
 
 
 def test_means_are_drawn_at_the_codes_of_samples_whatever_was_drawn_before():
-    case, vae = diagnosis.Case(model(), (SEEN,), None, None, 1.0, 50, 7), model()
+    asked, vae = case.Case(model(), (SEEN,), None, None, 1.0, 50, 7), model()
     with torch.no_grad():
-        means, draws = case.drawn
+        means, draws = asked.drawn
     assert torch.equal(means, at_seed(7, lambda: vae.sample_means(300)))
     assert torch.equal(draws, at_seed(7, lambda: vae.sample(300)))
 
@@ -1045,7 +1045,7 @@ def test_rows_of_numbers_have_no_pictures():
 
 
 def test_pictures_are_looked_at_evenly_over_them_all():
-    assert diagnosis._spread(10, 4).tolist() == [0, 3, 6, 9] and diagnosis._spread(3, 9).tolist() == [0, 1, 2]
+    assert case._spread(10, 4).tolist() == [0, 3, 6, 9] and case._spread(3, 9).tolist() == [0, 1, 2]
     report = examined(pictures=50)
     assert report.measured["... at most, log N"] == math.log(50)
     sorted_by_size = SEEN[SEEN.flatten(1).norm(dim=1).argsort()]
@@ -1225,6 +1225,9 @@ def test_a_model_that_cannot_be_examined_is_told_so_at_the_door():
     Undecided.decode = lambda self, z: self.vae.decode(z).mean
     with pytest.raises(TypeError, match=r"model.decode must return a torch Distribution, not a Tensor.*section 9"):
         examined(Undecided())
+    with pytest.raises(TypeError) as caught:
+        examined(Undecided())
+    assert caught.value.__notes__ == ["This happened in the check 'numbers' of diagnose."]
     Undecided.encode = lambda self, x: (self.vae.encode(x).mean, self.vae.encode(x).mean)
     with pytest.raises(TypeError, match=r"model\.encode must return a torch Distribution, not a tuple"):
         examined(Undecided())
