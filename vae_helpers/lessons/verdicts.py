@@ -123,7 +123,6 @@ SEEN = {  # what is seen of a patient where it differs from a healthy model, by 
     "I": {
         "overfitting": "the validation curve is as low as that of training, and with so few training pictures that is "
         "what should make one wonder",
-        "samples are copies": "no such comparison can be made, since the others are in the training set, too; ask why",
     },
     "J": {
         **dict.fromkeys(
