@@ -82,7 +82,7 @@ SIGNS = {
     ),
 }
 
-UNSURE = "its two readings contradict each other, 0.9 by the noise and less than 0 by the means: it is not at rest"
+UNSURE = "its two readings contradict each other, 0.8 by the noise and less than 0 by the means: it is not at rest"
 
 SEEN = {  # what is seen of a patient where it differs from a healthy model, by disease: after "here"
     "A": {
@@ -91,7 +91,7 @@ SEEN = {  # what is seen of a patient where it differs from a healthy model, by 
         "the KL weighs too much": "it costs about an eighth: the code says more than it should",
     },
     "B": {
-        "log_var and log_std confused": "it costs much more by either: about 42 by the noise, give or take 12, "
+        "log_var and log_std confused": "it costs much more by either: 40 to 50 by the noise, give or take 12, "
         "and 64 by the means",
         "the KL weighs too little": "it costs about 64 by the means, and no code says anything",
         "overfitting": "no digit is fitted, seen or held out",
