@@ -586,7 +586,7 @@ SAID = {  # of patients, what the notebook shows of them
         ("overfitting", "by 42 nats to 28 where a healthy one has 42 and 34"),
     ],
     "B": [
-        ("log_var and log_std confused", "about 42 by the noise, give or take 12, and 64 by the means"),
+        ("log_var and log_std confused", "40 to 50 by the noise, give or take 12, and 64 by the means"),
         ("the code is not used", "It says nothing"),
     ],
     "C": [("the batch or the mode matters", "a picture's code would move with the company it comes in")],
