@@ -220,6 +220,7 @@ def test_the_calculations_for_exams_are_right():
     code, _ = lesson_11.expected_ends(torch.tensor([[0.5]]), torch.tensor([0.5]), u[:, None])
     share = 1 / (1 + math.exp(-2))
     assert f"{share:.3f} {1 - share:.3f} {code.item():.3f} {u.item():.2f}" == "0.881 0.119 0.762 0.52"
+    assert f"{1 / (2 * (1 + 0.25)):.1f} {math.sqrt(3 * 32 * 32 / 2):.0f}" == "0.4 39"
     exams = "".join(part(TEACHING, f"### {number}: for an exam") for number in NUMBERS)
     for said in (
         "0.684",
@@ -244,6 +245,8 @@ def test_the_calculations_for_exams_are_right():
         "with 614 nats",
         "0.881 - 0.119 = 0.762$",
         "(0.762 - 0.5)/0.5 = 0.52$",
+        "1.25) = 0.4$",
+        "so $\\sigma = 39$",
     ):
         assert said in " ".join(exams.split()), f"the exams do not say {said}"
 
