@@ -159,7 +159,7 @@ def test_the_messages_quoted_are_those_of_the_checks(number):
     quoted = set()
     for item in items:
         id = re.match(r"\*\*(\d\d\.\d+)\*\*", item)[1]
-        said = {f"{wrong.message}." for wrong in find(id).wrong}
+        said = {m if m.endswith("?") else f"{m}." for m in (wrong.message for wrong in find(id).wrong)}
         for message in re.findall(r'"([^"]+)"', " ".join(item.split())):
             assert message in said, f"the check of {id} does not say {message!r}"
             quoted.add(id)
