@@ -1,4 +1,4 @@
-"""How often is `diagnose` right? Twelve known bugs and eleven healthy kinds of VAE, on several data sets, three seeds.
+"""How often is `diagnose` right? Twelve known bugs and twelve healthy kinds of VAE, on several data sets, three seeds.
 
     python -m benchmarks.clinic FOLDER                              what docs quote: half an hour of one core
     python -m benchmarks.clinic --seeds 1 --shorter 3 --only digits portraits                       a quick look
@@ -223,6 +223,14 @@ def with_beta(ward: Ward) -> Treated:
     return ward.treated(ward.vae(), weights=lambda _: {"beta": BETA})
 
 
+def with_relu(ward: Ward) -> Treated:
+    """Units that are silent below zero, of which many end so for all pictures."""
+    model = ward.vae()
+    for name, _ in activations(model):
+        model.set_submodule(name, nn.ReLU())
+    return ward.treated(model)
+
+
 HEALTHY = {
     "Gaussian, learned sigma": Kind(usual),
     "grey Bernoulli": Kind(with_likelihood(lambda _: GreyBernoulliLikelihood()), logits=True),
@@ -230,6 +238,7 @@ HEALTHY = {
     "discretised Gaussian": Kind(with_likelihood(of_levels)),
     "batch normalisation": Kind(cured("F")),
     "dropout": Kind(with_dropout),
+    "ReLU": Kind(with_relu),
     "KL warm-up": Kind(warmed_up),
     "beta = 4, meant": Kind(with_beta, beta=BETA),
     "a quarter of the latents": Kind(usual, latents=0.25),
