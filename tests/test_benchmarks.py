@@ -647,9 +647,9 @@ def test_the_tables_of_the_clinic_are_whole(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", argv)
     clinic.main()
     said = capsys.readouterr().out.splitlines()
-    assert sum(line.startswith("digits | 0 |") for line in said) == 12 + 11
+    assert sum(line.startswith("digits | 0 |") for line in said) == 12 + len(clinic.HEALTHY)
     assert "Fashion-MNIST: left out, no folder with real data was given" in said
     lines = [line for line in said if line.startswith("|")]
-    assert [line.count("|") for line in lines] == [8] * 4 + [3] * (2 + 12) + [3] * (2 + 11)
+    assert [line.count("|") for line in lines] == [8] * 4 + [3] * (2 + 12) + [3] * (2 + len(clinic.HEALTHY))
     assert lines[2].startswith("| digits | ") and lines[3].startswith("| all that were seen in the making |")
     assert "| G: layers share their weights | 1 of 1 |" in lines
