@@ -22,12 +22,14 @@ CALL = re.compile(r"\bexercise\(\s*(?:id\s*=\s*)?[\"'](\d\d\.\d+)[\"']")
 NAMED = (
     (r"VAE_HELPERS_GRADING|NBGRADER_EXECUTION|results\.jsonl", "which only grading itself uses"),
     (r"\blesson_\d\d\b|\bEXERCISES\b|\.reference\b|['\"]reference['\"]|\breference_source\b", "where the answers are"),
+    (r"PATIENTS\[(?!['\"][JL]['\"]\])[^\]]*\]\.right\b", "where the answers are"),  # there is no exercise for J and L
     (r"\b_getframe\b|\bcurrentframe\b|\bf_back\b|\bf_locals\b|\bget_objects\b", "which sees the check at work"),
     (r"\bmock\b|\b[mM]onkey_?[pP]atch\b|\b__setattr__\b|sys\.modules\[[^\]]*\] = ", "which can replace functions"),
 )
 # Parts of the package that a notebook has no need of; what it has need of there.
 INNER = re.compile(r"(?:vae_helpers|vh)\.(?:exercises|lessons|grading)\b")
 OUTER = {"exercise", "hint", "solution", "progress", "claim", "claims", "checkup", "step_seconds"}
+OUTER |= {"PATIENTS", "Ward", "MACHINES"}  # of lessons.patients, whose lines are answers: see NAMED
 WATCHED = ("torch", "numpy", "math", "random", "builtins", "vae_helpers")
 SETTINGS = re.compile(r"\w+\.backends\.|\w+\.options\.")  # of torch, made to be assigned to
 EXECUTE = ("exec", "eval", "run_line_magic", "run_cell_magic")  # what executes a text
