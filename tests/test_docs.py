@@ -390,6 +390,17 @@ def test_the_table_of_09_has_the_numbers_of_the_table_it_comes_from():
         assert values == wanted, name
 
 
+def test_the_table_of_12_has_the_numbers_of_the_table_it_comes_from():
+    (head, *table) = rows_with_head(part((DOCS / "performance.md").read_text("utf-8"), "## What diagnose finds"))
+    measured = {row[0]: dict(zip(head[1:], row[1:], strict=True)) for row in table}
+    (page,) = [cell.source for _, cell in lesson("12").markdown if "| false alarms |" in cell.source]
+    (_, *lines) = rows_with_head(page)
+    assert [name for name, *_ in lines] == ["all that were seen in the making", "all that were kept out"]
+    for name, found, alarms in lines:
+        row = measured[name]
+        assert row["patients found"] == row["named first"] == found and row["false alarms"] == alarms
+
+
 def rows_with_head(text):
     """The rows of a table, its first one included, without the line of dashes."""
     lines = [line for line in text.splitlines() if line.startswith("|") and "---" not in line]
