@@ -88,8 +88,8 @@ def load_folder(
         FileNotFoundError, NotADirectoryError, PermissionError: the folder cannot be opened.
         ValueError: an argument out of its domain, no picture or too few, or more than fit into memory.
     """
-    form, folder = Form(size, fit, colour, background), _folder(root)
-    files, skipped = _files(folder)
+    form, folder = Form(size, fit, colour, background), open_folder(root)
+    files, skipped = list_files(folder)
     images = _room_for(len(files), form)
     pictures, trouble = _read_all(folder, files, form, images, skipped)
     _check_number(pictures, len(files), skipped, folder)
@@ -101,7 +101,7 @@ def load_folder(
     return data
 
 
-def _folder(root: str | os.PathLike | None) -> Path:
+def open_folder(root: str | os.PathLike | None) -> Path:
     """The folder's real path, if it can be listed."""
     if root is None:
         raise ValueError("load('folder') needs to know where your pictures are: load('folder', 'my_pictures').")
@@ -123,7 +123,7 @@ def _folder(root: str | os.PathLike | None) -> Path:
     return path
 
 
-def _files(folder: Path) -> tuple[list[FileState], dict[str, str]]:
+def list_files(folder: Path) -> tuple[list[FileState], dict[str, str]]:
     """Regular files of some length below the folder, in the order of their names; and all else, with the reason."""
     files, skipped, pending = [], {}, [""]
     while pending:
@@ -216,7 +216,7 @@ def _decode(
 
     formats()  # Pillow's list of formats is filled here, not by several threads at once
     pool = ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1))
-    with _quiet_decoders():
+    with quiet_decoders():
         try:
             return dict(zip(rows, _with_bar(pool.map(work, rows), len(rows)), strict=True))
         finally:
@@ -224,7 +224,7 @@ def _decode(
 
 
 @contextlib.contextmanager
-def _quiet_decoders() -> Iterator[None]:
+def quiet_decoders() -> Iterator[None]:
     """Silence Pillow's warnings about single files: `skipped` has those that matter."""
     log = logging.getLogger("PIL")
     level = log.level

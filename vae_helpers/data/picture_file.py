@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -86,6 +86,16 @@ class Form:
         return (3 if self.colour else 1, self.size, self.size)
 
 
+class Header(NamedTuple):
+    """What a file says of its picture before anything is decoded."""
+
+    wide: int  # pixels, upright
+    high: int
+    kind: str  # one of FORMATS
+    transparent: bool  # whether it has transparency
+    turned: bool  # whether an EXIF note says how it is put upright
+
+
 def formats() -> list[str]:
     """Those of FORMATS that the installed Pillow can read. Call it once before reading in several threads."""
     from PIL import Image
@@ -117,6 +127,24 @@ def read_picture(path: str | os.PathLike, form: Form) -> tuple[np.ndarray, str]:
         except Unusable:
             raise
         except Exception as error:  # decoders raise all kinds of errors on damaged data
+            raise Unusable(f"cannot be decoded ({_short(error)})") from error
+
+
+def read_header(path: str | os.PathLike) -> Header:
+    """What a file says of its picture.
+
+    Raises:
+        Unusable: as `read_picture`, as far as the header shows it.
+    """
+    with _regular_file(path) as file:
+        try:
+            with _opened(file) as image:
+                orientation = _orientation(image)
+                sides = image.size[::-1] if orientation >= 5 else image.size  # 5 to 8 lie on their side
+                return Header(*sides, image.format or "", image.has_transparency_data, orientation in UPRIGHT)
+        except Unusable:
+            raise
+        except Exception as error:
             raise Unusable(f"cannot be decoded ({_short(error)})") from error
 
 
