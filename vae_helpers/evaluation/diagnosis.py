@@ -277,7 +277,7 @@ def _splits(case: Case) -> Iterator[Finding]:
     known, theirs = set(case.fingerprints), fingerprints(case.all_held_out[0])
     copied = case.note("held-out pictures in the training set", sum(one in known for one in theirs) / len(theirs))
     some = torch.cat([part[0].to(case.all_seen[0].device).float() for part in (case.seen, case.held_out)])
-    among, across = nearest(some, case.all_seen[0], 2).split([len(case.seen[0]), len(case.held_out[0])])
+    among, across = nearest(some, case.all_seen[0], 2).distances.split([len(case.seen[0]), len(case.held_out[0])])
     near = _share(across[:, 0] < among[:, 1].quantile(0.01))  # of their own, the first is itself
     case.note("held-out pictures nearer than 99 % of training pictures", near)
     if copied > KNOWN:
@@ -529,7 +529,7 @@ def _copying(case: Case) -> Iterator[Finding]:
         images = images[list(places.values())]
     if len(images) < 2:
         raise Skipped("all training pictures are the same")
-    distances = nearest(case.drawn[0], images, 2, lambda part: case.on_means_scale(case.prepared(part)))
+    distances = nearest(case.drawn[0], images, 2, lambda part: case.on_means_scale(case.prepared(part))).distances
     first, second = distances.unbind(1)
     share = case.note("samples that are copies of training pictures", _share(first < COPY * second))
     if share > COPIES:

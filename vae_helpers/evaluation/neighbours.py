@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from hashlib import blake2b
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,21 +18,33 @@ def fingerprints(images: Tensor) -> list[bytes]:
     return [blake2b(row.tobytes(), digest_size=16).digest() for row in images.flatten(1).cpu().numpy()]
 
 
+class Neighbours(NamedTuple):
+    """The nearest of some pictures, the nearest first."""
+
+    distances: Tensor  # (M, n), Euclidean
+    rows: Tensor  # (M, n), int64: which they are
+
+
 def nearest(
     wanted: Tensor, images: Tensor, n: int = 1, as_seen: Callable[[Tensor], Tensor] = torch.Tensor.float
-) -> Tensor:
-    """Euclidean distances of pictures to the n nearest of others, the nearest first.
+) -> Neighbours:
+    """The n pictures nearest to each of some others.
 
     Args:
         wanted: (M, ...), floating-point.
         images: (N, ...), N >= n.
         as_seen: what makes them comparable to `wanted`.
     Returns:
-        (M, n).
+        Neighbours: `distances` (M, n) and `rows` (M, n) of `images`.
     """
     wanted = wanted.flatten(1)
     best = wanted.new_full((len(wanted), n), math.inf)
+    rows = torch.full(best.shape, -1, device=best.device)
+    first = 0
     for part in images.split(max(1, NUMBERS_AT_A_TIME // max(len(wanted), images[0].numel()))):
-        distances = torch.cdist(wanted, as_seen(part).flatten(1).to(wanted))
-        best = torch.cat([best, distances], 1).topk(n, largest=False).values
-    return best
+        distances = torch.cdist(wanted, as_seen(part).flatten(1).to(wanted))  # (M, of this part)
+        here = torch.arange(first, first + len(part), device=best.device).expand(len(wanted), -1)
+        best, order = torch.cat([best, distances], 1).topk(n, largest=False)
+        rows = torch.cat([rows, here], 1).gather(1, order)
+        first += len(part)
+    return Neighbours(best, rows)

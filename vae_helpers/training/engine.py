@@ -184,10 +184,10 @@ def _train(
                 run.validate()
                 bar.update_to(run.step, run.history)
             clock.read()
-            if last or run.step % every.checkpoint == 0:
-                keeper.keep(run)
             if callback and (last or run.step % every.callback == 0):
                 run.undisturbed(callback, run.step, run.model)
+            if last or run.step % every.checkpoint == 0:  # last: what goes on from it has had its callbacks
+                keeper.keep(run)
         if run.step < run.steps:
             run.log()
             run.validate()
