@@ -4,9 +4,19 @@ import math
 
 import pytest
 import torch
+from torch.distributions import MultivariateNormal, kl_divergence
 
 from tests.training.small import interrupt_at, quiet, some_images, weights
-from vae_helpers import MixturePriorVAE, VampPriorVAE, evaluate, importance_weighted_bound, log_likelihood
+from vae_helpers import (
+    MendedVAE,
+    MixturePriorVAE,
+    VampPriorVAE,
+    checkpoints,
+    evaluate,
+    importance_weighted_bound,
+    log_likelihood,
+    mend_prior,
+)
 from vae_helpers.distributions import GaussianLikelihood, GreyBernoulliLikelihood, standard_normal
 from vae_helpers.models import mlp_vae
 
@@ -151,3 +161,104 @@ def test_what_is_wrong_is_named():
         VampPriorVAE(vae, torch.rand(3, 4))
     with pytest.raises(ValueError, match="samples must be a whole number of at least 1"):
         MixturePriorVAE(vae, 3).elbo(torch.rand(2, 1, 4, 4), samples=0)
+
+
+def a_vae_with_codes_far_from_the_prior(latent_dim=2):
+    """An encoder whose means lie in two heaps, by the picture's brightness."""
+    torch.manual_seed(0)
+    vae = mlp_vae((1, 4, 4), latent_dim, (8,), GaussianLikelihood(0.1))
+    dark = (100 * torch.rand(400, 1, 4, 4)).to(torch.uint8)
+    bright = (155 + 100 * torch.rand(400, 1, 4, 4)).to(torch.uint8)
+    encoder = vae.encoder
+    with torch.no_grad():
+        for p in encoder.parameters():
+            p.zero_()
+        first, last = encoder[1][0], encoder[1][-1]
+        first.weight.fill_(1.0)
+        first.bias.fill_(-8.0)  # positive for bright pictures only
+        last.weight[:latent_dim] = 0.1
+        last.bias[:latent_dim] = -2.0
+        last.bias[latent_dim:] = -3.0
+    return vae, torch.cat([dark, bright])[torch.randperm(800, generator=torch.Generator().manual_seed(0))]
+
+
+def test_the_mended_prior_is_the_density_that_held_out_codes_are_likeliest_under():
+    vae, images = a_vae_with_codes_far_from_the_prior()
+    mended = mend_prior(vae, images[:600], images[600:], components=(1, 2))
+    assert len(mended.logits) == 2  # two heaps
+    with torch.no_grad():
+        z = vae.encode(vae.prepare(images[600:])).sample()
+        torch.testing.assert_close(
+            mended.prior.log_prob(z),
+            torch.logsumexp(
+                torch.stack(
+                    [
+                        weight.log() + MultivariateNormal(mean, root @ root.T).log_prob(z)
+                        for weight, mean, root in zip(
+                            mended.logits.softmax(0), mended.means, mended.scale_trils, strict=True
+                        )
+                    ]
+                ),
+                0,
+            ),
+            rtol=1e-4,
+            atol=1e-3,
+        )
+        gains = mended.prior.log_prob(z).mean() - vae.prior.log_prob(z).mean()
+        x = vae.prepare(images[600:])
+        torch.manual_seed(0)
+        plain = vae.elbo(x, samples=20)
+        torch.manual_seed(0)
+        better = mended.elbo(x, samples=20)
+    assert gains > 1
+    # Only the prior's part of the bound differs, and by what held-out codes gain.
+    torch.testing.assert_close(plain.log_likelihood, better.log_likelihood)
+    assert (better.elbo - plain.elbo).mean() == pytest.approx(gains.item(), abs=0.2)
+
+
+def test_one_gaussians_kl_is_the_closed_form():
+    vae, images = a_vae_with_codes_far_from_the_prior()
+    mended = mend_prior(vae, images[:600], images[600:], components=(1,))
+    x = vae.prepare(images[600:610])
+    with torch.no_grad():
+        q, parts = vae.encode(x), mended.components()
+        mean, covariance = parts.mean[0], parts.covariance_matrix[0]
+        exact = torch.stack(
+            [
+                kl_divergence(MultivariateNormal(m, v.diag()), MultivariateNormal(mean, covariance))
+                for m, v in zip(q.mean, q.variance, strict=True)
+            ]
+        )
+        torch.manual_seed(1)
+        estimated = mended.elbo(x, samples=4000).kl
+    torch.testing.assert_close(estimated, exact, rtol=0, atol=0.15)
+
+
+def test_codes_that_are_like_the_prior_keep_it():
+    torch.manual_seed(0)
+    vae = mlp_vae((1, 4, 4), 2, (8,), GaussianLikelihood(0.1))
+    with torch.no_grad():
+        for p in vae.encoder.parameters():
+            p.zero_()  # q(z | x) = N(0, I) for every picture
+    images = some_images(500)
+    mended = mend_prior(vae, images[:300], images[300:], components=(1, 8))
+    assert len(mended.logits) == 1
+    assert mended.means.abs().max() < 0.2 and (mended.scale_trils[0] - torch.eye(2)).abs().max() < 0.2
+
+
+def test_a_mixture_is_not_tried_on_too_few_codes():
+    vae, images = a_vae_with_codes_far_from_the_prior()
+    assert len(mend_prior(vae, images[:30], images[600:], components=(8,)).logits) == 1  # 30 < 2 * 8 * 2
+
+
+def test_a_mended_vae_is_kept_and_read_and_its_plain_half_is_the_vae_it_came_from(tmp_path):
+    vae, images = a_vae_with_codes_far_from_the_prior()
+    mended = mend_prior(vae, images[:600], images[600:], components=(2,))
+    checkpoints.save(tmp_path / "m.safetensors", mended)
+    again = MendedVAE(mlp_vae((1, 4, 4), 2, (8,), GaussianLikelihood(0.1)), 2)
+    checkpoints.load(tmp_path / "m.safetensors", again)
+    z = torch.randn(5, 2)
+    assert torch.equal(again.prior.log_prob(z), mended.prior.log_prob(z))
+    assert torch.equal(again.decode(z).mean, mended.decode(z).mean)
+    assert mended.plain.encoder is vae.encoder and torch.equal(mended.plain.prior.mean, torch.zeros(2))
+    assert not [name for name, p in mended.named_parameters() if p.requires_grad and name == "logits"]

@@ -7,7 +7,7 @@ from vae_helpers.models.denoiser import ResidualDenoiser
 from vae_helpers.models.features import Features
 from vae_helpers.models.flow import Flow, WordsInContext
 from vae_helpers.models.ladder import BottomUpVAE, GaussianChain, HierarchicalVAE, LadderVAE, mlp_hierarchy
-from vae_helpers.models.learned_priors import MixturePriorVAE, VampPriorVAE
+from vae_helpers.models.learned_priors import MendedVAE, MixturePriorVAE, VampPriorVAE, mend_prior
 from vae_helpers.models.ppca import LinearGaussianVAE, ProbabilisticPCA
 from vae_helpers.models.protocol import Elbo, LatentVariableModel
 from vae_helpers.models.quantised import VQVAE, CausalPrior, VectorQuantiser
@@ -31,6 +31,7 @@ __all__ = [
     "LadderVAE",
     "LatentVariableModel",
     "LinearGaussianVAE",
+    "MendedVAE",
     "MixturePriorVAE",
     "PaletteDecoder",
     "PatchDiscriminator",
@@ -40,6 +41,7 @@ __all__ = [
     "VectorQuantiser",
     "WordsInContext",
     "conv_vae",
+    "mend_prior",
     "mlp_hierarchy",
     "mlp_vae",
     "spatial_vae",
