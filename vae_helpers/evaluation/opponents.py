@@ -19,12 +19,12 @@ from vae_helpers import checking
 from vae_helpers.distributions import DiscretisedLogistic, bits_per_dim
 from vae_helpers.evaluation.bounds import Estimate, mean_and_error
 from vae_helpers.images import check_images, dequantise, levels_of
-from vae_helpers.models import ProbabilisticPCA
-from vae_helpers.models.ppca import LARGEST_COVARIANCE
+from vae_helpers.models.ppca import LARGEST_COVARIANCE, principal_directions
 
 MOST_NUMBERS = 5_000 * 64 * 64 * 3  # of training pictures that a Gaussian is fitted to: 250 MB as float32
 MOST_DIRECTIONS = 400  # of a Gaussian over more than 2,048 numbers
 MOST_FILES = 500  # pictures that are written as files
+SMALLEST_VARIANCE = 1e-9  # dequantisation alone gives a pixel a thousand times as much
 ROWS = 100  # pictures at a time
 FILES = {
     "PNG": {"format": "PNG", "optimize": True},
@@ -140,16 +140,14 @@ class _Evidence:
     """log p(x) by probabilistic PCA with each number of directions from one to K, from one decomposition."""
 
     def __init__(self, x: Tensor, most: int):
-        exact = x.shape[1] <= LARGEST_COVARIANCE
-        model = ProbabilisticPCA.maximum_likelihood(x.double() if exact else x, most)
-        W, noise = model.W.double(), model.sigma.double().square()
-        lengths = W.square().sum(0)  # (K,), of columns that are orthogonal
-        self.mean, self.directions = model.b.double(), W / lengths.sqrt().clamp_min(1e-30)
-        self.variances = lengths + noise
-        p = len(W)
+        p = x.shape[1]
+        x = x.double() if p <= LARGEST_COVARIANCE else x  # of a large decomposition float32 is enough
+        mean = x.mean(0)
+        variances, self.directions, rest = (part.double() for part in principal_directions(x - mean, most))
+        self.mean, self.variances = mean.double(), variances.clamp_min(SMALLEST_VARIANCE)
         self.others = p - torch.arange(1, most + 1)  # directions that share a variance, for each K
-        later = self.variances.sum() - self.variances.cumsum(0) + (p - most) * noise
-        self.shared = later / self.others
+        later = variances.sum() - variances.cumsum(0) + (p - most) * rest
+        self.shared = (later / self.others).clamp_min(SMALLEST_VARIANCE)
 
     def __call__(self, x: Tensor) -> Tensor:
         """(N, P) -> (N, K), nats per row."""

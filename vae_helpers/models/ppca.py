@@ -56,7 +56,7 @@ class ProbabilisticPCA:
         large = p > LARGEST_COVARIANCE
         latent_dim = checking.integer(latent_dim, "latent_dim", 1, min(n, p) - 1 if large else p - 1)
         b = x.mean(0)
-        variances, directions, noise = (_leading if large else _from_covariance)(x - b, latent_dim)  # eq. 8
+        variances, directions, noise = principal_directions(x - b, latent_dim)  # eq. 8
         if not noise > 1e-12 * variances[0]:
             raise ValueError("x has no variance outside the subspace: sigma would be 0 and the evidence infinite.")
         W = directions * (variances - noise).clamp_min(0).sqrt()  # eq. 7, with R = I
@@ -170,6 +170,18 @@ class LinearGaussianVAE(LatentVariableModel):
     def as_ppca(self) -> ProbabilisticPCA:
         """The generative half, with its exact evidence and posterior."""
         return ProbabilisticPCA(self.decoder.weight.detach(), self.decoder.bias.detach(), self.log_sigma.detach().exp())
+
+
+def principal_directions(centred: Tensor, latent_dim: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The D directions of largest variance; by `torch.svd_lowrank` where there are more than 2,048 columns.
+
+    Args:
+        centred: (N, P), rows less their mean.
+        latent_dim: D, 1 <= D < P, and D < N where P is above 2,048.
+    Returns:
+        their variances (D,), largest first; the directions, the columns of (P, D); the mean of the other P - D variances.
+    """
+    return (_leading if centred.shape[1] > LARGEST_COVARIANCE else _from_covariance)(centred, latent_dim)
 
 
 def _from_covariance(centred: Tensor, latent_dim: int) -> tuple[Tensor, Tensor, Tensor]:
