@@ -10,13 +10,23 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, Categorical, Independent, MixtureSameFamily, Normal
+from torch.distributions import (
+    Bernoulli,
+    Categorical,
+    Distribution,
+    Independent,
+    MixtureSameFamily,
+    Normal,
+    constraints,
+)
 
 from vae_helpers import checking
 from vae_helpers.distributions.bernoulli import GreyBernoulli
 from vae_helpers.distributions.continuous_bernoulli import ContinuousBernoulli
 from vae_helpers.distributions.discretised_gaussian import DiscretisedGaussian
 from vae_helpers.distributions.discretised_logistic import DiscretisedLogistic
+from vae_helpers.distributions.discretised_student import DiscretisedStudent
+from vae_helpers.distributions.lifting import Lifting
 from vae_helpers.images import binarise, dequantise, levels_of, to_float
 
 
@@ -164,3 +174,93 @@ class LogisticMixtureLikelihood(Likelihood):
     def encoder_input(self, x: Tensor) -> Tensor:
         """Levels as the centres of their bins, in (0, 1)."""
         return (x + 0.5) / self.levels
+
+
+class LiftedLikelihood(Likelihood):
+    """p(x | z) = a Student for each coefficient of a reversible transform, of which the decoder gives place and scale.
+
+    Where the transform is a wavelet, the noise of neighbouring pixels is not independent, which is what a decoder that
+    paints all pixels at once otherwise has to say. The decoder speaks in units of what was usual in training pictures
+    (`begin`): it gives 2 C numbers for each place, and zeros mean the usual.
+
+    Args:
+        image_shape: (C, H, W).
+        lifting: the transform.
+    """
+
+    outputs = 2
+    FLOOR = 0.05  # of a scale, in levels
+    REACH = 8.0  # of a scale, each way, as a logarithm
+
+    def __init__(self, image_shape: tuple[int, ...], lifting: Lifting):
+        super().__init__()
+        self.lifting, self.levels = lifting, 256
+        self.place = nn.Parameter(torch.zeros(tuple(image_shape)))  # in units of the usual scale
+        self.log_scale = nn.Parameter(torch.zeros(tuple(image_shape)))  # against it
+        self.register_buffer("usual", torch.ones(tuple(image_shape)))
+
+    @torch.no_grad()
+    def begin(self, images: Tensor) -> None:
+        """Take median and spread of each coefficient of training pictures, `uint8` (N, C, H, W), to begin with."""
+        y = self.lifting(levels_of(images).float())
+        median = y.median(0).values
+        away = (y - median).abs().mean(0)
+        usual = (len(y) * away + 20 * away.mean((-1, -2), keepdim=True)) / (len(y) + 20) / math.sqrt(2)
+        self.usual.copy_(usual.clamp_min(0.3))  # E|t| = sqrt(2) for two degrees of freedom
+        self.place.copy_(median / self.usual)
+        self.log_scale.zero_()
+
+    def forward(self, raw: Tensor) -> LiftedStudent:
+        """Decoder output (..., 2 C, H, W) -> distribution over levels, batch shape (...), event shape (C, H, W)."""
+        place, log_scale = raw.unflatten(-3, (2, -1)).unbind(-4)  # (..., C, H, W) each
+        reach = (self.log_scale + log_scale).clamp(-self.REACH, self.REACH)
+        scale = self.usual * reach.exp() + self.FLOOR
+        ends = (None, None) if self.lifting.levels or self.lifting.colours else (0, 255)
+        coefficients = DiscretisedStudent((self.place + place) * self.usual, scale, *ends, validate_args=False)
+        return LiftedStudent(coefficients, self.lifting)
+
+    def coefficients(self, x: Tensor) -> Tensor:
+        """Levels (..., C, H, W) as coefficients, from the usual place and in units of the usual scale."""
+        return self.lifting(x) / self.usual - self.place.detach()
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """`uint8` (N, C, H, W) -> levels 0 .. 255 as `float32`."""
+        return levels_of(images).float()
+
+    def encoder_input(self, x: Tensor) -> Tensor:
+        """Levels as the centres of their bins, in (0, 1)."""
+        return (x + 0.5) / self.levels
+
+
+class LiftedStudent(Distribution):
+    """Pictures of levels whose coefficients are independent Students.
+
+    Some of its mass lies on coefficients that are of no picture with levels 0 .. 255: bits per dimension are no less
+    than they could be.
+
+    Args:
+        coefficients: batch shape (..., C, H, W).
+        lifting: what makes coefficients of levels.
+    """
+
+    arg_constraints: dict = {}
+    support = constraints.independent(constraints.real, 3)
+
+    def __init__(self, coefficients: DiscretisedStudent, lifting: Lifting):
+        self.coefficients, self.lifting = coefficients, lifting
+        shape = coefficients.batch_shape
+        super().__init__(shape[:-3], shape[-3:], validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Levels (..., C, H, W) -> nats (...)."""
+        return self.coefficients.log_prob(self.lifting(value)).flatten(-3).sum(-1)
+
+    @property
+    def mean(self) -> Tensor:
+        """The picture of the coefficients' medians, on the scale [0, 1]."""
+        return ((self.lifting.inverse(self.coefficients.loc, exact=False) + 0.5) / 256).clamp(0, 1)
+
+    @torch.no_grad()
+    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:
+        """Levels as float."""
+        return self.lifting.inverse(self.coefficients.sample(sample_shape)).clamp(0, 255)
