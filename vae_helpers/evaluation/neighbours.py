@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 NUMBERS_AT_A_TIME = 2**24  # of pictures and of distances in memory
+NEAR_COPY = 0.15  # of the usual distance between two pictures; of what is not a near copy 1 % are so near
 
 
 def fingerprints(images: Tensor) -> list[bytes]:
@@ -48,3 +49,21 @@ def nearest(
         rows = torch.cat([rows, here], 1).gather(1, order)
         first += len(part)
     return Neighbours(best, rows)
+
+
+def near_copies(train: Tensor, held_out: Tensor, share: float = NEAR_COPY) -> float:
+    """Share of held-out pictures that have a near copy among training pictures: notebook 13, eq. (13.5).
+
+    Near is what is less than a share of the median distance between two training pictures. Of drawn portraits, of
+    handwritten digits and of clothes, brought to 32 x 32, 1 % or less are so near; of a thousand frames of one scene
+    96 %.
+
+    Args:
+        train, held_out: stored pictures `uint8` (N, C, H, W), N >= 2; of the former 1,000 give the median.
+        share: of the median distance.
+    Returns:
+        from 0 to 1.
+    """
+    some = train[:: max(1, -(-len(train) // 1000))].float().flatten(1)
+    usual = torch.pdist(some).median()
+    return (nearest(held_out.float(), train).distances[:, 0] < share * usual).float().mean().item()
