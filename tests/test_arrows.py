@@ -31,6 +31,7 @@ FLOORS = (  # from the ground up; rooms on one floor do not know each other
     ("noise", "patches", "attributes", "colour_transfer"),
     ("plots",),
     ("widgets", "diagrams"),
+    ("runs",),
     ("compositing",),  # former names only
     ("exercises",),
     ("lessons",),
@@ -65,7 +66,8 @@ def rooms_imported(tree: ast.Module) -> Iterator[str]:
             assert node.level == 0, "imports are written in full"
             parts = node.module.split(".")
             if parts == ["vae_helpers"]:
-                yield from (vae_helpers._HOME_OF.get(alias.name, alias.name) for alias in node.names)
+                names = (alias.name for alias in node.names if alias.name != "__version__")
+                yield from (vae_helpers._HOME_OF.get(name, name) for name in names)
             elif parts[0] == "vae_helpers":
                 yield parts[1]
 

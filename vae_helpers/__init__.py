@@ -120,6 +120,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "sharpness",
         "ssim",
     ),
+    "runs": ("compare_runs", "load_run", "survey", "train_folder"),
     "widgets": ("explore",),
     "exercises": ("claim", "claims", "exercise", "hint", "progress", "solution"),
 }

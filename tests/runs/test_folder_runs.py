@@ -1,0 +1,346 @@
+"""From a folder of pictures to a finished run, by every way that a run can go wrong and go on."""
+
+import errno
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.runs.conftest import QUICK, draw
+from vae_helpers import Estimate, checkpoints, evaluate
+from vae_helpers.distributions import GaussianLikelihood, bits_per_dim
+from vae_helpers.images import to_float
+from vae_helpers.runs import FolderRun, RunError, Settings, folder_training, load_run, train_folder
+from vae_helpers.runs.folder_run import BEST, CHECKPOINT, FORMAT, GALLERY, METRICS, MODEL, REPORT, SETTINGS
+
+LEFT = {SETTINGS, MODEL, METRICS, REPORT, GALLERY}
+
+
+def train(*arguments, **settings):
+    return train_folder(*arguments, progress=False, **(QUICK | settings))
+
+
+def weights(run):
+    tensors, _, _ = checkpoints.read(run.path / MODEL)
+    return tensors
+
+
+def equal(these, those):
+    return these.keys() == those.keys() and all(torch.equal(these[name], those[name]) for name in these)
+
+
+def test_a_run_leaves_its_five_files_and_nothing_in_the_folder_of_the_pictures(finished, pictures):
+    left = {path.name for path in finished.path.iterdir()} - {"tensorboard"}
+    assert left == LEFT and finished.finished
+    assert {path.name for path in pictures.iterdir()} == {
+        "many", "few", "notes.txt", "<script>alert('x')<script>.png", ".DS_Store",
+    }  # fmt: skip
+
+
+def test_the_model_is_read_in_another_process_by_one_line(finished):
+    code = (
+        "import sys; from vae_helpers import load_run; import numpy as np; "
+        "np.save(sys.argv[2], load_run(sys.argv[1]).sample(5, seed=7).numpy())"
+    )
+    there = finished.path.parent / "sample.npy"
+    subprocess.run([sys.executable, "-c", code, finished.path, there], check=True)
+    here = finished.sample(5, seed=7)
+    assert here.shape == (5, 3, 16, 16) and here.std() > 0.01
+    np.testing.assert_allclose(np.load(there), here.numpy(), atol=1e-5)
+    assert not torch.equal(here, finished.sample(5, seed=8))
+
+
+def test_the_numbers_are_those_of_the_model_on_the_test_split(finished):
+    data, bits = finished.data(), finished.metrics["bits_per_dim"]
+    model = load_run(finished.path).model
+    levels = 256 if isinstance(model.likelihood, GaussianLikelihood) else None
+    measured = evaluate(model, data.test.images, samples=5, seed=0)["elbo"]
+    expected = bits_per_dim(-measured.mean, data.test.images[0].numel(), levels)
+    assert bits["VAE"]["mean"] == pytest.approx(expected, rel=1e-3)
+    # The mended prior and more draws can only help, but for the draws' own spread.
+    assert bits["VAE"]["mean"] <= bits["VAE, prior not mended"]["mean"] + 0.02
+    assert bits["VAE, importance-weighted"]["mean"] <= bits["VAE"]["mean"] + 0.1
+    assert {"mean picture", "PNG", "WebP"} < bits.keys() and any(name.startswith("Gaussian") for name in bits)
+    counts = finished.metrics["pictures"]
+    assert (counts["training"], counts["validation"], counts["test"]) == tuple(
+        len(split) for split in (data.train, data.validation, data.test)
+    )
+    assert sum(len(split) for split in (data.train, data.validation, data.test)) == 120
+    assert set(finished.metrics["bits_per_dim_by_class"]) <= {"many", "few"}
+
+
+def test_the_report_is_one_small_page_that_needs_no_network(finished):
+    page = finished.report.read_text()
+    assert len(page) < 5_000_000
+    sources = re.findall(r'(?:src|href)="([^"]{1,30})', page)
+    assert len(sources) > 8 and all(source.startswith("data:image/png;base64,") for source in sources)
+    assert not re.search(r"https?://", re.sub(r"base64,[^\"]*", "", page))
+    assert page.count("<img") == len(re.findall(r'<img [^>]*alt="[^"]+"', page))
+    assert re.findall(r"<h(\d)", page)[0] == "1" and 'lang="en"' in page
+    assert finished.metrics["verdict"].split(":")[0] in page
+
+
+def test_names_of_files_are_told_as_text(finished):
+    page = finished.report.read_text()
+    assert "<script" not in page and "&lt;script&gt;" in page
+
+
+def test_the_gallery_shows_samples_of_the_model(finished):
+    with Image.open(finished.path / GALLERY) as image:
+        assert image.width > 800
+        assert np.asarray(image).std() > 5
+
+
+def test_a_finished_run_is_left_as_it_is(finished, pictures, monkeypatch):
+    before = {path: path.stat().st_mtime_ns for path in finished.path.rglob("*")}
+    monkeypatch.setattr(folder_training, "fit", None)
+    again = train(pictures, finished.path)
+    assert again.finished and {path: path.stat().st_mtime_ns for path in finished.path.rglob("*")} == before
+
+
+def test_what_was_not_asked_for_is_what_the_survey_proposes(finished):
+    plan = finished.plan
+    assert plan["size"] == 16 and plan["steps"] == 24 and plan["grey"] is False and plan["fit"] == "crop"
+    assert {"batch_size", "learning_rate", "model"} < plan.keys()
+
+
+def test_the_settings_of_a_run_are_a_config_of_the_same_run(finished, pictures, tmp_path):
+    from vae_helpers.runs.settings import read_toml
+
+    settings, places = read_toml(finished.path / SETTINGS)
+    assert places == {"folder": str(pictures)}
+    run = train_folder(places["folder"], tmp_path / "again", progress=False, **settings.given)
+    assert equal(weights(run), weights(finished))
+
+
+def test_killed_and_gone_on_with_it_ends_at_the_same_weights(finished, pictures, tmp_path):
+    arguments = [f"--{name}={value}" for name, value in QUICK.items()]
+    asked = ["train", pictures, "--into", tmp_path / "run", *arguments, "--quiet"]
+    command = [sys.executable, "-m", "vae_helpers", *asked]
+    killed = subprocess.Popen(
+        [sys.executable, "-c", SLOWLY, *map(str, asked)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    checkpoint = tmp_path / "run" / CHECKPOINT
+    for _ in range(1200):
+        if checkpoint.exists() and checkpoints.read(checkpoint)[2]["step"] >= 5:
+            break
+        assert killed.poll() is None, killed.stderr.read().decode()
+        time.sleep(0.05)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert not (tmp_path / "run" / MODEL).exists()
+    step = checkpoints.read(checkpoint)[2]["step"]
+    assert 5 <= step < QUICK["steps"]
+    subprocess.run(command, check=True)
+    run = load_run(tmp_path / "run")
+    assert run.finished and equal(weights(run), weights(finished))
+    assert not (run.path / CHECKPOINT).exists() and not (run.path / BEST).exists()
+
+
+SLOWLY = """
+import sys, time
+from vae_helpers.models.vae import VAE
+prepare = VAE.prepare
+def slowly(self, images):
+    time.sleep(0.05)
+    return prepare(self, images)
+VAE.prepare = slowly
+from vae_helpers.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_stopped_by_hand_it_says_how_to_go_on(pictures, tmp_path, monkeypatch):
+    original = folder_training.Best.look
+
+    def interrupt(self, step, model):
+        original(self, step, model)
+        if step == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(folder_training.Best, "look", interrupt)
+    with pytest.raises(folder_training.Interrupted, match=r"stopped by hand after step [67] of 24.*--into"):
+        train(pictures, tmp_path / "run")
+    assert (tmp_path / "run" / CHECKPOINT).exists()
+
+
+def test_the_weights_that_are_kept_are_those_of_the_best_look(pictures, tmp_path, monkeypatch):
+    """The held-out pictures are said to be likeliest at step 5; later weights are trained on, and not kept."""
+    seen = {}
+
+    def measured(model, images, samples, seed):
+        step = len(seen) + 1
+        seen[step] = {name: p.detach().clone() for name, p in model.state_dict().items()}
+        return {"elbo": Estimate(-abs(step - 5), 0.0)}
+
+    monkeypatch.setattr(folder_training, "evaluate", measured)
+    run = train(pictures, tmp_path / "run")
+    kept = weights(run)
+    assert all(torch.equal(kept[name], value.cpu()) for name, value in seen[5].items())
+    last = seen[max(seen)]
+    assert len(seen) > 8 and not all(torch.equal(kept[name], value.cpu()) for name, value in last.items())
+
+
+def test_minutes_become_steps_once_and_for_all(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(folder_training, "MEASURED_FOR", 0.05)
+    asked = {name: value for name, value in QUICK.items() if name != "steps"} | {"minutes": 0.05}
+    run = train_folder(pictures, tmp_path / "run", progress=False, **asked)
+    assert run.plan["steps"] >= folder_training.FEWEST_STEPS and run.plan["about"]["minutes"] == 0.05
+    assert "minutes" not in run.plan
+    train_folder(pictures, tmp_path / "run", progress=False, **asked)  # the same command is understood
+    with pytest.raises(RunError, match=r"was begun with minutes = 0.05, not 1"):
+        train_folder(pictures, tmp_path / "run", progress=False, **(asked | {"minutes": 1}))
+
+
+def test_a_small_folder_is_not_looked_at_for_hours(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(folder_training, "EPOCHS", 2)
+    monkeypatch.setattr(folder_training, "MEASURED_FOR", 0.05)
+    asked = {name: value for name, value in QUICK.items() if name != "steps"}
+    run = train_folder(pictures, tmp_path / "run", progress=False, minutes=60, **asked)
+    assert run.plan["steps"] == folder_training.FEWEST_STEPS
+
+
+# --- what cannot be done is said, and loses nothing ---
+
+
+def test_a_run_of_another_folder_is_refused(finished, tmp_path):
+    before = weights(finished)
+    other = draw(tmp_path / "other", 30)
+    with pytest.raises(RunError, match=r"is a run on the folder .*, not on .*other.*--into"):
+        train(other, finished.path)
+    assert equal(weights(finished), before)
+
+
+def test_other_settings_are_refused(finished, pictures):
+    with pytest.raises(RunError, match=r"was begun with size = 16, not 32.*Leave that out"):
+        train(pictures, finished.path, size=32)
+
+
+def test_pictures_that_have_changed_are_noticed(tmp_path):
+    folder = draw(tmp_path / "pictures", 60)
+    run = train(folder, tmp_path / "run")
+    draw(folder, 10, seed=5, prefix="new")
+    (run.path / REPORT).unlink()
+    with pytest.raises(RunError, match=r"have changed since .*run was begun: \[\d+, \d+, \d+\] .* then"):
+        train(folder, run.path)
+
+
+def test_a_folder_that_holds_other_files_is_no_place_for_a_run(pictures, tmp_path):
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "dear.txt").write_text("kept")
+    with pytest.raises(RunError, match="holds other files"):
+        train(pictures, tmp_path / "letters")
+    assert (tmp_path / "letters" / "dear.txt").read_text() == "kept"
+
+
+def test_nothing_is_written_into_the_folder_of_the_pictures(tmp_path):
+    folder = draw(tmp_path / "pictures", 30)
+    with pytest.raises(RunError, match="lies in the folder of the pictures"):
+        train(folder, folder / "run")
+    assert not (folder / "run" / SETTINGS).exists()
+
+
+def test_pictures_that_are_all_alike_are_refused(tmp_path):
+    folder = tmp_path / "alike"
+    folder.mkdir()
+    for i in range(30):
+        pixels = np.full((20, 20, 3), 120, dtype=np.uint8)
+        pixels[i // 20, i % 20] = 121
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    with pytest.raises(RunError, match=r"all alike: they differ by 0\.\d+ levels"):
+        train(folder, tmp_path / "run")
+
+
+@pytest.mark.parametrize("n", [0, 2])
+def test_too_few_pictures_are_refused(n, tmp_path):
+    folder = draw(tmp_path / "pictures", n)
+    with pytest.raises(ValueError, match=r"is empty|2 different pictures, too few"):
+        train(folder, tmp_path / "run")
+    assert not (tmp_path / "run" / SETTINGS).exists()
+
+
+def test_nine_pictures_are_enough_to_begin(tmp_path):
+    assert train(draw(tmp_path / "pictures", 9), tmp_path / "run", steps=4).finished
+
+
+def test_two_processes_do_not_share_a_run(pictures, tmp_path):
+    run = FolderRun(tmp_path / "run")
+    with folder_training.in_use(run), pytest.raises(RunError, match="another process is training in"):
+        train(pictures, run.path)
+
+
+def test_a_full_disk_at_the_end_loses_the_report_only(pictures, tmp_path, monkeypatch, finished):
+    write = FolderRun.write
+
+    def full(self, name, content):
+        if name == REPORT:
+            raise OSError(errno.ENOSPC, "No space left on device", str(self.path / name))
+        return write(self, name, content)
+
+    monkeypatch.setattr(FolderRun, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        train(pictures, tmp_path / "run")
+    monkeypatch.setattr(FolderRun, "write", write)
+    monkeypatch.setattr(folder_training, "fit", None)  # nothing is trained again
+    run = train(pictures, tmp_path / "run")
+    assert run.finished and equal(weights(run), weights(finished))
+
+
+def test_a_model_of_a_later_format_is_refused_with_a_cure(finished, tmp_path):
+    shutil.copytree(finished.path, tmp_path / "run")
+    tensors, kind, notes = checkpoints.read(tmp_path / "run" / MODEL)
+    checkpoints.write(tmp_path / "run" / MODEL, tensors, kind, notes | {"run_format": FORMAT + 1})
+    with pytest.raises(RunError, match="Update vae_helpers"):
+        load_run(tmp_path / "run").model  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: None, "does not exist.*vae_helpers train"),
+        (lambda path: path.mkdir(), "holds no run"),
+        (lambda path: (path.mkdir(), (path / SETTINGS).write_text('folder = "x"')), "has no model yet. Go on with"),
+        (lambda path: (path.mkdir(), (path / MODEL).write_bytes(b"no")), "not|damaged"),
+    ],
+)
+def test_what_is_no_run_is_said_to_be_none(make, said, tmp_path):
+    make(tmp_path / "run")
+    with pytest.raises(RunError, match=said):
+        load_run(tmp_path / "run").model  # noqa: B018
+
+
+def test_samples_are_within_the_range_of_pictures(finished):
+    pictures = finished.sample(20)
+    assert pictures.min() >= 0 and pictures.max() <= 1
+    assert (to_float(finished.data().train.images).mean() - pictures.mean()).abs() < 0.25
+
+
+def test_metrics_are_plain_json(finished):
+    text = (finished.path / METRICS).read_text()
+    assert json.loads(text)["settings"]["size"] == 16
+    assert "NaN" not in text and "Infinity" not in text
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"size": 4}, "size"),
+        ({"fit": "stretch"}, "fit"),
+        ({"minutes": 0}, "minutes"),
+        ({"minutes": 1, "steps": 5}, "not both"),
+        ({"background": [1, 2]}, "background"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_settings_out_of_their_domain_are_named(given, said):
+    with pytest.raises(ValueError, match=said):
+        Settings(**given)

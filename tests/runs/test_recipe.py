@@ -1,0 +1,65 @@
+"""The model for a folder: it begins as its simplest opponent, and chooses the transform that suits the pictures."""
+
+import pytest
+import torch
+
+from vae_helpers import evaluate, fit, load
+from vae_helpers.models import ProbabilisticPCA
+from vae_helpers.runs.recipe import RECIPES, begin, folder_vae, proposal
+
+
+@pytest.fixture(scope="module")
+def faces():
+    data = load("faces", size=32, n=400)
+    return data.train.images, data.validation.images[:100]
+
+
+def test_smooth_pictures_take_the_wavelet_and_pixels_of_two_values_do_not(faces):
+    assert proposal(*faces)["model"] == "wavelet"
+    ink = 255 * (torch.rand(300, 1, 16, 16, generator=torch.Generator().manual_seed(0)) > 0.9).to(torch.uint8)
+    assert proposal(ink[:200], ink[200:])["model"] == "pixels"
+
+
+def test_the_beginning_is_probabilistic_pca_of_the_coarse_coefficients(faces):
+    """Its posterior means are those of the formula, and held-out pictures are far cheaper than without it."""
+    torch.manual_seed(0)
+    vae = begin(folder_vae((3, 32, 32), "wavelet", 24), faces[0])
+    with torch.no_grad():
+        coefficients = vae.likelihood.coefficients(vae.prepare(faces[0]))
+        coarse = coefficients.clamp(-10, 10).flatten(1)
+        pca = ProbabilisticPCA.maximum_likelihood(coarse, 24)
+        held_out = vae.likelihood.coefficients(vae.prepare(faces[1])).clamp(-10, 10).flatten(1)
+        exact = pca.posterior(held_out).mean
+        x = vae.likelihood.encoder_input(vae.prepare(faces[1]))
+        straight = vae.encoder.straight(vae.encoder.coarse(vae.likelihood.coefficients(vae.prepare(faces[1]))))
+        moved = pca.posterior(coarse.mean(0, keepdim=True)).mean - (coarse.mean(0) @ vae.encoder.straight.weight.T)
+        torch.testing.assert_close(straight + moved, exact, rtol=1e-2, atol=1e-2)
+        assert x.shape == (100, 3, 32, 32)
+    torch.manual_seed(0)
+    plain = folder_vae((3, 32, 32), "wavelet", 24)
+    plain.likelihood.begin(faces[0])
+    with_it, without = (evaluate(model, faces[1], samples=2)["elbo"].mean for model in (vae, plain))
+    assert with_it > without + 500
+
+
+@pytest.mark.parametrize("model", RECIPES)
+def test_it_learns_from_its_beginning(model, faces):
+    torch.manual_seed(0)
+    vae = begin(folder_vae((3, 32, 32), model, 16), faces[0])
+    before = evaluate(vae, faces[1], samples=1)["elbo"].mean
+    fit(vae, faces[0], steps=60, batch_size=32, learning_rate=2e-3, progress=False)
+    assert evaluate(vae, faces[1], samples=1)["elbo"].mean > before + 100
+
+
+@pytest.mark.parametrize("n", [3, 10])
+def test_a_few_pictures_are_enough_to_begin_with(n, faces):
+    torch.manual_seed(0)
+    vae = begin(folder_vae((3, 32, 32), "wavelet", 64), faces[0][:n])
+    assert torch.isfinite(vae.elbo(vae.prepare(faces[1][:4])).elbo).all()
+
+
+def test_a_model_that_was_not_begun_is_a_model(faces):
+    vae = folder_vae((3, 64, 64), "wavelet", 8)
+    assert vae.sample(2).shape == (2, 3, 64, 64)
+    with pytest.raises(ValueError, match="model"):
+        folder_vae((3, 64, 64), "conv", 8)

@@ -1,0 +1,74 @@
+"""Several runs side by side."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from vae_helpers.data.picture_file import printable
+from vae_helpers.runs.folder_run import FolderRun, load_run
+from vae_helpers.runs.settings import RunError
+
+
+def compare_runs(*paths: str | os.PathLike) -> str:
+    """A table of two or more finished runs: settings that differ, numbers, what was found.
+
+    Bits per dimension are set side by side only where they are about the same pictures at the same size: of another
+    size, or of another folder's test pictures, they answer another question.
+
+    Args:
+        paths: of the runs' folders.
+    Returns:
+        text, some lines.
+    Raises:
+        RunError: fewer than two, or one that is not finished.
+    """
+    if len(paths) < 2:
+        raise RunError("comparing needs two runs or more: python -m vae_helpers compare run run-2")
+    runs = [load_run(path) for path in paths]
+    names = [printable(run.path) for run in runs]
+    rows = {name: [_told(run, name) for run in runs] for name in _questions(runs)}
+    width = max(map(len, [*rows, ""])) + 2
+    columns = [max(len(cell) for cell in [name, *(row[i] for row in rows.values())]) for i, name in enumerate(names)]
+    lines = [" " * width + "  ".join(name.rjust(c) for name, c in zip(names, columns, strict=True))]
+    for name, cells in rows.items():
+        lines.append(name.ljust(width) + "  ".join(cell.rjust(c) for cell, c in zip(cells, columns, strict=True)))
+    return "\n".join([*lines, "", _conclusion(runs, names)])
+
+
+def _questions(runs: list[FolderRun]) -> list[str]:
+    """Settings that are not the same in all runs, and the numbers."""
+    settings = dict.fromkeys(name for run in runs for name in run.metrics["settings"])
+    differing = [n for n in settings if len({repr(run.metrics["settings"].get(n)) for run in runs}) > 1]
+    return [*differing, "training pictures", "weights", "training, s", "bits per dimension", "PSNR, dB", "found"]
+
+
+def _told(run: FolderRun, name: str) -> str:
+    metrics: dict[str, Any] = run.metrics
+    if name in metrics["settings"]:
+        value = metrics["settings"][name]
+        return os.path.basename(value) if name == "folder" else str(value)
+    bits = metrics["bits_per_dim"]["VAE"]
+    told = {
+        "training pictures": f"{metrics['pictures']['training']:,}",
+        "weights": f"{metrics['weights']:,}",
+        "training, s": f"{metrics['seconds']['training']:.0f}",
+        "bits per dimension": f"{bits['mean']:.3f} ± {bits['standard_error']:.3f}",
+        "PSNR, dB": f"{metrics['psnr_db']['mean']:.1f}",
+        "found": "; ".join(f["name"] for f in metrics["diagnosis"]["findings"]) or "nothing",
+    }
+    return told.get(name, "-")
+
+
+def _conclusion(runs: list[FolderRun], names: list[str]) -> str:
+    """Which is best, if that can be said."""
+    forms = {tuple(str(run.metrics["settings"].get(k)) for k in ("folder", "size", "fit", "grey")) for run in runs}
+    if len(forms) > 1:
+        return "Their bits per dimension are about different pictures, and are not compared."
+    bits = [run.metrics["bits_per_dim"]["VAE"] for run in runs]
+    order = sorted(range(len(runs)), key=lambda i: bits[i]["mean"])
+    first, second = order[:2]
+    gap = bits[second]["mean"] - bits[first]["mean"]
+    spread = (bits[first]["standard_error"] ** 2 + bits[second]["standard_error"] ** 2) ** 0.5
+    sure = "" if gap > 2 * spread else " That is within the spread between pictures, though the pictures are the same."
+    return f"{names[first]} has the fewest bits per dimension, {gap:.3f} less than {names[second]}.{sure}"
