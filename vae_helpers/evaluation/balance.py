@@ -25,7 +25,7 @@ class Prices(NamedTuple):
     """What a nat of KL cost in the loss that a model was trained by, in nats of reconstruction; 1 for the ELBO."""
 
     of_noise: Estimate  # read from the variances of q(z | x)
-    of_means: Estimate  # read from its means, which come to rest later
+    of_means: Estimate  # read from its means: they come to rest later, and batch norm and dropout move them, too
     by_latent: Tensor  # (D,), that of the noise; NaN where a latent carries less than `SILENT` nats
 
 

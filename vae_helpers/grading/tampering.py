@@ -29,7 +29,7 @@ NAMED = (
 # Parts of the package that a notebook has no need of; what it has need of there.
 INNER = re.compile(r"(?:vae_helpers|vh)\.(?:exercises|lessons|grading)\b")
 OUTER = {"exercise", "hint", "solution", "progress", "claim", "claims", "checkup", "step_seconds"}
-OUTER |= {"PATIENTS", "Ward", "MACHINES"}  # of lessons.patients, whose lines are answers: see NAMED
+OUTER |= {"PATIENTS", "Ward", "MACHINES", "EACH"}  # of lessons.patients, whose lines are answers: see NAMED
 WATCHED = ("torch", "numpy", "math", "random", "builtins", "vae_helpers")
 SETTINGS = re.compile(r"\w+\.backends\.|\w+\.options\.")  # of torch, made to be assigned to
 EXECUTE = ("exec", "eval", "run_line_magic", "run_cell_magic")  # what executes a text

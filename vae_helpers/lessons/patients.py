@@ -59,6 +59,11 @@ class Ward:
         seed_everything(self.seed)
         return self.build(likelihood or GaussianLikelihood(0.1, learn_sigma=True, levels=self.data.levels))
 
+    def vae_of(self, kind: type[VAE]) -> VAE:
+        """The parts of a healthy VAE in one of another class."""
+        healthy = self.vae()
+        return kind(healthy.encoder, healthy.decoder, healthy.likelihood, healthy.latent_dim)
+
     def treated(
         self, model: nn.Module, seen: Tensor | None = None, held_out: Tensor | None = None, **changes: Any
     ) -> Treated:
@@ -140,23 +145,6 @@ def _parts(loss: Tensor, distortion: Tensor, kl: Tensor) -> dict[str, Tensor]:
 # --- how codes are drawn --------------------------------------------------------------------------------------------
 
 
-class _WithScale(VAE):
-    """A VAE whose sigma is made by a line from what its encoder calls log_var."""
-
-    def __init__(self, healthy: VAE, line: Line):
-        super().__init__(healthy.encoder, healthy.decoder, healthy.likelihood, healthy.latent_dim)
-        self.line = line
-
-    def heads(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """mu and log_var, (N, D) each."""
-        return self.encoder(self.likelihood.encoder_input(x)).float().chunk(2, dim=-1)
-
-    def encode(self, x: Tensor) -> Independent:
-        """(N, C, H, W) -> what z is drawn from."""
-        mu, log_var = self.heads(x)
-        return Independent(Normal(mu, self.line(log_var)), 1)
-
-
 def scale(log_var):
     """The standard deviation of codes: log-variances of any shape -> the same shape."""
     return torch.exp(log_var / 2)  # the root of a variance: half of its log
@@ -168,13 +156,23 @@ def scale_without_half(log_var):
 
 
 def _with_scale(ward: Ward, line: Line) -> Treated:
-    def objective(model: _WithScale, x: Tensor) -> dict[str, Tensor]:
+    class Scaled(VAE):
+        """Its sigma is made by the line from what its encoder calls log_var."""
+
+        def heads(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return self.encoder(self.likelihood.encoder_input(x)).float().chunk(2, dim=-1)  # (N, D) each
+
+        def encode(self, x: Tensor) -> Independent:
+            mu, log_var = self.heads(x)
+            return Independent(Normal(mu, line(log_var)), 1)
+
+    def objective(model: Scaled, x: Tensor) -> dict[str, Tensor]:
         mu, log_var = model.heads(x)
         distortion = -model.decode(model.encode(x).rsample()).log_prob(x)
         kl = kl_by_latent(mu, log_var).sum(1)
         return _parts(distortion + kl, distortion, kl)
 
-    return ward.treated(_WithScale(ward.vae(), line), objective=objective)
+    return ward.treated(ward.vae_of(Scaled), objective=objective)
 
 
 def as_in_the_file(levels):
@@ -195,8 +193,7 @@ def _with_input(ward: Ward, line: Line) -> Treated:
             mu, log_var = self.encoder(line(255 * self.likelihood.encoder_input(x))).float().chunk(2, dim=-1)
             return diagonal_gaussian(mu, log_var)
 
-    healthy = ward.vae()
-    return ward.treated(Unbounded(healthy.encoder, healthy.decoder, healthy.likelihood, healthy.latent_dim))
+    return ward.treated(ward.vae_of(Unbounded))
 
 
 # --- what the decoder says ------------------------------------------------------------------------------------------
@@ -262,8 +259,7 @@ def _with_sample(ward: Ward, line: Line) -> Treated:
         def sample(self, n: int) -> Tensor:
             return line(self.decode(self.prior.sample((n,))).mean, self.likelihood.sigma)
 
-    healthy = ward.vae()
-    return ward.treated(Sampler(healthy.encoder, healthy.decoder, healthy.likelihood, healthy.latent_dim))
+    return ward.treated(ward.vae_of(Sampler))
 
 
 # --- how networks are built -----------------------------------------------------------------------------------------
