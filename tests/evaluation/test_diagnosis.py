@@ -184,9 +184,9 @@ TOO_LITTLE, TOO_MUCH, CONFUSED = "the KL weighs too little", "the KL weighs too 
         ((4.0, 0.01), (4.0, 0.01), 2, TOO_MUCH),
         ((0.84, 0.01), (2.0, 0.01), 2, CONFUSED),
         ((0.84, 0.01), (3.2, 0.01), 2, CONFUSED),
-        ((0.42, 0.083), (1.0, 0.01), 1, CONFUSED),
-        ((0.42, 0.085), (1.0, 0.01), 1, None),  # the noise is not sure, and the means are right
-        ((0.42, 0.085), (2.0, 0.01), 1, TOO_MUCH),
+        ((0.42, 0.041), (1.0, 0.01), 1, CONFUSED),
+        ((0.42, 0.043), (1.0, 0.01), 1, None),  # the noise is not sure, and the means are right
+        ((0.42, 0.043), (2.0, 0.01), 1, TOO_MUCH),
         ((-0.5, 0.01), (0.2, 0.01), 1, TOO_LITTLE),
         ((5.0, 0.1), (math.nan, math.nan), 1, TOO_MUCH),
         ((5.0, 2.0), (5.0, 2.0), 1, "unsure"),
@@ -208,7 +208,7 @@ def test_what_the_two_readings_of_the_price_mean(monkeypatch, noise, means, beta
     assert report.measured["price of a nat, by the noise"] is noise[0]
     assert report.measured["price of a nat, by the means"] is means[0]
     assert report.measured["price of a nat, by the noise, standard error"] is noise[1]
-    sure = next((p[0] for p in (noise, means) if p[1] < 0.2 * p[0]), None)
+    sure = next((p[0] for p in (noise, means) if p[1] < 0.1 * p[0]), None)
     assert report.measured.get("price of a nat") is sure
 
 
@@ -251,6 +251,29 @@ def test_a_missing_half_is_told_from_a_weight():
     with torch.no_grad():  # what is drawn with is at the best for the true KL: nothing to see from outside
         sick.encoder[1].bias[3:] = 20 * torch.atanh((1 / (1 + a)).log() / 2 / 20)
     assert names(sick) == ()
+
+
+class Fixed(VAE):
+    """Its codes have a sigma that nobody learned."""
+
+    def encode(self, x):
+        return Independent(Normal(super().encode(x).mean, torch.full((3,), 0.3).double()), 1)
+
+
+def test_where_no_weight_moves_the_noise_the_means_are_priced(monkeypatch):
+    fixed, asked = model(kind=Fixed), model().requires_grad_(False)
+    means = {"fixed": fixed, "frozen": asked}
+    report = {name: examined(vae) for name, vae in means.items()}
+    assert report["fixed"].measured["price of a nat, by the noise"] > 1.67  # (12.3) says nothing of it
+    assert TOO_MUCH not in report["fixed"].names
+    assert report["fixed"].measured["price of a nat"] == report["fixed"].measured["price of a nat, by the means"]
+    assert report["frozen"].measured["price of a nat"] == report["frozen"].measured["price of a nat, by the noise"]
+    assert not any(p.requires_grad for p in asked.parameters())
+    del report
+    assert not any(p.requires_grad for p in asked.parameters())
+    unsure = Prices(Estimate(5.0, 0.01), Estimate(1.0, 0.5), torch.ones(3))
+    monkeypatch.setattr(diagnosis, "kl_price", lambda *_, **__: unsure)
+    assert "no weight moves the codes' sigma" in examined(fixed).skipped["price of the KL"]
 
 
 # --- what the decoder says ------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Other right answers to the exercises of notebook 12, in other styles."""
 
+import copy
 import functools
 import math
 
@@ -277,6 +278,11 @@ def stacked_by_recursion(make, n):
     return make() if n == 1 else nn.Sequential(stacked_by_recursion(make, n - 1), make())
 
 
+def stacked_of_copies(make, n):
+    """A copy of each, which is as good."""
+    return nn.Sequential(*(copy.deepcopy(make()) for _ in range(n)))
+
+
 class Stack(nn.Module):
     def __init__(self, make, n):
         super().__init__()
@@ -338,6 +344,7 @@ def names(letter):
         name.replace(" ", "  ") + ".",
         Finding(name, "as it was found").name,
         list(DISEASES)[list(DISEASES).index(name)],
+        " ".join(word for word in name.split() if word != "the"),
     ]
 
 
@@ -402,7 +409,7 @@ ACCEPTED = {
         parts_by_mask,
         parts_by_loop,
     ],
-    "12.21": [stacked_by_loop, stacked_by_map, stacked_by_recursion, Stack, Named],
+    "12.21": [stacked_by_loop, stacked_by_map, stacked_by_recursion, stacked_of_copies, Stack, Named],
     "12.22": [
         critic_by_cross_entropy,
         critic_by_logsigmoid,

@@ -38,16 +38,19 @@ def kl_price(
     With d the distortion -log p(x | z), z = mu + sigma eps and KL = (mu^2 + sigma^2 - 1 - log sigma^2) / 2, a loss
     E[d + beta KL] is at rest when E[dd / dlog sigma^2] = beta E[1 - sigma^2] / 2 (the noise) and E[(mu - m) dd / dmu]
     = -beta E[(mu - m) mu] with m = E[mu] (the means): notebook 12, equations (12.3) and (12.4). The prices are the
-    ratios of the two sides, with sums over latents and pictures taken before dividing.
+    ratios of the two sides, with sums over latents and pictures taken before dividing. The noise has to be learned: of
+    a sigma that no weight moves, the first says nothing.
 
     Args:
         model: encode, whose q(z | x) is a diagonal Gaussian, a prior N(0, I), and decode, which lets a gradient through
             to the codes.
-        data: what it was trained on, as for `evaluate`; some hundred pictures are enough.
+        data: what it was trained on, as for `evaluate`; some hundred pictures are enough. On others the noise bends by
+            some per cent, and the means by anything.
         samples: pairs of draws z for each picture.
         batch_size, seed: as for `evaluate`; a picture has 2 x samples draws.
     Returns:
-        Prices, their errors those of the choice of pictures and draws; NaN where all codes are silent.
+        Prices, NaN where all codes are silent. Their errors are those of the choice of pictures and draws; how far the
+        model is from rest they do not know.
     Raises:
         TypeError: not such data, q(z | x) or the prior is none of these, or no gradient comes through.
         ValueError: fewer than two pictures.

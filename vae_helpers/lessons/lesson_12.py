@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -1364,20 +1364,22 @@ def _check_stack(answer: Callable, exercise: Exercise) -> None:
 
 
 def _check_weights(stack: nn.Module, made: list[nn.Module], n: int) -> None:
-    mine = {id(weight) for weight in stack.parameters()}
-    theirs = {id(weight) for layer in made for weight in layer.parameters()}
-    values = [tuple(weight.flatten().tolist()) for weight in stack.parameters()]
+    values, theirs = ([tuple(w.flatten().tolist()) for w in of] for of in (stack.parameters(), _weights(made)))
     places = len(list(stack.named_parameters(remove_duplicate=False)))
-    if places > len(mine) or (n > 1 and len(made) == 1 and len(mine) == 2):
+    if places > len(values) or (n > 1 and len(made) == 1 and len(values) == 2):
         raise Misconception(ONE_FOR_ALL)
     if len(set(values)) < len(values):
         raise Misconception(COPIES)
     if len(made) != n:
         raise Misconception(f"{MADE}: {len(made)} times, where n is {n}")
-    if theirs - mine:
+    if set(theirs) - set(values):  # a copy of each layer is as good
         raise Misconception(NOT_FOUND)
-    if mine - theirs:
+    if set(values) - set(theirs):
         raise Misconception(FOREIGN)
+
+
+def _weights(layers: list[nn.Module]) -> Iterator[Tensor]:
+    return (weight for layer in layers for weight in layer.parameters())
 
 
 def _check_turns(stack: nn.Module, made: list[nn.Module]) -> None:

@@ -182,9 +182,14 @@ def _why_not(letter: str, name: str) -> str:
 
 def check(answer: Any, exercise: Exercise) -> None:
     """Raise Misconception if the answer is not the name of the patient's disease."""
-    known = {name.casefold() for name in DISEASES}
+    known = {_plain(name): name for name in DISEASES}
     if isinstance(answer, str):
-        answer = " ".join(answer.split()).rstrip(" .")
-    if not callable(answer) and not (isinstance(answer, str) and answer.casefold() in known):
+        answer = known.get(_plain(answer), answer)
+    if not callable(answer) and not (isinstance(answer, str) and answer in DISEASES):
         raise Misconception(NO_DISEASE)
     close_to()(answer, exercise)
+
+
+def _plain(name: str) -> str:
+    """A name without capitals, articles and what stands around its words."""
+    return " ".join(word for word in name.casefold().split() if word not in ("a", "an", "the")).rstrip(" .")
