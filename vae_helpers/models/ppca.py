@@ -179,7 +179,7 @@ def principal_directions(centred: Tensor, latent_dim: int) -> tuple[Tensor, Tens
         centred: (N, P), rows less their mean.
         latent_dim: D, 1 <= D < P, and D < N where P is above 2,048.
     Returns:
-        their variances (D,), largest first; the directions, the columns of (P, D); the mean of the other P - D variances.
+        their variances (D,), largest first; the directions, columns of (P, D); the mean of the other P - D variances.
     """
     return (_leading if centred.shape[1] > LARGEST_COVARIANCE else _from_covariance)(centred, latent_dim)
 
