@@ -663,6 +663,14 @@ def test_a_jump_is_measured_by_all_that_the_loss_has_fallen():
     assert "the loss once rose by 0.6 times all that it fell" in report.findings[0].evidence
 
 
+@pytest.mark.parametrize(("spike", "sick"), [(0.0, False), (60.0, True)])
+def test_the_noise_of_records_is_no_jump_where_the_loss_hardly_falls(spike, sick):
+    noise = 3 * torch.randn(200, generator=torch.Generator().manual_seed(0))
+    losses = (torch.linspace(104, 100, 200) + noise).tolist()
+    losses[120] += spike
+    assert names(history=record(losses)) == (("training broke",) if sick else ())
+
+
 def test_the_loss_that_may_not_jump_is_the_negative_elbo_where_its_parts_are_known():
     warm_up = record([100 - k if k < 60 else 200.0 for k in range(100)], distortion=FALL[:100], kl=[2.0] * 100)
     assert names(history=warm_up) == ()

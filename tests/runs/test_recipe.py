@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from vae_helpers import evaluate, fit, load
+from vae_helpers import History, evaluate, fit, load
 from vae_helpers.models import ProbabilisticPCA
+from vae_helpers.runs.measuring import _until
 from vae_helpers.runs.recipe import RECIPES, begin, folder_vae, proposal
 
 
@@ -63,3 +64,15 @@ def test_a_model_that_was_not_begun_is_a_model(faces):
     assert vae.sample(2).shape == (2, 3, 64, 64)
     with pytest.raises(ValueError, match="model"):
         folder_vae((3, 64, 64), "conv", 8)
+
+
+def test_a_history_is_cut_at_the_step_whose_weights_were_kept():
+    history = History([1, 2, 3], {"loss": [3.0, 2.0, 1.0]}, [2, 3], {"loss": [5.0, 6.0]}, 7.0)
+    kept = _until(history, 2)
+    assert (kept.step, kept.train, kept.validation_step, kept.validation) == (
+        [1, 2],
+        {"loss": [3.0, 2.0]},
+        [2],
+        {"loss": [5.0]},
+    )
+    assert history.step == [1, 2, 3] and _until(history, 3) == history

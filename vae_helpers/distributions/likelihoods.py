@@ -190,7 +190,7 @@ class LiftedLikelihood(Likelihood):
 
     outputs = 2
     FLOOR = 0.05  # of a scale, in levels
-    REACH = 8.0  # of a scale, each way, as a logarithm
+    REACH = 3.0  # of a scale, each way, as a logarithm: 20 times; with more, few pictures are learnt by heart
 
     def __init__(self, image_shape: tuple[int, ...], lifting: Lifting):
         super().__init__()

@@ -33,6 +33,7 @@ from vae_helpers.training.history import History
 FAR_OUT = 18.0  # |log_var|: its exponential is 7e7 or 1e-8, and float32 loses the smaller beside a mean of 1
 LARGE = 20.0  # of an input: pictures in [0, 1], or of mean 0 and variance 1, stay far below
 JUMP = 0.5  # of all that the loss has fallen
+NOISE = 4.0  # times what neighbouring records usually differ by: where little falls, noise is no jump
 DEAD = 0.9  # of the units of a layer; with ReLU half of them are no rarity
 WRONG_PRICE = 1.67  # times too much, or too little
 SURE = 0.1  # of a price, its standard error; where codes fall silent that of the noise grows beyond it
@@ -299,7 +300,9 @@ def _training(case: Case) -> Iterator[Finding]:
     if len(losses) > 20:
         best = losses.cummin(0).values
         start = len(losses) // 20
-        jump = ((losses[1:] - best[:-1])[start:].max() / (losses[0] - losses.min()).clamp_min(1e-9)).item()
+        noise = losses.diff(n=2).abs().median()  # of records, whatever their trend: 1.65 of its standard deviations
+        rise = ((losses[1:] - best[:-1])[start:].max() - NOISE * noise).clamp_min(0)
+        jump = (rise / (losses[0] - losses.min()).clamp_min(1e-9)).item()
         case.note("highest jump of the loss, of its fall", jump)
         if jump > JUMP:
             found.append(f"the loss once rose by {min(jump, 9.99e9):.3g} times all that it fell")

@@ -116,12 +116,12 @@ def _train(
         vae = _new_model(plan, data)
         plan = processes.from_first(lambda: _with_steps(plan, vae, data, place))
         say(_what_is_trained(vae, plan, data))
-        history, fitted = _fitted(vae, plan, data, place, progress)
+        history, step = _fitted(vae, plan, data, place, progress)
         if history.stopped:
             again = f"python -m vae_helpers train {shlex.quote(plan['folder'])} --into {shlex.quote(str(place.path))}"
             raise Interrupted(f"Training was {history.stopped}. The same command goes on from there: {again}")
         if processes.first:
-            _keep_model(fitted, plan, data, history, place)
+            _keep_model(vae, plan, data, history, step, place)
     if processes.first:
         _report(place, data, say)
     processes.from_first(lambda: None)  # the others wait for the files
@@ -318,8 +318,8 @@ class Best:
             print(f"The best weights so far could not be kept ({error}); training goes on.")
 
 
-def _fitted(vae: VAE, plan: dict[str, Any], data: Dataset, place: FolderRun, progress: bool) -> tuple[History, VAE]:
-    """The model trained, with the weights of its best look."""
+def _fitted(vae: VAE, plan: dict[str, Any], data: Dataset, place: FolderRun, progress: bool) -> tuple[History, int]:
+    """Train the model, and give it the weights of its best look; what happened, and the step of that look."""
     held_out = thinned(data.validation.images, HELD_OUT)
     every = max(1, plan["steps"] // LOOKS)
     events = _events(place)
@@ -344,9 +344,10 @@ def _fitted(vae: VAE, plan: dict[str, Any], data: Dataset, place: FolderRun, pro
             for step, value in zip(history.step, values, strict=True):
                 events.add_scalar(f"training/{name}", value, step)
         events.close()
+    step = plan["steps"]
     if best.path.exists() and not history.stopped:
-        checkpoints.load(best.path, vae)
-    return history, vae
+        step = checkpoints.load(best.path, vae)["step"]
+    return history, step
 
 
 def _events(place: FolderRun) -> Any:
@@ -360,7 +361,7 @@ def _events(place: FolderRun) -> Any:
     return SummaryWriter(str(place.path / folder_run.EVENTS))
 
 
-def _keep_model(vae: VAE, plan: dict[str, Any], data: Dataset, history: History, place: FolderRun) -> None:
+def _keep_model(vae: VAE, plan: dict[str, Any], data: Dataset, history: History, step: int, place: FolderRun) -> None:
     """Write the model with its mended prior; the checkpoint is not needed any more."""
     some = thinned(data.train.images, FOR_THE_PRIOR)
     mended = mend_prior(vae, some, thinned(data.validation.images, 2 * HELD_OUT), seed=plan["seed"])
@@ -372,6 +373,7 @@ def _keep_model(vae: VAE, plan: dict[str, Any], data: Dataset, history: History,
         recipe=_recipe(plan, data),
         components=len(mended.logits),
         history=history.to_dict(),
+        step=step,
     )
     for name in (folder_run.CHECKPOINT, folder_run.BEST):
         (place.path / name).unlink(missing_ok=True)

@@ -77,7 +77,7 @@ def measure(run: FolderRun, data: Dataset) -> Measured:
     with forked_random_state(), evaluating(model):
         torch.manual_seed(0)
         bits = _bits(model, images, data)
-        report = _diagnosed(model, data, history)
+        report = _diagnosed(model, data, history, run.notes["step"])
         pictures, distances = _pictures(model, data, images)
         errors = psnr(pictures.pop("all reconstructions"), to_float(images))
     numbers = {
@@ -96,6 +96,7 @@ def measure(run: FolderRun, data: Dataset) -> Measured:
         "bits_per_dim_by_class": _by_class(model, data),
         "psnr_db": {"mean": errors.mean().item(), "worst": errors.min().item(), "best": errors.max().item()},
         "dimensions": images[0].numel(),
+        "kept_step": run.notes["step"],
         "components of the prior": len(model.logits),
         "nearest_training_picture": distances,
         "near_copies": _near_copies(data),
@@ -149,12 +150,14 @@ def _by_class(model: MendedVAE, data: Dataset) -> dict[str, float]:
     return found
 
 
-def _diagnosed(model: MendedVAE, data: Dataset, history: History) -> Diagnosis:
+def _diagnosed(model: MendedVAE, data: Dataset, history: History, step: int) -> Diagnosis:
     """The diagnosis of the model with the prior that it was trained with, as far as there are pictures for it."""
     seen, held_out = thinned(data.train.images, COMPARED), thinned(data.validation.images, TESTED)
     if len(seen) < FEWEST_DIAGNOSED:
         return Diagnosis(skipped={"use of the code": f"{len(seen)} training pictures are too few to take shares of"})
-    return diagnose(model.plain, seen, history, held_out=held_out if len(held_out) >= FEWEST_DIAGNOSED else None)
+    return diagnose(
+        model.plain, seen, _until(history, step), held_out=held_out if len(held_out) >= FEWEST_DIAGNOSED else None
+    )
 
 
 def _near_copies(data: Dataset) -> float:
@@ -165,6 +168,20 @@ def _near_copies(data: Dataset) -> float:
         return x.round().to(torch.uint8)
 
     return near_copies(small(data.train.images, COMPARED), small(data.test.images, 300))
+
+
+def _until(history: History, step: int) -> History:
+    """The part of a history that the weights of a step have behind them."""
+    seen = sum(recorded <= step for recorded in history.step)
+    held_out = sum(recorded <= step for recorded in history.validation_step)
+    return History(
+        history.step[:seen],
+        {name: values[:seen] for name, values in history.train.items()},
+        history.validation_step[:held_out],
+        {name: values[:held_out] for name, values in history.validation.items()},
+        history.seconds,
+        history.stopped,
+    )
 
 
 def _pictures(model: MendedVAE, data: Dataset, images: Tensor) -> tuple[dict[str, Tensor], dict[str, float]]:

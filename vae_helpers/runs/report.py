@@ -267,6 +267,7 @@ def _settings(run: FolderRun, numbers: Mapping[str, Any]) -> list[str]:
     rows = [[name, str(value)] for name, value in numbers["settings"].items()]
     rows += [
         ["weights", f"{numbers['weights']:,}"],
+        ["steps after which the best weights were found", f"{numbers['kept_step']:,}"],
         ["training", f"{seconds['training']:.0f} s"],
         ["measuring", f"{seconds['measuring']:.0f} s"],
         ["machine", numbers["machine"]],
