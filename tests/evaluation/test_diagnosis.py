@@ -288,6 +288,15 @@ def test_a_sigma_that_is_not_the_error_is_found_though_the_codes_have_settled_on
         assert f"sigma is {times * S:.3g} and the error " in report.findings[0].evidence
 
 
+def test_the_sigma_of_pixels_that_differ_is_the_root_of_their_mean_variance():
+    class Uneven(VAE):
+        def decode(self, z):
+            sigma = S * torch.tensor([0.5, 1.5]).double().repeat(8).reshape(4, 4)
+            return Independent(Normal(super().decode(z).mean, sigma), 3)
+
+    assert math.isclose(examined(model(kind=Uneven)).measured["sigma of the decoder"], S * math.sqrt(1.25))
+
+
 def test_one_that_knows_no_greys_has_no_sigma():
     report = diagnose(mlp_vae((1, 4, 4), 3, (8,), GreyBernoulliLikelihood()).double(), SEEN.clamp(0, 1))
     assert "no variance" in report.skipped["sigma"] and "sigma of the decoder" not in report.measured
@@ -476,6 +485,18 @@ def test_a_second_name_for_a_layer_is_no_sharing_and_one_tensor_in_two_layers_is
     vae = with_layers(first)
     vae.kept = second  # which is never called
     assert names(vae) == ()
+
+
+def test_a_layer_that_one_place_uses_twice_is_meant_to_be_so():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = rotation()
+
+        def forward(self, h):
+            return self.layer(self.layer(h))
+
+    assert examined(with_layers(Twice())).measured["weights at several places"] == 0
 
 
 def normed(**settings):
@@ -671,6 +692,13 @@ def test_the_noise_of_records_is_no_jump_where_the_loss_hardly_falls(spike, sick
     assert names(history=record(losses)) == (("training broke",) if sick else ())
 
 
+def test_a_jump_is_measured_from_the_lowest_before_it():
+    fall = FALL[0] - FALL[-1]
+    stairs = [FALL[99] + part * fall for part in (0.2, 0.4, 0.6)]
+    report = examined(history=record([*FALL[:100], *stairs, *FALL[103:]]))
+    assert math.isclose(report.measured["highest jump of the loss, of its fall"], 0.6, rel_tol=1e-3)
+
+
 def test_the_loss_that_may_not_jump_is_the_negative_elbo_where_its_parts_are_known():
     warm_up = record([100 - k if k < 60 else 200.0 for k in range(100)], distortion=FALL[:100], kl=[2.0] * 100)
     assert names(history=warm_up) == ()
@@ -729,6 +757,44 @@ class Bent(nn.Module):
     def forward(self, h):
         self.activation(h[:, :3] + 100)
         return h
+
+
+class Beside(nn.Module):
+    """Passes on what it is given; what an activation sees is made of it beside."""
+
+    def __init__(self, make):
+        super().__init__()
+        self.activation, self.make = nn.ReLU(), make
+
+    def forward(self, x):
+        self.activation(self.make(x.flatten(1)))
+        return x
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-4])
+@pytest.mark.parametrize(("part", "dead"), [(5e-4, 0.25), (2e-3, 0.0)])
+def test_a_unit_is_dead_that_hardly_moves_beside_the_others_whatever_their_size(size, part, dead):
+    scales = size * torch.tensor([1.0] * 12 + [part] * 4).double()
+    vae, spread = model(), SEEN.flatten(1).std(0)
+    vae.encoder = nn.Sequential(Beside(lambda h: (h / spread + 100) * scales), *vae.encoder)
+    assert examined(vae).measured["dead units, in the worst layer"] == dead
+
+
+def test_a_unit_that_says_something_of_some_pictures_lives():
+    def rarely(h):
+        return torch.cat([h[:, :4] + 100, (torch.arange(len(h))[:, None] >= 100).double().expand(-1, 4)], 1)
+
+    vae = model()
+    vae.encoder = nn.Sequential(Beside(rarely), *vae.encoder)
+    assert examined(vae).measured["dead units, in the worst layer"] == 0
+
+
+def test_what_moves_with_the_noise_of_a_silent_code_lives():
+    vae = model()
+    with torch.no_grad():
+        vae.encoder[1].weight.zero_(), vae.encoder[1].bias.zero_()
+    vae.decoder = nn.Sequential(Beside(lambda h: h + 100), *vae.decoder)
+    assert examined(vae).measured["dead units, in the worst layer"] == 0
 
 
 @pytest.mark.parametrize("activation", [nn.PReLU, nn.SELU, nn.ReLU6, nn.Hardswish, nn.CELU])
@@ -838,6 +904,8 @@ def test_a_log_var_that_is_far_out_is_found_and_no_number_is_too_large(log_var, 
         ([0.5] * 20 + [0.98] * 20, "the critic has won"),
         ([0.99] * 30 + [0.96] * 10, None),  # it lost again
         ([0.5] * 20 + [0.75] * 20, None),
+        ([0.5] * 20 + [0.99] * 19 + [0.91], "the critic has won"),
+        ([0.5] * 20 + [0.56] * 10 + [0.5] * 10, None),
         ([0.5] * 20 + [0.56] * 20, None),
         ([0.5] * 30 + [0.52] * 10, "the critic never learned"),
         ([0.5] * 20 + [0.7] * 10 + [0.5] * 10, None),  # it once did
@@ -869,6 +937,7 @@ def test_what_a_critics_share_of_right_answers_says(right, found):
         ([200.0, 100.0, 112.0], True),
         ([100.2, 100.0, 100.1], False),  # less than chance
         ([200.0, 150.0, 100.0], False),
+        ([110.0, 300.0, 100.0, 115.0], True),  # of its fall from where it began
         ([100.0, 150.0], False),  # two points are no curve
     ],
 )
@@ -893,6 +962,15 @@ def test_a_gap_between_the_bounds_is_found_where_it_is_more_than_the_code_says()
     assert m["ELBO of training pictures, nats"] - m["ELBO of held-out pictures, nats"] > 15
     report = examined(data=drawn(400, 100, 2 * S), held_out=SEEN[:200])
     assert "overfitting" not in report.names  # it fits them better, not worse
+
+
+@pytest.mark.parametrize(("error", "found"), [(2.4, False), (2.3, True)])
+def test_a_gap_is_none_within_three_of_its_errors(monkeypatch, error, found):
+    bounds = iter([30.0, 20.0])  # 10 nats between them, with an error of sqrt(2) times that of each
+    monkeypatch.setattr(
+        diagnosis, "evaluate", lambda *_, **__: {"elbo": Estimate(next(bounds), error), "kl": Estimate(5.0, 0.1)}
+    )
+    assert names() == (("overfitting",) if found else ())
 
 
 class Copier(VAE):
@@ -961,6 +1039,25 @@ def test_a_collapsed_code_is_found_and_what_a_linear_model_would_use():
     assert priced.measured["latents that a linear VAE with its noise would use"] == 2
     vae.likelihood = GaussianLikelihood(0.99 * sigma * 1.6)  # 19 S^2
     assert examined(vae).measured["latents that a linear VAE with its noise would use"] == 2
+
+
+@pytest.mark.parametrize(("times", "active"), [(0.2, 3), (0.05, 0)])
+def test_a_unit_is_active_whose_means_have_a_variance_above_a_hundredth(times, active):
+    class Faint(VAE):
+        def encode(self, x):
+            q = super().encode(x)
+            return Independent(Normal(times * q.mean, q.stddev), 1)
+
+    assert examined(model(kind=Faint)).measured["active units"] == active
+
+
+def test_directions_in_which_pictures_vary_by_chance_are_worth_nothing():
+    vae = model()
+    with torch.no_grad():
+        vae.encoder[1].weight.zero_(), vae.encoder[1].bias.zero_(), vae.decoder[0].weight.zero_()
+    eps = torch.randn(400, 1, 4, 4, dtype=torch.float64, generator=generator(8))
+    report = examined(vae, data=B.reshape(4, 4) + 0.8 * S * eps, held_out=None)
+    assert report.measured["latents that a linear VAE with its noise would use"] == 0
 
 
 def test_a_decoder_that_does_not_listen_is_found():
@@ -1133,6 +1230,8 @@ def test_rows_of_numbers_have_no_pictures():
 
 def test_pictures_are_looked_at_evenly_over_them_all():
     assert case._spread(10, 4).tolist() == [0, 3, 6, 9] and case._spread(3, 9).tolist() == [0, 1, 2]
+    held_out = case.Case(model(), (SEEN,), (OTHERS,), None, 1.0, 50, 0).held_out
+    assert torch.equal(held_out[0], OTHERS[case._spread(200, 50)])
     report = examined(pictures=50)
     assert report.measured["... at most, log N"] == math.log(50)
     sorted_by_size = SEEN[SEEN.flatten(1).norm(dim=1).argsort()]
@@ -1294,8 +1393,9 @@ def test_a_mistake_of_the_model_is_not_hidden():
             raise ValueError("something of the learner's")
 
     for kind in (Broken, BrokenEncoder):
-        with pytest.raises(ValueError, match="something of the learner's"):
+        with pytest.raises(ValueError, match="something of the learner's") as caught:
             examined(model(kind=kind))
+        assert caught.value.__notes__ == ["This happened in the check 'numbers' of diagnose."]
 
 
 def test_a_model_that_cannot_be_examined_is_told_so_at_the_door():
@@ -1324,6 +1424,14 @@ def test_a_model_that_wants_conditions_is_told_how_they_are_given():
     with pytest.raises(TypeError) as caught:
         examined(model(kind=Told))
     assert "Give data=(images, *conditions)." in caught.value.__notes__[0]
+
+    class ToldTwice(Told):
+        def encode(self, x, shift, other):
+            return super().encode(x, shift)
+
+    with pytest.raises(TypeError, match="argument") as caught:  # it knows how, and gave too few
+        examined(model(kind=ToldTwice), data=(SEEN, 0 * SEEN), held_out=None)
+    assert not any("Give data" in note for note in caught.value.__notes__)
 
 
 def test_a_failure_says_in_which_check():

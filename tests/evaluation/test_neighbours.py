@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vae_helpers.evaluation import neighbours
-from vae_helpers.evaluation.neighbours import near_copies, nearest
+from vae_helpers.evaluation.neighbours import fingerprints, near_copies, nearest
 
 
 def pictures(n, seed=0, side=6):
@@ -20,6 +20,39 @@ def test_the_nearest_are_those_of_all_distances_whatever_the_parts(at_a_time, mo
     expected = every.sort(1)
     torch.testing.assert_close(found.distances, expected.values[:, :3], rtol=1e-4, atol=1e-2)
     assert torch.equal(found.rows, expected.indices[:, :3])
+
+
+@pytest.mark.parametrize(("wanted", "side", "most"), [(5, 6, 10), (72, 6, 5), (5, 12, 2)])
+def test_neither_pictures_nor_distances_are_too_many_at_a_time(wanted, side, most, monkeypatch):
+    monkeypatch.setattr(neighbours, "NUMBERS_AT_A_TIME", 360)
+    sizes = []
+
+    def seen(part):
+        sizes.append(len(part))
+        return part.float()
+
+    nearest(pictures(wanted, 1, side).float(), pictures(20, 2, side), 1, seen)
+    assert sizes == [most] * (20 // most)
+
+
+def test_pictures_are_compared_as_they_are_seen_and_in_the_precision_that_is_wanted():
+    images = pictures(20)
+    wanted = images.double() / 255 + 1e-9
+    found = nearest(wanted, images, 2, lambda part: part.double() / 255)
+    assert found.distances.dtype == torch.float64 and found.rows[:, 0].tolist() == list(range(20))
+    assert (found.distances[:, 0] < 1e-6).all() and (found.distances[:, 1] > 0.1).all()
+    many = nearest(wanted, images, 20, lambda part: part.double() / 255).distances
+    assert torch.equal(many, many.sort(1).values)
+
+
+def test_fingerprints_are_those_of_whole_pictures_and_of_their_order():
+    images = pictures(4, side=4)
+    images[1] = images[0]
+    images[2] = images[0].flip(2)
+    images[3] = images[0]
+    images[3, 0, 3, 3] ^= 1
+    first, same, turned, changed = fingerprints(images)
+    assert first == same and len({first, turned, changed}) == 3 and len(first) == 16
 
 
 def test_pictures_that_are_new_have_no_near_copies():

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae_helpers.distributions.bernoulli import GreyBernoulli
 from vae_helpers.distributions.divergences import is_diagonal_gaussian
 from vae_helpers.distributions.likelihoods import Likelihood
 from vae_helpers.evaluation.balance import is_standard_normal
@@ -153,7 +152,7 @@ class Case:
 
     def note(self, name: str, value: Any) -> Any:
         """Keeps a number for the report, and gives it back."""
-        self.measured[name] = [float(v) for v in value] if isinstance(value, Tensor) and value.dim() else value
+        self.measured[name] = [float(v) for v in value] if isinstance(value, Tensor) else value
         return value
 
 
@@ -164,11 +163,9 @@ def of_numbers(error: ValueError) -> bool:
 
 def _variance(p: Any) -> Tensor | None:
     """That of the pixels, None where the distribution has none to compare errors with."""
-    if isinstance(getattr(p, "base_dist", p), GreyBernoulli):
-        return None  # it knows black and white only, and is given greys
     try:
         return p.variance
-    except NotImplementedError:
+    except NotImplementedError:  # such as a Bernoulli's on greys
         return None
 
 
