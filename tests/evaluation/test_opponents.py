@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from vae_helpers.evaluation import opponents
-from vae_helpers.evaluation.opponents import FILES, gaussian, mean_picture, of_files, simplest_opponents
+from vae_helpers.evaluation.opponents import FILES, best_gaussian, mean_picture, of_files, simplest_opponents
 from vae_helpers.models import ProbabilisticPCA
 
 
@@ -64,7 +64,7 @@ def test_the_gaussian_finds_the_entropy_of_gaussian_pictures():
     p = len(covariance)
     with_bins = covariance + torch.eye(p) / 6  # rounding has spread the levels by 1/12, and dequantisation does again
     entropy = 0.5 * (p * math.log2(2 * math.pi * math.e) + torch.logdet(with_bins).item() / math.log(2)) / p
-    found = gaussian(train, validation, held_out)
+    found = best_gaussian(train, validation, held_out)
     assert abs(found.bits.mean - entropy) < 4 * found.bits.standard_error + 0.01
     assert found.latents > 6
 
@@ -73,33 +73,33 @@ def test_pixels_of_different_spread_are_scaled_first_where_that_helps():
     spread = torch.linspace(0, 40, 36).view(1, 6, 6)  # of pixels that know nothing of each other
     noise = torch.randn(210, 1, 6, 6, generator=torch.Generator().manual_seed(0))
     images = (128 + spread * noise).round().clamp(0, 255).byte()
-    assert gaussian(images[:10], images[10:110], images[110:]).scaled
+    assert best_gaussian(images[:10], images[10:110], images[110:]).scaled
     alike = (128 + 20 * noise).round().clamp(0, 255).byte()  # pictures that would have wanted otherwise
-    assert gaussian(images[:10], images[10:110], alike).scaled
-    assert not gaussian(images[:10], alike, images[10:110]).scaled
-    assert not gaussian(*(correlated(n, n)[0] for n in (300, 200, 201))).scaled
+    assert best_gaussian(images[:10], images[10:110], alike).scaled
+    assert not best_gaussian(images[:10], alike, images[10:110]).scaled
+    assert not best_gaussian(*(correlated(n, n)[0] for n in (300, 200, 201))).scaled
 
 
 def test_the_gaussian_is_chosen_on_validation_pictures():
     train, validation, other = (correlated(n, n)[0] for n in (60, 100, 101))
     other[:] = other[0]
-    chosen, again = gaussian(train, validation, validation), gaussian(train, validation, other)
+    chosen, again = best_gaussian(train, validation, validation), best_gaussian(train, validation, other)
     assert chosen[1:] == again[1:]
-    assert gaussian(train, other, validation)[1:] != chosen[1:]
+    assert best_gaussian(train, other, validation)[1:] != chosen[1:]
     brightness = torch.randn(130, 1, 1, 1, generator=torch.Generator().manual_seed(0))
     noise = torch.randn(130, 1, 6, 6, generator=torch.Generator().manual_seed(1))
     one_direction = (128 + 30 * brightness + noise).round().clamp(0, 255).byte()
-    assert gaussian(one_direction[:30], one_direction[30:], train).latents == 1
-    assert gaussian(train, validation, validation, seed=1).bits != chosen.bits  # other noise
+    assert best_gaussian(one_direction[:30], one_direction[30:], train).latents == 1
+    assert best_gaussian(train, validation, validation, seed=1).bits != chosen.bits  # other noise
 
 
 def test_the_gaussian_is_fitted_to_some_of_many(monkeypatch):
     train, validation = correlated(400, 0)[0], correlated(100, 1)[0]
     monkeypatch.setattr(opponents, "MOST_NUMBERS", 50 * 36)
-    some = gaussian(train, validation, validation)
+    some = best_gaussian(train, validation, validation)
     assert some.latents <= 48
     train[300:] = 0  # a sorted folder: the choice is from all of it
-    assert gaussian(train, validation, validation).bits != some.bits
+    assert best_gaussian(train, validation, validation).bits != some.bits
 
 
 @pytest.mark.parametrize("kind", FILES)
@@ -124,7 +124,7 @@ def test_all_opponents_together_and_the_few_pictures_that_they_need():
     found = simplest_opponents(train, validation, held_out)
     assert list(found) == ["mean picture", "Gaussian", "PNG", "WebP"]
     assert all(0 < bits.mean < 200 and bits.standard_error >= 0 for bits in found.values())
-    assert found["Gaussian"] == gaussian(train, validation, held_out).bits
+    assert found["Gaussian"] == best_gaussian(train, validation, held_out).bits
 
 
 def test_pictures_of_one_flat_colour_cost_next_to_nothing():
@@ -139,7 +139,7 @@ def test_what_is_wrong_is_said():
     with pytest.raises(ValueError, match="train, held_out must be pictures of one shape"):
         mean_picture(pictures, other)
     with pytest.raises(ValueError, match=r"train must have shape .* N of at least 3"):
-        gaussian(pictures[:2], pictures, pictures)
+        best_gaussian(pictures[:2], pictures, pictures)
     with pytest.raises(TypeError, match="held_out must hold uint8"):
         of_files(pictures.float(), "PNG")
     with pytest.raises(ValueError, match="kind must be one of PNG, WebP"):

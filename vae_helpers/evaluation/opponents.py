@@ -54,7 +54,7 @@ def simplest_opponents(train: Tensor, validation: Tensor, held_out: Tensor, seed
     """
     return {
         "mean picture": mean_picture(train, held_out),
-        "Gaussian": gaussian(train, validation, held_out, seed).bits,
+        "Gaussian": best_gaussian(train, validation, held_out, seed).bits,
         **{kind: of_files(held_out, kind, seed) for kind in FILES},
     }
 
@@ -84,7 +84,7 @@ def mean_picture(train: Tensor, held_out: Tensor) -> Estimate:
     return mean_and_error(bits_per_dim(-torch.cat(log_p), mean.numel()))
 
 
-def gaussian(train: Tensor, validation: Tensor, held_out: Tensor, seed: int = 0) -> Gaussian:
+def best_gaussian(train: Tensor, validation: Tensor, held_out: Tensor, seed: int = 0) -> Gaussian:
     """Bits per dimension by a Gaussian over dequantised pictures: probabilistic PCA (Tipping & Bishop 1999).
 
     How many directions have a variance of their own, from one to as many as there are pictures (at most 400 where a
