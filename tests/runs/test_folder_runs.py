@@ -87,6 +87,7 @@ def test_the_report_is_one_small_page_that_needs_no_network(finished):
     assert page.count("<img") == len(re.findall(r'<img [^>]*alt="[^"]+"', page))
     assert re.findall(r"<h(\d)", page)[0] == "1" and 'lang="en"' in page
     assert finished.metrics["verdict"].split(":")[0] in page
+    assert "the same with the noise" in page  # means are not called samples
 
 
 def test_names_of_files_are_told_as_text(finished):
@@ -157,6 +158,21 @@ VAE.prepare = slowly
 from vae_helpers.__main__ import main
 sys.exit(main(sys.argv[1:]))
 """
+
+
+def test_two_processes_train_one_model_and_write_one_run(pictures, finished, tmp_path):
+    asked = [f"--{name}={value}" for name, value in QUICK.items()]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*launcher, "-m", "vae_helpers", "train", pictures, "--into", tmp_path / "run", *asked]
+    said = subprocess.run(
+        command, check=True, capture_output=True, text=True, env=os.environ | {"VAE_HELPERS_DEVICE": "cpu"}
+    ).stdout
+    assert said.count("Measuring on pictures") == said.count("Report: ") == 1  # one of them speaks
+    two = load_run(tmp_path / "run")
+    assert {path.name for path in two.path.iterdir()} - {"tensorboard"} == LEFT
+    theirs, mine = (run.metrics["bits_per_dim"]["VAE"] for run in (two, finished))
+    assert abs(theirs["mean"] - mine["mean"]) < 3 * (theirs["standard_error"] + mine["standard_error"])
+    assert not equal(weights(two), weights(finished))  # each has drawn noise of its own
 
 
 def test_stopped_by_hand_it_says_how_to_go_on(pictures, tmp_path, monkeypatch):
@@ -246,7 +262,7 @@ def test_nothing_is_written_into_the_folder_of_the_pictures(tmp_path):
     folder = draw(tmp_path / "pictures", 30)
     with pytest.raises(RunError, match="lies in the folder of the pictures"):
         train(folder, folder / "run")
-    assert not (folder / "run" / SETTINGS).exists()
+    assert not (folder / "run").exists()
 
 
 def test_pictures_that_are_all_alike_are_refused(tmp_path):
@@ -265,7 +281,7 @@ def test_too_few_pictures_are_refused(n, tmp_path):
     folder = draw(tmp_path / "pictures", n)
     with pytest.raises(ValueError, match=r"is empty|2 different pictures, too few"):
         train(folder, tmp_path / "run")
-    assert not (tmp_path / "run" / SETTINGS).exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_nine_pictures_are_enough_to_begin(tmp_path):

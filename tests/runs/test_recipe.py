@@ -1,11 +1,13 @@
 """The model for a folder: it begins as its simplest opponent, and chooses the transform that suits the pictures."""
 
+import re
+
 import pytest
 import torch
 
-from vae_helpers import History, evaluate, fit, load
+from vae_helpers import Diagnosis, History, evaluate, fit, load
 from vae_helpers.models import ProbabilisticPCA
-from vae_helpers.runs.measuring import _until
+from vae_helpers.runs.measuring import _until, verdict
 from vae_helpers.runs.recipe import RECIPES, begin, folder_vae, proposal
 
 
@@ -76,3 +78,32 @@ def test_a_history_is_cut_at_the_step_whose_weights_were_kept():
         {"loss": [5.0]},
     )
     assert history.step == [1, 2, 3] and _until(history, 3) == history
+
+
+def numbers(vae, gaussian=4.0, mean_picture=5.0, near=0.0, losses=(9000.0,) * 9):
+    bits = {"VAE": vae, "Gaussian": gaussian, "mean picture": mean_picture, "PNG": 1.0, "WebP": 1.0}
+    return {
+        "bits_per_dim": {name: {"mean": mean, "standard_error": 0.01} for name, mean in bits.items()},
+        "near_copies": near,
+        "history": {"validation": {"loss": list(losses)}},
+        "pictures": {"training": 321},
+        "dimensions": 3072,
+        "settings": {"model": "wavelet"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "said", "not_said"),
+    [
+        (numbers(3.0), "Better than what is simplest: 3.000", "But"),
+        (numbers(4.5, gaussian=6.0), r"Better .*best simple opponent \(mean picture\) 5.000", "Gaussian"),
+        (numbers(4.01), "Not told apart .* come to rest.*--model pixels", "Better"),
+        (numbers(4.5), "Worse than .* come to rest", "Better"),
+        (numbers(3.0, near=0.5), "Better .*But 50% of these pictures have a near copy", "Worse"),
+        (numbers(4.5, losses=range(9000, 8100, -100)), "Worse .*second half of training gained", "come to rest"),
+        (numbers(4.5, losses=[9000, 8000, 7000, 7500, 7900, 8000, 8100]), "321 pictures are too few", "minutes"),
+    ],
+)
+def test_the_verdict_sets_the_number_beside_the_best_simple_opponent_and_says_why(given, said, not_said):
+    told = verdict(given, Diagnosis(checks=3))
+    assert re.search(said, told) and not_said not in told and told.startswith("Healthy")

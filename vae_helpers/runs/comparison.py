@@ -9,6 +9,8 @@ from vae_helpers.data.picture_file import printable
 from vae_helpers.runs.folder_run import FolderRun, load_run
 from vae_helpers.runs.settings import RunError
 
+SAME = ("folder", "size", "fit", "grey", "background")  # settings that make the pictures
+
 
 def compare_runs(*paths: str | os.PathLike) -> str:
     """A table of two or more finished runs: settings that differ, numbers, what was found.
@@ -62,7 +64,7 @@ def _told(run: FolderRun, name: str) -> str:
 
 def _conclusion(runs: list[FolderRun], names: list[str]) -> str:
     """Which is best, if that can be said."""
-    forms = {tuple(str(run.metrics["settings"].get(k)) for k in ("folder", "size", "fit", "grey")) for run in runs}
+    forms = {str([run.metrics["pictures"], *(run.metrics["settings"].get(name) for name in SAME)]) for run in runs}
     if len(forms) > 1:
         return "Their bits per dimension are about different pictures, and are not compared."
     bits = [run.metrics["bits_per_dim"]["VAE"] for run in runs]
@@ -70,5 +72,5 @@ def _conclusion(runs: list[FolderRun], names: list[str]) -> str:
     first, second = order[:2]
     gap = bits[second]["mean"] - bits[first]["mean"]
     spread = (bits[first]["standard_error"] ** 2 + bits[second]["standard_error"] ** 2) ** 0.5
-    sure = "" if gap > 2 * spread else " That is within the spread between pictures, though the pictures are the same."
+    sure = "" if gap > 2 * spread else " That is less than twice the spread between pictures."
     return f"{names[first]} has the fewest bits per dimension, {gap:.3f} less than {names[second]}.{sure}"

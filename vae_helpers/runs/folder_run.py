@@ -190,6 +190,7 @@ def in_use(run: FolderRun) -> Iterator[None]:
     except ImportError:  # Windows: two at once would overwrite each other's checkpoint
         yield
         return
+    made = not run.path.exists()
     run.path.mkdir(parents=True, exist_ok=True)
     with open(run.path / LOCK, "w") as file:
         try:
@@ -200,5 +201,10 @@ def in_use(run: FolderRun) -> Iterator[None]:
             ) from error
         except OSError:
             pass  # a file system without locks
-        yield
-    (run.path / LOCK).unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            (run.path / LOCK).unlink(missing_ok=True)  # while it is held
+            if made:
+                with contextlib.suppress(OSError):  # something was written
+                    run.path.rmdir()

@@ -19,7 +19,7 @@ from vae_helpers.data import Dataset
 from vae_helpers.data.picture_file import printable
 from vae_helpers.images import grid
 from vae_helpers.runs.folder_run import GALLERY, METRICS, REPORT, FolderRun
-from vae_helpers.runs.measuring import SHOWN, STEPS, Measured
+from vae_helpers.runs.measuring import MANY_NEAR_COPIES, SHOWN, STEPS, Measured
 from vae_helpers.writing import write_whole
 
 SHOWN_AT = 96  # pixels of the page that a picture is shown at, at least
@@ -81,7 +81,7 @@ def page(run: FolderRun, data: Dataset, measured: Measured) -> str:
         f"<h1>{html.escape(name)}</h1>",
         f'<p class="soft">A variational autoencoder of {numbers["pictures"]["training"]:,} pictures of '
         f"{data.image_shape[1]} x {data.image_shape[2]} pixels.</p>",
-        f'<p class="verdict{"" if _is_good(measured.verdict) else " bad"}">{html.escape(measured.verdict)}</p>',
+        f'<p class="verdict{"" if _is_good(measured) else " bad"}">{html.escape(measured.verdict)}</p>',
         *_samples(measured),
         *_reconstructions(measured),
         *_comparison(bits),
@@ -100,8 +100,10 @@ def page(run: FolderRun, data: Dataset, measured: Measured) -> str:
     )
 
 
-def _is_good(verdict: str) -> bool:
-    return verdict.startswith("Healthy") and "Better than" in verdict
+def _is_good(measured: Measured) -> bool:
+    """Healthy, better than its opponents, and on pictures that are new."""
+    better = "Better than" in measured.verdict and measured.numbers["near_copies"] <= MANY_NEAR_COPIES
+    return measured.diagnosis.healthy and better
 
 
 def _samples(measured: Measured) -> list[str]:
@@ -109,6 +111,7 @@ def _samples(measured: Measured) -> list[str]:
     ratio = near["of samples"] / max(near["of held-out pictures"], 1e-9)
     kept = {
         "samples": shown["samples"][:SHOWN],
+        "the same with the noise that the model says pixels have": shown["with noise"],
         "the training pictures nearest to them": shown["nearest to the samples"],
         "from the prior N(0, I), not mended": shown["from the prior N(0, I)"],
     }
@@ -127,8 +130,8 @@ def _samples(measured: Measured) -> list[str]:
             kept,
             f"Samples are {ratio:.2f} times as far from the nearest of {near['looked through']:,} training pictures as "
             "held-out pictures are. Far below 1 would mean that pictures were learnt by heart, and so does a row of "
-            "samples that equals the row below it; smooth pictures are near to everything, so a little below 1 means "
-            "nothing.",
+            "samples that equals that of their nearest; smooth pictures are near to everything, so that a little below "
+            "1 means nothing.",
         ),
     ]
 
@@ -247,7 +250,8 @@ def _folder(run: FolderRun, data: Dataset, numbers: Mapping[str, Any]) -> list[s
     body = [
         "<h2>The folder</h2>",
         f"<p>{html.escape(data.about)} {counts['training']:,} pictures were trained on, {counts['validation']:,} chose "
-        f"the best weights and the prior, {counts['test']:,} were kept for the numbers of this page.</p>",
+        f"the best weights and the prior, {counts['test']:,} were kept for the numbers of this page; "
+        f"{numbers['near_copies']:.0%} of these have a near copy among the first.</p>",
     ]
     by_class = numbers["bits_per_dim_by_class"]
     if by_class:

@@ -50,7 +50,7 @@ class Survey:
         kinds: format -> how many of those.
         grey, transparent, turned: shares of those.
         classes: first sub-folder -> files.
-        proposed: Settings, all of them filled but steps, latents, batch_size and learning_rate, which the recipe knows.
+        proposed: Settings, filled but for those that the recipe knows: model, latents, batch_size, learning_rate.
         remarks: what to keep in mind, in sentences.
     """
 
