@@ -1,5 +1,6 @@
 """The engine: it learns, it repeats itself, it stops well, it goes on where it stopped."""
 
+import contextlib
 import copy
 import itertools
 import math
@@ -405,6 +406,19 @@ def test_a_second_ctrl_c_interrupts_and_sigterm_only_asks():
     with surroundings.Interrupts() as interrupts:
         assert signal.getsignal(signal.SIGTERM) is usual and not interrupts.asked
     assert signal.getsignal(signal.SIGTERM) is usual
+
+
+@pytest.mark.parametrize(("error", "left"), [(ValueError, signal.SIG_IGN), (KeyboardInterrupt, None), (None, None)])
+def test_an_error_is_told_before_the_launcher_may_end_the_process(error, left):
+    """torchrun ends all processes when one fails; the error of another would be lost on its way to the screen."""
+    usual = signal.getsignal(signal.SIGTERM)
+    try:
+        with contextlib.suppress(ValueError, KeyboardInterrupt), surroundings.Interrupts(also_terminate=True):
+            if error:
+                raise error
+        assert signal.getsignal(signal.SIGTERM) == (usual if left is None else left)
+    finally:
+        signal.signal(signal.SIGTERM, usual)
 
 
 @pytest.mark.parametrize("betas", [(0.9, 0.98), (0.5, 0.999)])

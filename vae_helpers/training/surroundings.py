@@ -46,9 +46,12 @@ class Interrupts:
         self.before = {number: signal.signal(number, self.note) for number in self.signals} if main else {}
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
+        if kind is not None and issubclass(kind, Exception) and signal.SIGTERM in self.before:
+            # torchrun ends all processes as soon as one of them fails: the error of this one is told before that.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
     def note(self, number: int, _: object) -> None:
         """Handle a signal."""
