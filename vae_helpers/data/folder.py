@@ -3,42 +3,38 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
-import warnings
+import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Mapping
+from operator import attrgetter
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from vae_helpers.data import picture_cache
 from vae_helpers.data.dataset import Dataset, Split
-from vae_helpers.data.picture_cache import Digests, FileState
-from vae_helpers.data.picture_file import Form, Unusable, check_is_file, formats, printable, read_picture
+from vae_helpers.data.decoding import THREADS as THREADS
+from vae_helpers.data.decoding import Digests, decode, with_bar
+from vae_helpers.data.decoding import quiet_decoders as quiet_decoders
+from vae_helpers.data.picture_cache import FileState, Stored, Table, Unfinished
+from vae_helpers.data.picture_file import Form, Unusable, check_is_file, formats, printable
 
+PARTS = ("test", "validation", "train")  # in the order of their rows
 SHARES = {"test": 0.1, "validation": 0.1}  # the rest is for training
 LEAST = 3  # different pictures of each split
-THREADS = 4  # at most; decoders run side by side
+WORTH_KEEPING = 30.0  # seconds of decoding that was interrupted
 TOP = "."  # the class of pictures that lie in the folder itself
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A picture that was read: its row among all files, its file and its digests."""
+class Picture(NamedTuple):
+    """A picture that was read: its file, its digests and the row that its pixels are in."""
 
-    row: int
     file: FileState
     digests: Digests
-
-    @property
-    def label(self) -> str:
-        """The first sub-folder on the way to it."""
-        first, _, below = self.file.name.partition("/")
-        return first if below else TOP
+    row: int
 
 
 def load_folder(
@@ -90,12 +86,12 @@ def load_folder(
     """
     form, folder = Form(size, fit, colour, background), open_folder(root)
     files, skipped = list_files(folder)
-    images = _room_for(len(files), form)
-    pictures, trouble = _read_all(folder, files, form, images, skipped)
-    _check_number(pictures, len(files), skipped, folder)
-    data = _dataset(root, pictures, images, skipped)
+    if not files:
+        _check_number([], skipped, folder)
+    stored, trouble = _read_all(folder, files, form, skipped)
+    data = _dataset(root, stored, skipped)
     if skipped:
-        print(_summary(root, pictures, skipped))
+        print(data.about)
     if trouble:
         print(f"The decoded pictures are not cached ({trouble}): they will be decoded again the next time.")
     return data
@@ -144,7 +140,7 @@ def list_files(folder: Path) -> tuple[list[FileState], dict[str, str]]:
                 skipped[name] = str(reason)
             except OSError as error:
                 skipped[name] = f"cannot be opened ({error.strerror})"
-    return sorted(files), skipped
+    return sorted(files, key=attrgetter("name")), skipped
 
 
 def _state(entry: os.DirEntry, name: str) -> FileState:
@@ -155,107 +151,146 @@ def _state(entry: os.DirEntry, name: str) -> FileState:
         raise Unusable("a link (links are not followed: copy the picture into the folder)")
     about = entry.stat(follow_symlinks=False)
     check_is_file(about)
-    return FileState(name, about.st_size, about.st_mtime_ns)
+    return FileState(name, about.st_size, about.st_mtime_ns % 2**63)
 
 
-def _room_for(n: int, form: Form) -> np.ndarray:
-    """uint8 (n, C, H, W), not yet touched: rows that are never filled take no memory."""
-    import psutil
-
-    needed, free = n * int(np.prod(form.shape)), psutil.virtual_memory().available
-    if needed > free:
-        raise ValueError(
-            f"size={form.size} is too large for this folder: {n:,} files of pictures may need {needed / 1e9:.1f} GB, "
-            f"and {free / 1e9:.1f} GB of memory are free. Take a smaller size, or a folder with fewer files."
-        )
-    return np.empty((n, *form.shape), dtype=np.uint8)
-
-
-def _read_all(
-    folder: Path, files: list[FileState], form: Form, images: np.ndarray, skipped: dict[str, str]
-) -> tuple[list[Picture], str]:
-    """Fill the rows of `images`, from the cache where it has them; add to `skipped`; rewrite the cache.
+def _read_all(folder: Path, files: list[FileState], form: Form, skipped: dict[str, str]) -> tuple[Stored, str]:
+    """The pictures, from the cache where it has them; adds to `skipped`, and brings the cache up to date.
 
     Returns:
-        the pictures in the order of their rows, which are 0, 1, 2, ... now; and why there is no cache, or "".
+        the pictures; and why they are not cached, or "".
     """
     cache, trouble = None, ""
     try:
         cache = picture_cache.place(folder, form)
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
         trouble = str(error)
-    cached, known = picture_cache.read(cache, files, images) if cache else ({}, 0)
-    missing = [row for row in range(len(files)) if row not in cached]
-    found = dict(cached)
-    for row, outcome in _decode(folder, files, missing, form, images).items():
-        if isinstance(outcome, Digests):
-            found[row] = outcome
-        else:
-            skipped[files[row].name] = outcome
-    pictures = [Picture(new, files[row], found[row]) for new, row in enumerate(sorted(found))]
-    _move_up(images, sorted(found))
-    if cache and pictures and not len(cached) == known == len(pictures):
+    old = None if cache is None else picture_cache.read(cache, form.shape)
+    if old and old.table.is_of(files):
+        return old, ""
+    with picture_cache.one_at_a_time(folder) as waited:
+        if waited and cache is not None:
+            old = picture_cache.read(cache, form.shape)
+        rows = {} if old is None else {old.table.files[place]: row for row, place in enumerate(old.table.order)}
+        missing = [file for file in files if file not in rows]
+        if cache is not None:
+            try:
+                new = Unfinished(cache, form.shape, max(1, len(missing)), len(files))
+            except OSError as error:
+                cache, trouble = None, error.strerror or str(error)
+        if cache is None:
+            new = InMemory(form, len(files), trouble)
         try:
-            picture_cache.write(cache, ((p.file, p.digests) for p in pictures), images[: len(pictures)])
-        except OSError as error:
-            trouble = error.strerror or str(error)
-    return pictures, trouble
+            return _update(old, [rows[file] for file in files if file in rows], new, missing, folder, form, skipped)
+        except BaseException:
+            new.discard()
+            raise
 
 
-def _decode(
-    folder: Path, files: list[FileState], rows: list[int], form: Form, images: np.ndarray
-) -> dict[int, Digests | str]:
-    """Row -> digests, or the reason why there is no picture. A worker writes its pixels in place."""
-
-    def work(row: int) -> Digests | str:
-        try:
-            images[row], digest = read_picture(folder / files[row].name, form)
-        except Unusable as reason:
-            return str(reason)
-        return Digests(digest, picture_cache.sha256(images[row]))
-
-    formats()  # Pillow's list of formats is filled here, not by several threads at once
-    pool = ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1))
-    with quiet_decoders():
-        try:
-            return dict(zip(rows, _with_bar(pool.map(work, rows), len(rows)), strict=True))
-        finally:
-            pool.shutdown(cancel_futures=True)  # the Stop button waits for pictures in progress only
-
-
-@contextlib.contextmanager
-def quiet_decoders() -> Iterator[None]:
-    """Silence Pillow's warnings about single files: `skipped` has those that matter."""
-    log = logging.getLogger("PIL")
-    level = log.level
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        log.setLevel(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            log.setLevel(level)
-
-
-def _with_bar(outcomes: Iterable, n: int) -> Iterable:
-    if not n or os.environ.get("VAE_HELPERS_STATIC") == "1":
-        return outcomes
-    from tqdm.auto import tqdm
-
-    return tqdm(outcomes, total=n, unit="picture", leave=False)
+def _update(
+    old: Stored | None,
+    kept: list[int],
+    new: Unfinished | InMemory,
+    missing: list[FileState],
+    folder: Path,
+    form: Form,
+    skipped: dict[str, str],
+) -> tuple[Stored, str]:
+    """What `_read_all` does where files are new or have changed: decode `missing`, and keep some rows of `old`."""
+    found: list[Picture] = []
+    began = time.monotonic()
+    try:
+        with contextlib.closing(decode(folder, [file.name for file in missing], form, new.images)) as outcomes:
+            for row, outcome in enumerate(with_bar(outcomes, len(missing))):
+                if isinstance(outcome, Digests):
+                    found.append(Picture(missing[row], outcome, row))
+                else:
+                    skipped[missing[row].name] = outcome
+    except BaseException:
+        if found and isinstance(new, Unfinished) and time.monotonic() - began > WORTH_KEEPING:
+            pictures = _with_kept(found, old, kept, new, len(missing))
+            new.finish(_arranged(pictures, {"": sorted(range(len(pictures)), key=lambda i: pictures[i].row)}, new))
+            print(f"{len(found):,} pictures that were decoded are kept; the next time goes on with the others.")
+        raise
+    if not found and old and sum(old.table.parts) == len(kept) == len(old.table.files):
+        new.discard()
+        return old, ""  # what could not be read before cannot be read now
+    pictures = _with_kept(found, old, kept, new, len(missing))
+    _check_number(pictures, skipped, folder)
+    table = _arranged(pictures, _split([picture.digests for picture in pictures]), new)
+    images, trouble = new.finish(table)
+    return Stored(table, images), trouble
 
 
-def _move_up(images: np.ndarray, rows: list[int]) -> None:
-    """Close the gaps: row rows[i] becomes row i, in place. `rows` increases."""
-    for new, old in enumerate(rows):
-        if new != old:
-            images[new] = images[old]
+class InMemory:
+    """What `Unfinished` is where there is no cache: the pictures in memory.
+
+    Args:
+        form: of the pictures.
+        rows: for how many pictures there is to be room; those that are never filled take none.
+        trouble: why there is no cache, or "" if none is wanted.
+    """
+
+    def __init__(self, form: Form, rows: int, trouble: str):
+        import psutil
+
+        needed, free = rows * int(np.prod(form.shape)), psutil.virtual_memory().available
+        if needed > free:
+            raise ValueError(
+                f"size={form.size} is too large for this folder: {rows:,} files of pictures may need "
+                f"{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free. Take a smaller size, or a folder "
+                f"with fewer files. With a cache they need no memory ({trouble or 'VAE_HELPERS_CACHE is off'})."
+            )
+        self.images, self.trouble = np.empty((rows, *form.shape), dtype=np.uint8), trouble
+
+    def grow(self, rows: int) -> None:
+        """There is room for all from the first."""
+
+    def finish(self, table: Table) -> tuple[np.ndarray, str]:
+        """The pictures, and why they are not cached."""
+        return self.images[: len(table.files)], self.trouble
+
+    def discard(self) -> None:
+        """Nothing has been written anywhere."""
 
 
-def _check_number(pictures: list[Picture], n: int, skipped: Mapping[str, str], folder: Path) -> None:
+def _with_kept(
+    found: list[Picture], old: Stored | None, kept: list[int], new: Unfinished | InMemory, first: int
+) -> list[Picture]:
+    """The pictures that were decoded and those in some rows of `old`, copied to rows from `first` on; by name."""
+    new.grow(max(1, first + len(kept)))
+    pictures = list(found)
+    for row, before in enumerate(kept, first):
+        new.images[row] = old.images[before]
+        place = old.table.order[before]
+        file, pixels = old.table.digests[place]
+        pictures.append(Picture(old.table.files[place], Digests(file.tobytes(), pixels.tobytes()), row))
+    return sorted(pictures, key=attrgetter("file.name"))
+
+
+def _arranged(pictures: list[Picture], parts: dict[str, list[int]], new: Unfinished | InMemory) -> Table:
+    """Bring the rows of `new` into the order of the parts, and say what is where.
+
+    Args:
+        pictures: in the order of their names.
+        parts: for each split, which of them it has; or one part without a name, of all of them, not split yet.
+        new: what their rows are in.
+    """
+    order = [place for part in parts.values() for place in part]
+    _reorder(new.images, [pictures[place].row for place in order])
+    return Table(
+        [picture.file for picture in pictures],
+        np.frombuffer(b"".join(d for p in pictures for d in p.digests), np.uint8).reshape(-1, 2, 32),
+        np.array(order, np.int64),
+        (0, 0, 0) if "" in parts else tuple(map(len, parts.values())),
+        len({picture.digests.pixels for picture in pictures}),
+    )
+
+
+def _check_number(pictures: list[Picture], skipped: Mapping[str, str], folder: Path) -> None:
     """Raise ValueError unless there are pictures enough for three splits."""
     name = printable(folder)
-    if not n and not skipped:
+    if not pictures and not skipped:
         raise ValueError(f"the folder {name} is empty. Put pictures into it, or give another one.")
     reasons = f" Skipped: {_kinds(skipped)}; for example {_example(skipped)}." if skipped else ""
     if not pictures:
@@ -263,7 +298,7 @@ def _check_number(pictures: list[Picture], n: int, skipped: Mapping[str, str], f
             f"the folder {name} has no picture that can be read.{reasons} "
             f"Give a folder with pictures in one of these formats: {', '.join(formats())}."
         )
-    different = len({p.digests.pixels for p in pictures})
+    different = len({picture.digests.pixels for picture in pictures})
     if different < 3 * LEAST:
         raise ValueError(
             f"the folder {name} has {different} different pictures, too few for three splits of at least {LEAST}: "
@@ -271,52 +306,57 @@ def _check_number(pictures: list[Picture], n: int, skipped: Mapping[str, str], f
         )
 
 
-def _dataset(
-    root: str | os.PathLike, pictures: list[Picture], images: np.ndarray, skipped: Mapping[str, str]
-) -> Dataset:
-    """The splits, as parts of the one tensor that `images` is reordered to be."""
-    classes = tuple(sorted({p.label for p in pictures}))
-    parts = _split(pictures)
-    ordered = [p for part in parts.values() for p in part]
-    _reorder(images, [p.row for p in ordered])
-    labels = torch.tensor([classes.index(p.label) for p in ordered])
-    index = torch.tensor([p.row for p in ordered])
-    everything = Split(torch.from_numpy(images[: len(ordered)]), labels, index)
+def _dataset(root: str | os.PathLike, stored: Stored, skipped: Mapping[str, str]) -> Dataset:
+    """The splits, as parts of the one tensor that shares memory with `stored.images`."""
+    table = stored.table
+    labels = [_label(file.name) for file in table.files]
+    classes = sorted(set(labels))
+    numbers = {label: number for number, label in enumerate(classes)}
+    index = torch.from_numpy(table.order)
+    everything = Split(
+        torch.from_numpy(stored.images), torch.tensor([numbers[label] for label in labels])[index], index
+    )
     splits, start = {}, 0
-    for name, part in parts.items():
-        splits[name] = everything[start : start + len(part)]
-        start += len(part)
+    for name, count in zip(PARTS, table.parts, strict=True):
+        splits[name] = everything[start : start + count]
+        start += count
     return Dataset(
         "folder",
         **splits,
         levels=256,
         classes=tuple(map(printable, classes)),
-        about=_summary(root, pictures, skipped),
-        files=tuple(p.file.name for p in pictures),
+        about=_summary(root, table, skipped),
+        files=tuple(file.name for file in table.files),
         skipped=dict(sorted(skipped.items())),
     )
 
 
-def _split(pictures: list[Picture]) -> dict[str, list[Picture]]:
-    """Test, validation, train; pictures with equal pixels in one of them. See `load_folder`."""
+def _label(name: str) -> str:
+    """The first sub-folder on the way to a picture."""
+    first, _, below = name.partition("/")
+    return first if below else TOP
+
+
+def _split(digests: list[Digests]) -> dict[str, list[int]]:
+    """Which pictures are of each split, those with equal pixels of the same one. See `load_folder`."""
     alike = defaultdict(list)
-    for picture in sorted(pictures, key=lambda p: (p.digests.file, p.file)):
-        alike[picture.digests.pixels].append(picture)
-    parts = {"test": [], "validation": [], "train": []}
+    for place in sorted(range(len(digests)), key=lambda place: digests[place].file):
+        alike[digests[place].pixels].append(place)
+    parts = {name: [] for name in PARTS}
     for group in alike.values():  # in the order of their smallest digests
-        share = int(group[0].digests.file[:13], 16) / 16**13
+        share = (int.from_bytes(digests[group[0]].file[:7]) >> 4) / 2**52  # as many bits as a float has
         name = "test" if share < SHARES["test"] else "validation" if share < sum(SHARES.values()) else "train"
         parts[name].append(group)
     for part in parts.values():
         while len(part) < LEAST:
             part.append(max(parts.values(), key=len).pop(0))
-    return {name: [picture for group in part for picture in group] for name, part in parts.items()}
+    return {name: [place for group in part for place in group] for name, part in parts.items()}
 
 
 def _reorder(images: np.ndarray, order: list[int]) -> None:
-    """Row order[i] becomes row i, in place, with one picture's memory; `order` is a permutation."""
-    content = list(range(len(order)))  # content[i]: which picture is in row i now
-    where = list(range(len(order)))  # where[k]: in which row picture k is now
+    """Row order[i] becomes row i, in place, with one picture's memory; in the rows after them is what is left."""
+    content = list(range(len(images)))  # content[i]: which picture is in row i now
+    where = list(range(len(images)))  # where[k]: in which row picture k is now
     for row, wanted in enumerate(order):
         other, present = where[wanted], content[row]
         if other != row:
@@ -325,10 +365,10 @@ def _reorder(images: np.ndarray, order: list[int]) -> None:
             where[wanted], where[present] = row, other
 
 
-def _summary(root: str | os.PathLike, pictures: list[Picture], skipped: Mapping[str, str]) -> str:
-    copies = len(pictures) - len({p.digests.pixels for p in pictures})
+def _summary(root: str | os.PathLike, table: Table, skipped: Mapping[str, str]) -> str:
+    copies = len(table.files) - table.different
     repeated = f", {copies} of them copies of others" if copies else ""
-    text = f"{len(pictures)} pictures from the folder {printable(os.fspath(root))}{repeated}"
+    text = f"{len(table.files)} pictures from the folder {printable(os.fspath(root))}{repeated}"
     if skipped:
         text += f"; {len(skipped)} other files skipped: {_kinds(skipped)} (`skipped` has them all with the reason)"
     return text + "."

@@ -1,50 +1,91 @@
-"""Decoded pictures kept from one session to the next, so that a folder is decoded once.
+"""Decoded pictures kept on disk, so that a folder is decoded once and its pictures need not fit into memory.
 
-One file for each folder and form. It starts with a line that names the format, then a line with the SHA-256 and the
-length of the table, then the table (JSON), then the pixels, picture after picture. The table has for each picture the
-name, length and time of change of its file, the SHA-256 of that file and the SHA-256 of the pixels. A picture is used
-only if its file looks unchanged and its pixels have their digest, so that a damaged cache costs time and nothing else.
+One file for each folder and form. It starts with a line that names the format and a line with the SHA-256 of the table,
+the number of pictures and the length of the table. Then come the pixels, picture after picture, in the order of the
+splits, and then the table: of each picture the name, length and time of change of its file, the SHA-256 of that file
+and that of the pixels, and its row.
+
+A data set's pictures are this file, mapped into memory: the system reads the pages that are used, and drops them when
+memory is wanted for something else. What is written to the pictures in memory stays there; it never reaches the file.
+
+A picture is used only if its file looks unchanged. A file that is cut short, or whose table or first line is damaged,
+is noticed and made anew; so are damaged pixels, in a small cache all of them and in a large one those of some pictures,
+evenly spaced. The file gets its name only when all of it is on the disk, so a power cut costs time and nothing else.
 
     VAE_HELPERS_CACHE      a folder, or "off"      (default: vae_helpers in XDG_CACHE_HOME, or else in ~/.cache)
+
+To have the pictures on another disk, set it to a folder there and move the files, or let them be made again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
+import mmap
 import os
+import shutil
+import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from vae_helpers.data.decoding import sha256
 from vae_helpers.data.picture_file import Form
 
-CACHE_FORMAT = b"vae_helpers pictures 1\n"
+CACHE_FORMAT = b"vae_helpers pictures 2\n"  # another one, too, when `folder` splits pictures otherwise
+HEAD = len(CACHE_FORMAT) + 64 + 2 * 20 + 1  # bytes before the pixels
 SUFFIX, UNFINISHED = ".pictures", ".partial"
-MAX_CACHE_BYTES = 2**31  # of all cached folders together; those unused for longest go first
+MAX_CACHE_BYTES = 2**31  # of all cached folders together, unless the one in use has more; unused for longest go first
 A_DAY = 86_400 * 10**9  # nanoseconds after which an unfinished file belongs to a process that was killed
+LOOKED_AT = 256  # pictures whose pixels are compared with their digests when a cache is read
+NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)  # Python has it from 3.13 on
 
 
-@dataclass(frozen=True, order=True)
-class FileState:
-    """A file as the folder lists it: its name below the folder, its length, and when it was changed last."""
+class FileState(NamedTuple):
+    """A file as the folder lists it."""
 
-    name: str
+    name: str  # below the folder
     length: int
-    mtime_ns: int
+    mtime_ns: int  # when it was changed last, modulo 2^63: it is compared only
 
 
 @dataclass(frozen=True)
-class Digests:
-    """SHA-256 of a file's bytes and of the pixels made from it."""
+class Table:
+    """What is known of the pictures of a folder.
 
-    file: str
-    pixels: str
+    Attributes:
+        files: of each picture, in the order of their names.
+        digests: `uint8` (N, 2, 32), SHA-256 of each file and of the pixels made from it.
+        order: `int64` (N,), which of these pictures each row of pixels shows.
+        parts: how many rows, from the first on, are of the test, the validation and the training split; all 0 while
+            pictures are missing.
+        different: how many different pictures there are.
+    """
+
+    files: list[FileState]
+    digests: np.ndarray
+    order: np.ndarray
+    parts: tuple[int, int, int]
+    different: int
+
+    def is_of(self, files: list[FileState]) -> bool:
+        """Whether these are the files, none missing or changed, and are split."""
+        return sum(self.parts) == len(self.files) > 0 and self.files == files
+
+
+class Stored(NamedTuple):
+    """A cache that was read: its table and its pixels, `uint8` (N, C, H, W), mapped."""
+
+    table: Table
+    images: np.ndarray
 
 
 def place(folder: Path, form: Form) -> Path | None:
@@ -74,85 +115,217 @@ def _default() -> Path:
     return root / "vae_helpers"
 
 
-def read(path: Path, files: list[FileState], images: np.ndarray) -> tuple[dict[int, Digests], int]:
-    """Fill the rows of `images` whose files are as they were when they were cached.
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read(path: Path, shape: tuple[int, int, int]) -> Stored | None:
+    """The cache, if there is one and it is whole.
 
     Args:
-        path: of the cache; it need not exist.
-        files: what the folder holds now.
-        images: `uint8` (len(files), C, H, W), written to.
-    Returns:
-        row -> digests for the rows that were filled, and the number of pictures in the cache.
+        path: of the file; it need not exist.
+        shape: (C, H, W) of a picture.
     """
     try:
         with open(path, "rb") as file:
-            table, start = _table(file, os.fstat(file.fileno()).st_size)
-            filled = {}
-            for row, state in enumerate(files):
-                if state in table:
-                    number, digests = table[state]
-                    file.seek(start + number * images[row].nbytes)
-                    file.readinto(memoryview(images[row]).cast("B"))
-                    if sha256(images[row]) == digests.pixels:
-                        filled[row] = digests
-        with contextlib.suppress(OSError):
-            os.utime(path)  # used just now; see `_trim`
-        return filled, len(table)
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        return {}, 0  # none there, or damaged
+            table = _read_table(file, shape)
+            _look_at_pixels(file, table, shape)
+            images = _mapped(file, len(table.files), shape)
+    except (OSError, ValueError, TypeError, OverflowError, EOFError):
+        return None  # none there, or damaged
+    with contextlib.suppress(OSError):
+        os.utime(path)  # used just now; see `_trim`
+    return Stored(table, images)
 
 
-def _table(file, length: int) -> tuple[dict[FileState, tuple[int, Digests]], int]:
-    """The table, and where the pixels start. Raises ValueError, TypeError or KeyError if it is damaged."""
-    if file.readline(len(CACHE_FORMAT)) != CACHE_FORMAT:
+def _read_table(file: BinaryIO, shape: tuple[int, int, int]) -> Table:
+    """Raises ValueError and the like if the file is damaged."""
+    head = file.read(HEAD)
+    if not head.startswith(CACHE_FORMAT):
         raise ValueError("another format")
-    digest, size = file.readline(100).split()
-    if not 0 <= int(size) <= length:
-        raise ValueError("length of the table")
-    content = file.read(int(size))
-    if hashlib.sha256(content).hexdigest().encode() != digest:
+    count, length = (int(number) for number in head[len(CACHE_FORMAT) + 64 :].split())
+    start = HEAD + count * int(np.prod(shape))
+    if min(count, length) < 0 or os.fstat(file.fileno()).st_size != start + length:
+        raise ValueError("length")
+    file.seek(start)
+    content = file.read(length)
+    if head != _head(count, content):
         raise ValueError("digest of the table")
-    rows = json.loads(content)
-    return {FileState(*state): (i, Digests(*digests)) for i, (state, digests) in enumerate(rows)}, file.tell()
+    stream = BytesIO(content)
+    names, lengths, times, digests, order, counts = (np.load(stream, allow_pickle=False) for _ in range(6))
+    names = names.tobytes().decode("utf-8", "surrogatepass").split("\0")
+    files = list(map(FileState._make, zip(names, lengths.tolist(), times.tolist(), strict=True)))
+    *parts, different = counts.tolist()
+    return Table(files, digests, order, tuple(parts), different)
 
 
-def write(path: Path, pictures: Iterable[tuple[FileState, Digests]], images: np.ndarray) -> None:
-    """Replace the cache by these pictures, in one step, and make room by dropping other folders.
+def _head(count: int, table: bytes) -> bytes:
+    return b"%s%s %19d %19d\n" % (CACHE_FORMAT, hashlib.sha256(table).hexdigest().encode(), count, len(table))
+
+
+def _packed(table: Table) -> bytes:
+    names, lengths, times = zip(*table.files, strict=True)
+    stream = BytesIO()
+    for column in (
+        np.frombuffer("\0".join(names).encode("utf-8", "surrogatepass"), np.uint8),
+        np.array(lengths, np.int64),
+        np.array(times, np.int64),
+        table.digests,
+        table.order,
+        np.array([*table.parts, table.different], np.int64),
+    ):
+        np.save(stream, column, allow_pickle=False)
+    return stream.getvalue()
+
+
+def _look_at_pixels(file: BinaryIO, table: Table, shape: tuple[int, int, int]) -> None:
+    """Compare some rows, or all of few, with their digests. By reading: a mapping could not say that a disk fails."""
+    pixels = np.empty(shape, np.uint8)
+    count = len(table.files)
+    for row in np.linspace(0, count - 1, min(count, LOOKED_AT)).astype(int).tolist():
+        file.seek(HEAD + row * pixels.nbytes)
+        file.readinto(memoryview(pixels).cast("B"))
+        if sha256(pixels) != table.digests[table.order[row], 1].tobytes():
+            raise ValueError("digest of pixels")
+
+
+def _mapped(file: BinaryIO, count: int, shape: tuple[int, int, int]) -> np.ndarray:
+    """`uint8` (count, C, H, W), from the file; what is written to it never reaches the file.
+
+    Not `numpy.memmap`: for that, as for all memory that may be written to, Linux wants to have as much in reserve, and
+    refuses a file larger than its memory.
+    """
+    length = HEAD + count * int(np.prod(shape))
+    if os.name == "posix":
+        memory = mmap.mmap(file.fileno(), length, mmap.MAP_PRIVATE | NO_RESERVE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+    else:
+        memory = mmap.mmap(file.fileno(), length, access=mmap.ACCESS_COPY)
+    return np.frombuffer(memory, np.uint8, offset=HEAD).reshape(count, *shape)
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+class Unfinished:
+    """A cache in the making: rows to be filled, in a file of another name beside the one that it will replace.
 
     Args:
-        pictures: as many as there are images, in their order.
-        images: `uint8` (N, C, H, W).
+        path: of the cache.
+        shape: (C, H, W) of a picture.
+        rows: for how many pictures there is to be room now.
+        later: for how many there will have to be.
+    Attributes:
+        images: `numpy.memmap` (rows, C, H, W), shared with the file, so that other processes can fill it too.
     Raises:
-        OSError: it cannot be written (no permission, no space); what was there before is still there.
+        OSError: it cannot be written, or the disk has too little room even without all other caches.
     """
-    content = json.dumps([[[s.name, s.length, s.mtime_ns], [d.file, d.pixels]] for s, d in pictures]).encode()
-    head = b"%s%s %d\n%s" % (CACHE_FORMAT, hashlib.sha256(content).hexdigest().encode(), len(content), content)
-    if len(head) + images.nbytes > MAX_CACHE_BYTES:
-        raise OSError(f"{images.nbytes / 1e9:.1f} GB are more than the {MAX_CACHE_BYTES / 1e9:.1f} GB that are kept")
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=UNFINISHED)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(head)
-            for image in images:
-                file.write(memoryview(image).cast("B"))
-        # No fsync: what a power cut damages is noticed when it is read, and rebuilt.
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    with contextlib.suppress(OSError):
-        _trim(path.parent)
 
+    images: np.memmap
 
-def _trim(home: Path) -> None:
-    """Remove what was used least recently until MAX_CACHE_BYTES are kept, and what killed processes left behind."""
-    states = []
-    for file in home.iterdir():
+    def __init__(self, path: Path, shape: tuple[int, int, int], rows: int, later: int):
+        self.path, self.shape = path, shape
+        self._made = [folder for folder in (path.parent, *path.parents) if not folder.exists()]
+        self._temporary: Path | None = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make_room(path, later * int(np.prod(shape)))
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=UNFINISHED)
+            os.close(handle)
+            self._temporary = Path(name)
+            self.grow(rows)
+        except BaseException:
+            self.discard()
+            raise
+
+    def grow(self, rows: int) -> None:
+        """Make room for so many pictures; those that are there stay."""
+        with open(self._temporary, "r+b") as file:
+            _allocate(file, HEAD + rows * int(np.prod(self.shape)))
+        self.images = np.memmap(self._temporary, np.uint8, "r+", HEAD, (rows, *self.shape))
+
+    def finish(self, table: Table) -> tuple[np.ndarray, str]:
+        """Put the cache in its place: the first rows of `images`, which must be in the table's order, and the table.
+
+        Returns:
+            `uint8` (N, C, H, W), mapped; and why it could not be put there, or "".
+        """
+        count, content = len(table.files), _packed(table)
+        del self.images
+        try:
+            with open(self._temporary, "r+b") as file:
+                images = _mapped(file, count, self.shape)
+                try:
+                    file.truncate(HEAD + images.nbytes)
+                    file.seek(HEAD + images.nbytes)
+                    file.write(content)
+                    file.seek(0)
+                    file.write(_head(count, content))
+                    file.flush()
+                    os.fsync(file.fileno())
+                    os.replace(self._temporary, self.path)
+                except OSError as error:
+                    self.discard()  # the name goes; the pixels stay while they are mapped
+                    return images, error.strerror or str(error)
+        except BaseException:
+            self.discard()
+            raise
         with contextlib.suppress(OSError):
-            states.append((file.stat().st_mtime_ns, file.stat().st_size, file))
-    kept = 0
-    for used, length, file in sorted(states, reverse=True):
+            _trim(self.path)
+        return images, ""
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        with contextlib.suppress(OSError):
+            if self._temporary is not None:
+                self._temporary.unlink(missing_ok=True)
+            for folder in self._made:
+                folder.rmdir()
+
+
+def _allocate(file: BinaryIO, length: int) -> None:
+    """Have the disk set so much aside. A mapped file that finds the disk full would end the process by a signal."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, length)
+    else:
+        file.truncate(length)
+
+
+def _others(path: Path) -> list[tuple[int, int, Path]]:
+    """Time of last use, length and path of the other caches and unfinished files beside this one, oldest first."""
+    found = []
+    for file in path.parent.iterdir():
+        if file.suffix in (SUFFIX, UNFINISHED) and file != path:
+            with contextlib.suppress(OSError):
+                found.append((file.stat().st_mtime_ns, file.stat().st_size, file))
+    return sorted(found)
+
+
+def _make_room(path: Path, needed: int) -> None:
+    """See that the disk has room, if need be without the caches that were unused for longest.
+
+    Raises:
+        OSError: it has too little even so. Nothing was removed then.
+    """
+    others = [(length, file) for _, length, file in _others(path) if file.suffix == SUFFIX]
+    free = shutil.disk_usage(path.parent).free
+    if needed > free + sum(length for length, _ in others):
+        raise OSError(
+            errno.ENOSPC,
+            f"{needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free in {path.parent}. Set "
+            "VAE_HELPERS_CACHE to a folder on another disk, or take a smaller size",
+        )
+    for length, file in others:
+        if needed > free:
+            file.unlink(missing_ok=True)
+            free += length
+
+
+def _trim(path: Path) -> None:
+    """Keep MAX_CACHE_BYTES at most: the cache in use, however large, and others that were used since.
+
+    What killed processes left behind goes too.
+    """
+    kept = path.stat().st_size
+    for used, length, file in reversed(_others(path)):
         kept += length * (file.suffix == SUFFIX)
         too_many = file.suffix == SUFFIX and kept > MAX_CACHE_BYTES
         abandoned = file.suffix == UNFINISHED and used < time.time_ns() - A_DAY
@@ -161,6 +334,29 @@ def _trim(home: Path) -> None:
                 file.unlink()
 
 
-def sha256(pixels: np.ndarray) -> str:
-    """64 hexadecimal digits that name these pixels (C-contiguous)."""
-    return hashlib.sha256(memoryview(pixels).cast("B")).hexdigest()
+@contextlib.contextmanager
+def one_at_a_time(folder: Path) -> Iterator[bool]:
+    """Inside, no other process decodes the same folder, where the system can tell; yields whether one was waited for.
+
+    The lock is on the folder itself, in which nothing is written, and ends with the process.
+    """
+    try:
+        import fcntl
+
+        handle = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        yield False
+        return
+    try:
+        waited = False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another process is decoding this folder: waiting for it.", flush=True)
+            waited = True
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError:  # a file system without locks
+            pass
+        yield waited
+    finally:
+        os.close(handle)

@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 
-from vae_helpers import checking
-
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -68,6 +66,8 @@ class Form:
     background: int | tuple[int, int, int] = 255
 
     def __post_init__(self) -> None:
+        from vae_helpers import checking  # and with it torch, which processes that only decode do without
+
         size = checking.integer(self.size, "size", MIN_SIDE, MAX_SIDE, "It counts pixels.")
         if self.fit not in FITS:
             raise ValueError(f"fit must be 'crop' (the middle square) or 'pad' (all of it), not {self.fit!r}.")
