@@ -25,7 +25,7 @@ import numpy as np
 from vae_helpers.data.picture_file import Form, Unusable, formats, read_picture
 
 THREADS = 4  # at most; decoders run side by side
-MANY = 2_000  # files for which processes are started
+MANY = 5_000  # files for which processes are started: it takes as long as a thread needs for 300 to 4,000
 BYTES_OF_A_PROCESS = 2**30  # that must be free for it: a little, or 0.7 GB with one of the largest pictures
 CHUNK = 32  # files that a process is given at a time
 PATIENCE = 8  # files that a thread is given at a time: those begun are finished when it is stopped
@@ -84,19 +84,25 @@ def _in_processes(
     work: Callable, names: list[Sequence[str]], rows: list[tuple[str, int]], count: int
 ) -> Iterator[Outcome]:
     from joblib import Parallel, delayed
-    from joblib.externals.loky import get_reusable_executor
+    from joblib.externals.loky import BrokenProcessPool, get_reusable_executor
 
-    quiet = partial(_decode_for_another, work)
-    tasks = (delayed(quiet)(some, *place) for some, place in zip(names, rows, strict=True))
+    quiet = delayed(partial(_decode_for_another, work))
+    tasks = (quiet(*chunk) for chunk in zip(names, rows, strict=True))
     try:
         yield from itertools.chain.from_iterable(Parallel(count, "loky", return_as="generator", batch_size=1)(tasks))
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            "a process that decodes pictures has ended before its time, most likely because the system had no memory "
+            "left for it: close other programs and start again. VAE_HELPERS_CACHE=off decodes without other processes."
+        ) from error
     finally:
-        get_reusable_executor().shutdown(kill_workers=True)
+        get_reusable_executor().shutdown(kill_workers=True)  # they would wait for minutes for more to do
 
 
-def _decode_for_another(work: Callable, names: Sequence[str], path: str, offset: int) -> list[Outcome]:
-    """A chunk in a process of its own, into the rows of a file that begin at `offset`."""
+def _decode_for_another(work: Callable, names: Sequence[str], place: tuple[str, int]) -> list[Outcome]:
+    """A chunk in a process of its own, into the rows that begin at some byte of a file."""
     formats()
+    path, offset = place
     shape = (len(names), *work.keywords["form"].shape)
     with quiet_decoders():
         return work(names, np.memmap(path, np.uint8, "r+", offset, shape))
