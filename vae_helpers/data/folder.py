@@ -125,21 +125,20 @@ def list_files(folder: Path) -> tuple[list[FileState], dict[str, str]]:
     while pending:
         below = pending.pop()
         try:
-            entries = list(os.scandir(folder / below))
+            with os.scandir(folder / below) as entries:  # not as a list: each entry keeps all that it knows of its file
+                for entry in entries:
+                    name = f"{below}/{entry.name}" if below else entry.name
+                    try:
+                        if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
+                            pending.append(name)
+                        else:
+                            files.append(_state(entry, name))
+                    except Unusable as reason:
+                        skipped[name] = str(reason)
+                    except OSError as error:
+                        skipped[name] = f"cannot be opened ({error.strerror})"
         except OSError as error:
             skipped[below or TOP] = f"cannot be listed ({error.strerror})"
-            continue
-        for entry in entries:
-            name = f"{below}/{entry.name}" if below else entry.name
-            try:
-                if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
-                    pending.append(name)
-                else:
-                    files.append(_state(entry, name))
-            except Unusable as reason:
-                skipped[name] = str(reason)
-            except OSError as error:
-                skipped[name] = f"cannot be opened ({error.strerror})"
     return sorted(files, key=attrgetter("name")), skipped
 
 
@@ -171,7 +170,7 @@ def _read_all(folder: Path, files: list[FileState], form: Form, skipped: dict[st
     with picture_cache.one_at_a_time(folder) as waited:
         if waited and cache is not None:
             old = picture_cache.read(cache, form.shape)
-        rows = {} if old is None else {old.table.files[place]: row for row, place in enumerate(old.table.order)}
+        rows = {} if old is None else _rows(old.table)
         missing = [file for file in files if file not in rows]
         if cache is not None:
             try:
@@ -185,6 +184,12 @@ def _read_all(folder: Path, files: list[FileState], form: Form, skipped: dict[st
         except BaseException:
             new.discard()
             raise
+
+
+def _rows(table: Table) -> dict[FileState, int]:
+    """In which row the picture of each file is."""
+    places = np.argsort(table.order)  # the inverse of a permutation
+    return dict(zip(table.files(), places.tolist(), strict=True))
 
 
 def _update(
@@ -212,7 +217,7 @@ def _update(
             new.finish(_arranged(pictures, {"": sorted(range(len(pictures)), key=lambda i: pictures[i].row)}, new))
             print(f"{len(found):,} pictures that were decoded are kept; the next time goes on with the others.")
         raise
-    if not found and old and sum(old.table.parts) == len(kept) == len(old.table.files):
+    if not found and old and old.table.parts.sum() == len(kept) == len(old.table):
         new.discard()
         return old, ""  # what could not be read before cannot be read now
     pictures = _with_kept(found, old, kept, new, len(missing))
@@ -248,7 +253,7 @@ class InMemory:
 
     def finish(self, table: Table) -> tuple[np.ndarray, str]:
         """The pictures, and why they are not cached."""
-        return self.images[: len(table.files)], self.trouble
+        return self.images[: len(table)], self.trouble
 
     def discard(self) -> None:
         """Nothing has been written anywhere."""
@@ -259,12 +264,12 @@ def _with_kept(
 ) -> list[Picture]:
     """The pictures that were decoded and those in some rows of `old`, copied to rows from `first` on; by name."""
     new.grow(max(1, first + len(kept)))
-    pictures = list(found)
+    pictures, files = list(found), old.table.files() if kept else []
     for row, before in enumerate(kept, first):
         new.images[row] = old.images[before]
         place = old.table.order[before]
         file, pixels = old.table.digests[place]
-        pictures.append(Picture(old.table.files[place], Digests(file.tobytes(), pixels.tobytes()), row))
+        pictures.append(Picture(files[place], Digests(file.tobytes(), pixels.tobytes()), row))
     return sorted(pictures, key=attrgetter("file.name"))
 
 
@@ -278,10 +283,10 @@ def _arranged(pictures: list[Picture], parts: dict[str, list[int]], new: Unfinis
     """
     order = [place for part in parts.values() for place in part]
     _reorder(new.images, [pictures[place].row for place in order])
-    return Table(
+    return Table.of(
         [picture.file for picture in pictures],
         np.frombuffer(b"".join(d for p in pictures for d in p.digests), np.uint8).reshape(-1, 2, 32),
-        np.array(order, np.int64),
+        order,
         (0, 0, 0) if "" in parts else tuple(map(len, parts.values())),
         len({picture.digests.pixels for picture in pictures}),
     )
@@ -309,15 +314,14 @@ def _check_number(pictures: list[Picture], skipped: Mapping[str, str], folder: P
 def _dataset(root: str | os.PathLike, stored: Stored, skipped: Mapping[str, str]) -> Dataset:
     """The splits, as parts of the one tensor that shares memory with `stored.images`."""
     table = stored.table
-    labels = [_label(file.name) for file in table.files]
-    classes = sorted(set(labels))
-    numbers = {label: number for number, label in enumerate(classes)}
+    names, numbers = table.file_names(), defaultdict(lambda: len(numbers))
+    found = torch.tensor([numbers[_label(name)] for name in names])  # numbered as they are met
+    classes = sorted(numbers)
+    labels = torch.tensor([classes.index(label) for label in numbers])[found]
     index = torch.from_numpy(table.order)
-    everything = Split(
-        torch.from_numpy(stored.images), torch.tensor([numbers[label] for label in labels])[index], index
-    )
+    everything = Split(torch.from_numpy(stored.images), labels[index], index)
     splits, start = {}, 0
-    for name, count in zip(PARTS, table.parts, strict=True):
+    for name, count in zip(PARTS, table.parts.tolist(), strict=True):
         splits[name] = everything[start : start + count]
         start += count
     return Dataset(
@@ -326,7 +330,7 @@ def _dataset(root: str | os.PathLike, stored: Stored, skipped: Mapping[str, str]
         levels=256,
         classes=tuple(map(printable, classes)),
         about=_summary(root, table, skipped),
-        files=tuple(file.name for file in table.files),
+        files=tuple(names),
         skipped=dict(sorted(skipped.items())),
     )
 
@@ -366,9 +370,9 @@ def _reorder(images: np.ndarray, order: list[int]) -> None:
 
 
 def _summary(root: str | os.PathLike, table: Table, skipped: Mapping[str, str]) -> str:
-    copies = len(table.files) - table.different
+    copies = len(table) - int(table.different.item())
     repeated = f", {copies} of them copies of others" if copies else ""
-    text = f"{len(table.files)} pictures from the folder {printable(os.fspath(root))}{repeated}"
+    text = f"{len(table)} pictures from the folder {printable(os.fspath(root))}{repeated}"
     if skipped:
         text += f"; {len(skipped)} other files skipped: {_kinds(skipped)} (`skipped` has them all with the reason)"
     return text + "."

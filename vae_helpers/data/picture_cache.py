@@ -29,8 +29,8 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -59,26 +59,60 @@ class FileState(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """What is known of the pictures of a folder.
+    """What is known of the pictures of a folder, in columns: a million pictures have a million of each.
 
     Attributes:
-        files: of each picture, in the order of their names.
+        names: `uint8`, the names of the files, in their order, as UTF-8 with a zero byte between two.
+        lengths: `int64` (N,) of the files.
+        times: `int64` (N,), when they were changed last.
         digests: `uint8` (N, 2, 32), SHA-256 of each file and of the pixels made from it.
         order: `int64` (N,), which of these pictures each row of pixels shows.
-        parts: how many rows, from the first on, are of the test, the validation and the training split; all 0 while
-            pictures are missing.
-        different: how many different pictures there are.
+        parts: `int64` (3,), how many rows, from the first on, are of the test, the validation and the training split;
+            all 0 while pictures are missing.
+        different: `int64` (1,), how many different pictures there are.
     """
 
-    files: list[FileState]
+    names: np.ndarray
+    lengths: np.ndarray
+    times: np.ndarray
     digests: np.ndarray
     order: np.ndarray
-    parts: tuple[int, int, int]
-    different: int
+    parts: np.ndarray
+    different: np.ndarray
+
+    @classmethod
+    def of(
+        cls, files: Sequence[FileState], digests: np.ndarray, order: Sequence[int], parts: Sequence[int], different: int
+    ) -> Table:
+        """The table of these files, which are in the order of their names."""
+        numbers = (np.array(column, np.int64) for column in (order, parts, [different]))
+        return cls(*_columns(files), digests, *numbers)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def file_names(self) -> list[str]:
+        """Of each picture the name of its file."""
+        return self.names.tobytes().decode("utf-8", "surrogatepass").split("\0")
+
+    def files(self) -> list[FileState]:
+        """Of each picture its file."""
+        columns = (self.file_names(), self.lengths.tolist(), self.times.tolist())
+        return list(map(FileState._make, zip(*columns, strict=True)))
 
     def is_of(self, files: list[FileState]) -> bool:
         """Whether these are the files, none missing or changed, and are split."""
-        return sum(self.parts) == len(self.files) > 0 and self.files == files
+        if not len(self) == len(files) == self.parts.sum():
+            return False
+        return all(map(np.array_equal, (self.names, self.lengths, self.times), _columns(files)))
+
+
+def _columns(files: Sequence[FileState]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Names, lengths and times of change."""
+    names = "\0".join(file.name for file in files).encode("utf-8", "surrogatepass")
+    lengths = np.fromiter((file.length for file in files), np.int64, len(files))
+    times = np.fromiter((file.mtime_ns for file in files), np.int64, len(files))
+    return np.frombuffer(names, np.uint8), lengths, times
 
 
 class Stored(NamedTuple):
@@ -129,7 +163,7 @@ def read(path: Path, shape: tuple[int, int, int]) -> Stored | None:
         with open(path, "rb") as file:
             table = _read_table(file, shape)
             _look_at_pixels(file, table, shape)
-            images = _mapped(file, len(table.files), shape)
+            images = _mapped(file, len(table), shape)
     except (OSError, ValueError, TypeError, OverflowError, EOFError):
         return None  # none there, or damaged
     with contextlib.suppress(OSError):
@@ -151,11 +185,7 @@ def _read_table(file: BinaryIO, shape: tuple[int, int, int]) -> Table:
     if head != _head(count, content):
         raise ValueError("digest of the table")
     stream = BytesIO(content)
-    names, lengths, times, digests, order, counts = (np.load(stream, allow_pickle=False) for _ in range(6))
-    names = names.tobytes().decode("utf-8", "surrogatepass").split("\0")
-    files = list(map(FileState._make, zip(names, lengths.tolist(), times.tolist(), strict=True)))
-    *parts, different = counts.tolist()
-    return Table(files, digests, order, tuple(parts), different)
+    return Table(*(np.load(stream, allow_pickle=False) for _ in fields(Table)))
 
 
 def _head(count: int, table: bytes) -> bytes:
@@ -163,24 +193,16 @@ def _head(count: int, table: bytes) -> bytes:
 
 
 def _packed(table: Table) -> bytes:
-    names, lengths, times = zip(*table.files, strict=True)
     stream = BytesIO()
-    for column in (
-        np.frombuffer("\0".join(names).encode("utf-8", "surrogatepass"), np.uint8),
-        np.array(lengths, np.int64),
-        np.array(times, np.int64),
-        table.digests,
-        table.order,
-        np.array([*table.parts, table.different], np.int64),
-    ):
-        np.save(stream, column, allow_pickle=False)
+    for column in fields(Table):
+        np.save(stream, getattr(table, column.name), allow_pickle=False)
     return stream.getvalue()
 
 
 def _look_at_pixels(file: BinaryIO, table: Table, shape: tuple[int, int, int]) -> None:
     """Compare some rows, or all of few, with their digests. By reading: a mapping could not say that a disk fails."""
     pixels = np.empty(shape, np.uint8)
-    count = len(table.files)
+    count = len(table)
     for row in np.linspace(0, count - 1, min(count, LOOKED_AT)).astype(int).tolist():
         file.seek(HEAD + row * pixels.nbytes)
         file.readinto(memoryview(pixels).cast("B"))
@@ -248,7 +270,7 @@ class Unfinished:
         Returns:
             `uint8` (N, C, H, W), mapped; and why it could not be put there, or "".
         """
-        count, content = len(table.files), _packed(table)
+        count, content = len(table), _packed(table)
         del self.images
         try:
             with open(self._temporary, "r+b") as file:

@@ -56,7 +56,8 @@ def fit(
 ) -> History:
     """Train `model` with Adam, linear warm-up and cosine decay of the learning rate.
 
-    Images stay `uint8` on the training device and are made floats batch by batch, by `model.prepare`. Each epoch is a
+    Images stay `uint8` on the training device and are made floats batch by batch, by `model.prepare`. Data that would
+    take half of what a GPU has free stay in the computer's memory, and batches are copied from there. Each epoch is a
     new permutation; a batch that reaches the end of one goes on with the next, so all batches are equally large.
     Ctrl-C or the notebook's Stop button ends training after the current step: what was learned stays in the model, the
     checkpoint (if any) is written, and the History so far is returned. A second Ctrl-C interrupts at once.

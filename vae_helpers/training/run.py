@@ -15,7 +15,7 @@ from vae_helpers.checkpoints import CheckpointError
 from vae_helpers.devices import forked_random_state, machine
 from vae_helpers.distributions import validate_first_batch
 from vae_helpers.models.protocol import evaluating, modes_kept, prepared
-from vae_helpers.training.batches import Batches
+from vae_helpers.training.batches import Batches, home_of
 from vae_helpers.training.history import History, Pending
 from vae_helpers.training.parallel import Processes, alone_for_now
 from vae_helpers.training.phases import Phase, Trainer, checked_parts
@@ -113,10 +113,9 @@ class Run:
             model.to(memory_format=torch.channels_last)
         if average is not None:
             average.to(self.device)
-        self.batches = Batches(tuple(tensor.detach().to(self.device) for tensor in data), batch_size, seed)
-        self.validation = (
-            None if validation is None else tuple(tensor.detach().to(self.device) for tensor in validation)
-        )
+        home = home_of([*data, *(validation or ())], self.device)
+        self.batches = Batches(tuple(tensor.detach().to(home) for tensor in data), batch_size, seed, self.device)
+        self.validation = None if validation is None else tuple(tensor.detach().to(home) for tensor in validation)
         self.steps, self.seed, self.precision, self.augment = steps, seed, precision, augment
         self.processes, self.share = processes, processes.share(batch_size)
         self.trainers = [Trainer(phase, model) for phase in phases]
@@ -283,7 +282,9 @@ class Run:
         count = len(self.validation[0])
         for x, *conditions in zip(*(tensor.split(VALIDATED_AT_A_TIME) for tensor in self.validation), strict=True):
             for trainer in self.trainers:
-                copies = [tensor.clone() for tensor in (x, *conditions)]  # an objective may change what it is given
+                copies = [
+                    tensor.to(self.device, copy=True) for tensor in (x, *conditions)
+                ]  # an objective may change what it is given
                 for part, value in self.loss(trainer, copies[0], copies[1:]).items():
                     name = trainer.named(part)
                     totals[name] = totals.get(name, 0.0) + value.float().mean().item() * len(x) / count
