@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import random
+import shutil
 import socket
 import struct
 import subprocess
@@ -20,8 +21,10 @@ import pytest
 import torch
 from PIL import Image, ImageFile, features
 
+from benchmarks.folder_scale import stand_in
 from vae_helpers import load
 from vae_helpers.data import decoding, picture_cache, picture_file
+from vae_helpers.data import folder as folder_module
 
 PARTS = ("train", "validation", "test")
 
@@ -1000,6 +1003,239 @@ def test_the_cache_does_not_grow_without_limit(here, tmp_path, monkeypatch, caps
     load("folder", here, size=8, background=3)  # the one in use is kept, however large
     (last,) = {path for path in caches(tmp_path) if path.suffix == ".pictures"}
     assert last not in left and capsys.readouterr() == ("", "")
+
+
+def test_what_is_written_to_the_pictures_never_reaches_the_cache(here, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        data = load("folder", here, size=8)
+        (cache,) = caches(tmp_path)
+        content = cache.read_bytes()
+        for part in PARTS:
+            getattr(data, part).images.fill_(7)
+    assert cache.read_bytes() == content and (data.test.images == 7).all()
+    assert torch.equal(
+        picture(load("folder", here, size=8), "good03.png"), torch.tensor(np.array(noise(3))).permute(2, 0, 1)
+    )
+
+
+def test_the_cache_holds_the_pictures_in_the_order_of_the_splits(here, tmp_path):
+    data = load("folder", here, size=8)
+    (cache,) = caches(tmp_path)
+    rows = torch.cat([data.test.images, data.validation.images, data.train.images]).numpy().tobytes()
+    assert cache.read_bytes()[128:].startswith(rows)
+
+
+def test_pictures_need_no_memory_of_their_own(here):
+    """More are mapped than Linux would ever set memory aside for."""
+    with open(here.parent / "huge", "wb") as file:
+        file.truncate(2**42 + picture_cache.HEAD)
+    try:
+        with open(here.parent / "huge", "rb") as file:
+            images = picture_cache._mapped(file, 2**30, (1, 64, 64))
+    except OSError as error:
+        pytest.skip(f"this system has no files of 4 TB, or maps none ({error})")
+    assert images.nbytes == 2**42 and images[-1].max() == 0
+
+
+MEMORY = """
+import sys
+from pathlib import Path
+from vae_helpers import evaluate, fit, load, mlp_vae
+def own(): return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssAnon")) / 1024
+data = load("folder", sys.argv[1], size=64)
+model = mlp_vae(data.image_shape, 2, (4,))
+def use(train, validation, checkpoint):
+    fit(model, train, steps=10, batch_size=100, validation=validation, checkpoint=checkpoint, progress=False)
+    evaluate(model, validation)
+use(data.train.images[:200], data.validation.images[:1000], sys.argv[2])  # two batches are alive at a time
+before = own()
+again = load("folder", sys.argv[1], size=64)
+use(again.train.images, again.validation.images, sys.argv[3])
+print(len(again.files), again.train.images.nbytes / 2**20, own() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells what memory is whose")
+def test_memory_does_not_grow_with_the_folder(tmp_path):
+    stand_in(folder := tmp_path / "many", 20_000)
+    command = [sys.executable, "-c", MEMORY, folder, tmp_path / "few", tmp_path / "all"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    number, megabytes, more = map(float, result.stdout.split())
+    assert number == 20_000 and megabytes > 180 and more < 40, more
+
+
+def test_many_files_are_decoded_by_processes_to_the_same_pictures(here, monkeypatch):
+    fill(here, 80, start=100)
+    (here / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    by_threads = load("folder", here, size=8)
+    monkeypatch.setattr(decoding, "MANY", 50)
+    monkeypatch.setattr(decoding, "_processes", lambda: 2)
+    monkeypatch.setattr(decoding, "_in_threads", None)
+    monkeypatch.setenv("VAE_HELPERS_CACHE", f"{here.parent}/other")
+    by_processes = load("folder", here, size=8)
+    for part in PARTS:
+        assert torch.equal(getattr(by_threads, part).images, getattr(by_processes, part).images)
+        assert torch.equal(getattr(by_threads, part).index, getattr(by_processes, part).index)
+    assert by_threads.files == by_processes.files and by_threads.skipped == by_processes.skipped
+
+
+SCRIPT = """
+print("a script without a guard")
+import sys
+from benchmarks.folder_scale import stand_in
+from vae_helpers import load
+from vae_helpers.data import decoding
+decoding.MANY, decoding._processes = 10, lambda: 2
+print(len(load("folder", sys.argv[1], size=8).files))
+"""
+
+
+def test_processes_do_not_run_the_script_and_import_no_torch(here, tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    result = subprocess.run([sys.executable, tmp_path / "script.py", here], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines() == ["a script without a guard", "12"] and not result.stderr
+    imported = "import sys, vae_helpers.data.decoding; print([m for m in sys.modules if m in ('torch', 'matplotlib')])"
+    assert subprocess.run([sys.executable, "-c", imported], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_a_process_that_the_system_ends_is_told_with_a_cure(here, tmp_path, monkeypatch):
+    monkeypatch.setattr(decoding, "MANY", 10)
+    monkeypatch.setattr(decoding, "_processes", lambda: 2)
+    monkeypatch.setattr(decoding, "_decode_for_another", ends_its_process)
+    with pytest.raises(RuntimeError, match=r"has ended before its time.*close other programs"):
+        load("folder", here, size=8)
+    assert not (tmp_path / "cache").exists()
+
+
+def ends_its_process(*_):
+    os.kill(os.getpid(), 9)
+
+
+def test_a_long_decoding_that_is_stopped_goes_on_from_there(here, tmp_path, monkeypatch, decoded, capsys):
+    fill(here, 100, start=100)
+    (here / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    stop, real = ["good150.png"], decoding.read_picture
+
+    def stopped(path, form):
+        if Path(path).name in stop:
+            raise KeyboardInterrupt
+        return real(path, form)
+
+    monkeypatch.setattr(decoding, "read_picture", stopped)
+    monkeypatch.setattr(folder_module, "WORTH_KEEPING", 0)
+    kept = []
+    for later in ("good180.png", None):
+        decoded.clear()
+        with pytest.raises(KeyboardInterrupt):
+            load("folder", here, size=8)
+        number, line = capsys.readouterr().out.split(" ", 1)
+        assert line == "pictures are decoded and kept; the next time goes on with the others.\n"
+        kept.append(int(number))
+        stop[:] = [later]
+    decoded.clear()
+    data = load("folder", here, size=8)
+    assert 12 < kept[0] < kept[1] < 112 and len(data.files) == 112 and len(decoded) == 112 - kept[1] + 1
+    assert all(part in split_of(data).values() for part in PARTS)
+    for i in (0, 3, 100, 149, 150, 151, 199):
+        assert torch.equal(picture(data, f"good{i:02}.png"), torch.tensor(np.array(noise(i))).permute(2, 0, 1))
+    monkeypatch.setenv("VAE_HELPERS_CACHE", "off")
+    whole = load("folder", here, size=8)
+    for part in PARTS:
+        assert torch.equal(getattr(data, part).images, getattr(whole, part).images)
+
+
+def test_a_disk_without_room_is_told_before_anything_is_decoded(here, tmp_path, monkeypatch, capsys, decoded):
+    load("folder", here, size=8, background=1)
+    load("folder", here, size=8, background=2)
+    first, second = sorted(caches(tmp_path), key=lambda path: path.stat().st_mtime_ns)
+    os.utime(first, (1, 1))
+    each, needed = first.stat().st_size, 12 * 3 * 64
+    free = type("Usage", (), {"free": needed - 1 - 2 * each})
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: free)
+    decoded.clear()
+    assert len(load("folder", here, size=8).files) == 12  # in memory
+    said = capsys.readouterr().out
+    assert "not cached (the pictures need 0.0 GB in " in said and "set VAE_HELPERS_CACHE to a folder on another" in said
+    assert caches(tmp_path) == sorted([first, second]) and len(decoded) == 12
+    free.free = needed - each  # with the one that was not used for longest out of the way
+    assert len(load("folder", here, size=8).files) == 12
+    assert capsys.readouterr().out == "" and not first.exists() and second.exists()
+
+
+def test_a_disk_that_others_fill_in_the_meantime_loses_nothing(here, tmp_path, monkeypatch, capsys):
+    load("folder", here, size=8)
+    (cache,) = caches(tmp_path)
+    content = cache.read_bytes()
+    noise(44).save(here / "new.png")
+    real, count = picture_cache._allocate, [0]
+
+    def full(file, length):
+        count[0] += 1
+        if count[0] == fails:
+            raise OSError(28, "No space left on device")
+        real(file, length)
+
+    monkeypatch.setattr(picture_cache, "_allocate", full)
+    fails = 1
+    assert len(load("folder", here, size=8).files) == 13
+    assert "not cached (the pictures need" in capsys.readouterr().out
+    count[0], fails = 0, 2
+    with pytest.raises(OSError, match=r"the pictures need .* set VAE_HELPERS_CACHE to a folder on another disk"):
+        load("folder", here, size=8)
+    assert caches(tmp_path) == [cache] and cache.read_bytes() == content
+
+
+def test_pixels_of_a_large_cache_are_looked_at_here_and_there(here, tmp_path, monkeypatch, decoded):
+    good = load("folder", here, size=8)
+    (cache,) = caches(tmp_path)
+    content = cache.read_bytes()
+    monkeypatch.setattr(picture_cache, "LOOKED_AT", 3)
+    for row, noticed in ((0, True), (1, False), (5, True), (11, True)):
+        bad = bytearray(content)
+        bad[picture_cache.HEAD + row * 192 + 100] ^= 1
+        cache.unlink()
+        cache.write_bytes(bad)
+        decoded.clear()
+        load("folder", here, size=8)
+        assert bool(decoded) == noticed
+    assert torch.equal(good.train.images, load("folder", here, size=8).train.images)
+
+
+BESIDE = """
+import sys, time
+from pathlib import Path
+from vae_helpers import load
+from vae_helpers.data import decoding
+real = decoding.read_picture
+def slow(path, form):
+    if not count: print("decoding", flush=True)
+    count.append(path)
+    while not Path(sys.argv[2]).exists(): time.sleep(0.01)
+    return real(path, form)
+count, decoding.read_picture = [], slow
+load("folder", sys.argv[1], size=8)
+print(len(count))
+"""
+
+
+def test_of_several_processes_one_decodes_and_the_others_wait(here, tmp_path):
+    command = [sys.executable, "-c", BESIDE, here, tmp_path / "go"]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert first.stdout.readline() == "decoding\n"
+    second = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert second.stdout.readline() == "Another process is decoding this folder: waiting for it.\n"
+    (tmp_path / "go").touch()
+    assert first.communicate()[0] == "12\n" and second.communicate()[0] == "0\n"
+
+
+def test_names_that_are_no_text_and_times_out_of_this_world_are_cached(here, decoded):
+    for name in (b"\xff\xfe.png", "\U0001f600 \n.png".encode()):
+        (here / os.fsdecode(name)).write_bytes(encoded(noise(len(name)), "PNG"))
+    os.utime(here / "good01.png", ns=(0, -(10**9)))
+    first = load("folder", here, size=8)
+    decoded.clear()
+    assert load("folder", here, size=8).files == first.files and len(first.files) == 14 and not decoded
 
 
 def test_decoders_keep_their_opinions_to_themselves(here, monkeypatch, caplog):

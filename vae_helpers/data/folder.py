@@ -67,9 +67,15 @@ def load_folder(
     may change place when others are added. Classes are not balanced. Within a split the order is that of the
     SHA-256, which mixes classes.
 
-    Memory: the result, and beside it at most a few decoded pictures, only one of them large (0.7 GB were measured
-    with the largest ones that are read). Nothing is written into the folder. Decoded pictures are cached (see
-    `vae_helpers.data.picture_cache`), and files that changed are read again.
+    Where the pictures are: decoded, in a file in ~/.cache/vae_helpers, or in the folder that VAE_HELPERS_CACHE names,
+    on another disk for instance; nothing is written into the folder itself. The data set's tensors are that file,
+    mapped into memory, so there may be more pictures than fit (a million of 64 x 64 are 12 GB), and loading them again
+    takes seconds. Files that changed are read again. Writing to the tensors changes this data set and not the file.
+    VAE_HELPERS_CACHE=off, or a disk without room, has all of it in memory. `vae_helpers.data.picture_cache` says more.
+
+    Decoding: by threads, or for thousands of files by as many processes as there are cores. A thread or process has one
+    decoded picture in memory; of large ones, each process has one at a time (0.7 GB were measured with the largest that
+    are read). What was decoded for more than half a minute before it was stopped is kept.
 
     Args:
         root: the folder; "~" is the home directory.
@@ -82,7 +88,10 @@ def load_folder(
         other files, with the reason.
     Raises:
         FileNotFoundError, NotADirectoryError, PermissionError: the folder cannot be opened.
-        ValueError: an argument out of its domain, no picture or too few, or more than fit into memory.
+        ValueError: an argument out of its domain, no picture or too few, or more than fit into memory where there is
+            no cache.
+        OSError: the disk of the cache was filled by others in the meantime.
+        RuntimeError: a process that decoded pictures was ended by the system.
     """
     form, folder = Form(size, fit, colour, background), open_folder(root)
     files, skipped = list_files(folder)
@@ -180,7 +189,9 @@ def _read_all(folder: Path, files: list[FileState], form: Form, skipped: dict[st
         if cache is None:
             new = InMemory(form, len(files), trouble)
         try:
-            return _update(old, [rows[file] for file in files if file in rows], new, missing, folder, form, skipped)
+            return _update(
+                old, {file: rows[file] for file in files if file in rows}, new, missing, folder, form, skipped
+            )
         except BaseException:
             new.discard()
             raise
@@ -194,7 +205,7 @@ def _rows(table: Table) -> dict[FileState, int]:
 
 def _update(
     old: Stored | None,
-    kept: list[int],
+    kept: dict[FileState, int],
     new: Unfinished | InMemory,
     missing: list[FileState],
     folder: Path,
@@ -213,9 +224,8 @@ def _update(
                     skipped[missing[row].name] = outcome
     except BaseException:
         if found and isinstance(new, Unfinished) and time.monotonic() - began > WORTH_KEEPING:
-            pictures = _with_kept(found, old, kept, new, len(missing))
-            new.finish(_arranged(pictures, {"": sorted(range(len(pictures)), key=lambda i: pictures[i].row)}, new))
-            print(f"{len(found):,} pictures that were decoded are kept; the next time goes on with the others.")
+            with contextlib.suppress(OSError):
+                _keep_unsplit(_with_kept(found, old, kept, new, len(missing)), new)
         raise
     if not found and old and old.table.parts.sum() == len(kept) == len(old.table):
         new.discard()
@@ -225,6 +235,14 @@ def _update(
     table = _arranged(pictures, _split([picture.digests for picture in pictures]), new)
     images, trouble = new.finish(table)
     return Stored(table, images), trouble
+
+
+def _keep_unsplit(pictures: list[Picture], new: Unfinished) -> None:
+    """Put what was decoded before an interruption into the cache, from which the next time takes it."""
+    by_row = sorted(range(len(pictures)), key=lambda place: pictures[place].row)
+    _, trouble = new.finish(_arranged(pictures, {"": by_row}, new))
+    if not trouble:
+        print(f"{len(pictures):,} pictures are decoded and kept; the next time goes on with the others.")
 
 
 class InMemory:
@@ -260,16 +278,15 @@ class InMemory:
 
 
 def _with_kept(
-    found: list[Picture], old: Stored | None, kept: list[int], new: Unfinished | InMemory, first: int
+    found: list[Picture], old: Stored | None, kept: dict[FileState, int], new: Unfinished | InMemory, first: int
 ) -> list[Picture]:
     """The pictures that were decoded and those in some rows of `old`, copied to rows from `first` on; by name."""
     new.grow(max(1, first + len(kept)))
-    pictures, files = list(found), old.table.files() if kept else []
-    for row, before in enumerate(kept, first):
-        new.images[row] = old.images[before]
-        place = old.table.order[before]
-        file, pixels = old.table.digests[place]
-        pictures.append(Picture(files[place], Digests(file.tobytes(), pixels.tobytes()), row))
+    pictures, images = list(found), np.asarray(new.images)
+    for row, (file, before) in enumerate(kept.items(), first):
+        images[row] = old.images[before]
+        digests = old.table.digests[old.table.order[before]]
+        pictures.append(Picture(file, Digests(*(digest.tobytes() for digest in digests)), row))
     return sorted(pictures, key=attrgetter("file.name"))
 
 
@@ -282,7 +299,7 @@ def _arranged(pictures: list[Picture], parts: dict[str, list[int]], new: Unfinis
         new: what their rows are in.
     """
     order = [place for part in parts.values() for place in part]
-    _reorder(new.images, [pictures[place].row for place in order])
+    _reorder(np.asarray(new.images), [pictures[place].row for place in order])
     return Table.of(
         [picture.file for picture in pictures],
         np.frombuffer(b"".join(d for p in pictures for d in p.digests), np.uint8).reshape(-1, 2, 32),

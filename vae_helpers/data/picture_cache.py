@@ -260,8 +260,14 @@ class Unfinished:
 
     def grow(self, rows: int) -> None:
         """Make room for so many pictures; those that are there stay."""
+        length = HEAD + rows * int(np.prod(self.shape))
         with open(self._temporary, "r+b") as file:
-            _allocate(file, HEAD + rows * int(np.prod(self.shape)))
+            try:
+                _allocate(file, length)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                raise _no_room(self.path.parent, length) from error
         self.images = np.memmap(self._temporary, np.uint8, "r+", HEAD, (rows, *self.shape))
 
     def finish(self, table: Table) -> tuple[np.ndarray, str]:
@@ -330,15 +336,20 @@ def _make_room(path: Path, needed: int) -> None:
     others = [(length, file) for _, length, file in _others(path) if file.suffix == SUFFIX]
     free = shutil.disk_usage(path.parent).free
     if needed > free + sum(length for length, _ in others):
-        raise OSError(
-            errno.ENOSPC,
-            f"{needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free in {path.parent}. Set "
-            "VAE_HELPERS_CACHE to a folder on another disk, or take a smaller size",
-        )
+        raise _no_room(path.parent, needed)
     for length, file in others:
         if needed > free:
             file.unlink(missing_ok=True)
             free += length
+
+
+def _no_room(home: Path, needed: int) -> OSError:
+    free = shutil.disk_usage(home).free
+    return OSError(
+        errno.ENOSPC,
+        f"the pictures need {needed / 1e9:.1f} GB in {home}, where {free / 1e9:.1f} GB are free: set VAE_HELPERS_CACHE "
+        "to a folder on another disk, or take a smaller size",
+    )
 
 
 def _trim(path: Path) -> None:
