@@ -1,5 +1,7 @@
 """What is trained on: pictures with their conditions, codes, and which rows make up a batch."""
 
+import hashlib
+
 import pytest
 import torch
 from torch import nn
@@ -8,7 +10,7 @@ from vae_helpers import evaluate, log_likelihood
 from vae_helpers.distributions import GreyBernoulliLikelihood, diagonal_gaussian
 from vae_helpers.images import to_float
 from vae_helpers.models import LatentVariableModel, mlp_vae
-from vae_helpers.training import batches, fit
+from vae_helpers.training import batches, engine, fit
 from vae_helpers.training.batches import Batches
 
 IMAGES = torch.arange(40, dtype=torch.uint8).reshape(40, 1, 1, 1).expand(40, 1, 4, 4).contiguous()
@@ -131,3 +133,43 @@ def test_a_batch_has_at_most_as_many_rows_as_there_are():
 
     fit(nn.Linear(16, 1), IMAGES, steps=2, objective=objective, progress=False)
     assert seen == [40, 40]
+
+
+def test_a_digest_is_of_the_bytes_however_few_are_copied_at_a_time(monkeypatch):
+    expected = hashlib.sha256(b"torch.uint8 (40, 1, 4, 4) " + IMAGES.numpy().tobytes())
+    expected.update(b"torch.int64 (40,) " + LABELS.numpy().tobytes())
+    for at_a_time in (1, 100, 2**22):
+        monkeypatch.setattr(batches, "AT_A_TIME", at_a_time)
+        assert Batches((IMAGES, LABELS), 4, 0).digest == expected.hexdigest()[:16]
+
+
+def test_data_that_would_crowd_a_gpu_stay_on_the_cpu(monkeypatch):
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10**9))
+    for free, home in ((2 * IMAGES.nbytes + 2 * LABELS.nbytes, gpu), (2 * IMAGES.nbytes + 2 * LABELS.nbytes - 1, cpu)):
+        assert batches.home_of((IMAGES, LABELS), gpu) == home
+        assert batches.home_of((IMAGES, LABELS), cpu) == cpu
+
+
+def test_batches_go_to_the_device_that_wants_them_and_the_data_stay():
+    elsewhere = Batches((IMAGES, LABELS), 16, 0, torch.device("meta"))
+    assert [x.device.type for x in elsewhere.get(0)] == ["meta"] * 2
+    assert elsewhere.data[0].data_ptr() == IMAGES.data_ptr()
+    run = engine_run(IMAGES)
+    assert run.batches.data[0].data_ptr() == IMAGES.data_ptr() == run.validation[0].data_ptr()  # nothing was copied
+
+
+def engine_run(images):
+    """The `Run` that `fit` makes of these images, for training and validation."""
+    found = []
+    original = engine.Run
+
+    class Seen(original):
+        def __init__(self, **settings):
+            super().__init__(**settings)
+            found.append(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "Run", Seen)
+        fit(mlp_vae((1, 4, 4), 2, (4,)), images, steps=1, validation=images, progress=False)
+    return found[0]
