@@ -22,6 +22,7 @@ SECTIONS = {
     "peak": "Share of the machine's peak",
     "scaling": "Growth of the cost",
     "busy_core": "Beside a busy core",
+    "folder_scale": "A folder of pictures",
     "gpu": "On a GPU",
 }
 

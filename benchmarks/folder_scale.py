@@ -38,6 +38,7 @@ SHAPE = (3, 64, 64)
 BLOCK = 4096  # random pictures, again and again
 LINKS = 50_000  # names of a file; some file systems have 65,000 at most
 SPARE = 8 * 10**9  # bytes of the disk that are left alone
+CHILD = "import json, sys; from benchmarks import folder_scale as b; print(json.dumps(b.use(sys.argv[1], int(sys.argv[2]))))"
 KINDS = {"JPEG, 1200 x 900": 400, "PNG, 64 x 64": 10_000}  # and how many of them
 
 
@@ -179,7 +180,7 @@ def measure(n: int = 1_000_000, rounds: int = 3, steps: int = 300) -> str:
 def scale_row(folder: Path, n: int, steps: int) -> list[object]:
     """A line of the table: a stand-in made, used in a process of its own, and removed."""
     stand_in(folder, n)
-    command = [sys.executable, "-m", "benchmarks.folder_scale", str(folder), "--steps", str(steps)]
+    command = [sys.executable, "-c", CHILD, str(folder), str(steps)]
     found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()[-1])
     shutil.rmtree(folder)
     seconds = [f"{found[what]:.3g}" for what in ("load", "fit", "evaluate")]
@@ -189,8 +190,5 @@ def scale_row(folder: Path, n: int, steps: int) -> list[object]:
 
 if __name__ == "__main__":
     args = parser(__doc__, n=1_000_000, rounds=3, steps=300).parse_args()
-    if args.folder:  # a stand-in, and this the process that uses it
-        print(json.dumps(use(args.folder, args.steps)))
-    else:
-        measured = measure(args.n, args.rounds, args.steps)
-        print(description(), measured, sep="\n\n")
+    measured = measure(args.n, args.rounds, args.steps)
+    print(description(), measured, sep="\n\n")

@@ -144,11 +144,11 @@ def test_a_digest_is_of_the_bytes_however_few_are_copied_at_a_time(monkeypatch):
 
 
 def test_data_that_would_crowd_a_gpu_stay_on_the_cpu(monkeypatch):
-    cpu, gpu = torch.device("cpu"), torch.device("cuda")
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10**9))
-    for free, home in ((2 * IMAGES.nbytes + 2 * LABELS.nbytes, gpu), (2 * IMAGES.nbytes + 2 * LABELS.nbytes - 1, cpu)):
-        assert batches.home_of((IMAGES, LABELS), gpu) == home
-        assert batches.home_of((IMAGES, LABELS), cpu) == cpu
+    cpu, gpu, half = torch.device("cpu"), torch.device("cuda"), IMAGES.nbytes + LABELS.nbytes
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2 * half, 10**9))
+    assert batches.home_of((IMAGES, LABELS), gpu) == gpu and batches.home_of((IMAGES, LABELS), cpu) == cpu
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2 * half - 1, 10**9))
+    assert batches.home_of((IMAGES, LABELS), gpu) == cpu and batches.home_of((IMAGES, LABELS), cpu) == cpu
 
 
 def test_batches_go_to_the_device_that_wants_them_and_the_data_stay():
