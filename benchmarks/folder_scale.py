@@ -38,7 +38,7 @@ SHAPE = (3, 64, 64)
 BLOCK = 4096  # random pictures, again and again
 LINKS = 50_000  # names of a file; some file systems have 65,000 at most
 SPARE = 8 * 10**9  # bytes of the disk that are left alone
-CHILD = "import json, sys; from benchmarks import folder_scale as b; print(json.dumps(b.use(sys.argv[1], int(sys.argv[2]))))"
+CHILD = "import sys; from benchmarks.folder_scale import use; print(use(sys.argv[1], int(sys.argv[2])))"
 KINDS = {"JPEG, 1200 x 900": 400, "PNG, 64 x 64": 10_000}  # and how many of them
 
 
@@ -126,8 +126,8 @@ class Watch(threading.Thread):
             time.sleep(0.05)
 
 
-def use(folder: str, steps: int) -> dict[str, float]:
-    """Load a folder, train and evaluate a small VAE; seconds, pictures and memory."""
+def use(folder: str, steps: int) -> str:
+    """Load a folder, train and evaluate a small VAE; seconds, pictures and memory, as JSON."""
     one_thread()
     watch = Watch()
     watch.start()
@@ -144,7 +144,7 @@ def use(folder: str, steps: int) -> dict[str, float]:
     evaluate(model, data.test.images[:1000])
     found["evaluate"] = time.perf_counter() - start
     watch.look()
-    return found | watch.most | {"n": len(data.files)}
+    return json.dumps(found | watch.most | {"n": len(data.files)})
 
 
 def measure(n: int = 1_000_000, rounds: int = 3, steps: int = 300) -> str:

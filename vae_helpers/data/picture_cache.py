@@ -46,6 +46,9 @@ SUFFIX, UNFINISHED = ".pictures", ".partial"
 MAX_CACHE_BYTES = 2**31  # of all cached folders together, unless the one in use has more; unused for longest go first
 A_DAY = 86_400 * 10**9  # nanoseconds after which an unfinished file belongs to a process that was killed
 LOOKED_AT = 256  # pictures whose pixels are compared with their digests when a cache is read
+LARGE = (
+    2**30
+)  # bytes of pixels of which the system reads what is used and nothing around it: batches are drawn at random
 NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)  # Python has it from 3.13 on
 
 
@@ -221,6 +224,8 @@ def _mapped(file: BinaryIO, count: int, shape: tuple[int, int, int]) -> np.ndarr
         memory = mmap.mmap(file.fileno(), length, mmap.MAP_PRIVATE | NO_RESERVE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
     else:
         memory = mmap.mmap(file.fileno(), length, access=mmap.ACCESS_COPY)
+    if length > LARGE and hasattr(mmap, "MADV_RANDOM"):
+        memory.madvise(mmap.MADV_RANDOM)
     return np.frombuffer(memory, np.uint8, offset=HEAD).reshape(count, *shape)
 
 
