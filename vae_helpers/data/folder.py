@@ -16,9 +16,7 @@ import torch
 
 from vae_helpers.data import picture_cache
 from vae_helpers.data.dataset import Dataset, Split
-from vae_helpers.data.decoding import THREADS as THREADS
 from vae_helpers.data.decoding import Digests, decode, with_bar
-from vae_helpers.data.decoding import quiet_decoders as quiet_decoders
 from vae_helpers.data.picture_cache import FileState, Stored, Table, Unfinished
 from vae_helpers.data.picture_file import Form, Unusable, check_is_file, formats, printable
 

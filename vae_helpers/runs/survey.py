@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vae_helpers.data.folder import THREADS, TOP, list_files, open_folder, quiet_decoders
+from vae_helpers.data.decoding import THREADS, quiet_decoders
+from vae_helpers.data.folder import TOP, list_files, open_folder
 from vae_helpers.data.picture_file import Form, Unusable, formats, printable, read_header, read_picture
 from vae_helpers.models.convolutional import check_shape
 from vae_helpers.runs.settings import MINUTES, Settings
