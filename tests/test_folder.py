@@ -27,6 +27,7 @@ from vae_helpers.data import decoding, picture_cache, picture_file
 from vae_helpers.data import folder as folder_module
 
 PARTS = ("train", "validation", "test")
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -1090,7 +1091,6 @@ def test_many_files_are_decoded_by_processes_to_the_same_pictures(here, monkeypa
 SCRIPT = """
 print("a script without a guard")
 import sys
-from benchmarks.folder_scale import stand_in
 from vae_helpers import load
 from vae_helpers.data import decoding
 decoding.MANY, decoding._processes = 10, lambda: 2
@@ -1100,10 +1100,18 @@ print(len(load("folder", sys.argv[1], size=8).files))
 
 def test_processes_do_not_run_the_script_and_import_no_torch(here, tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
-    result = subprocess.run([sys.executable, tmp_path / "script.py", here], capture_output=True, text=True, check=True)
+    command, found = [sys.executable, tmp_path / "script.py", here], os.environ | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, env=found, capture_output=True, text=True, check=True)
     assert result.stdout.splitlines() == ["a script without a guard", "12"] and not result.stderr
     imported = "import sys, vae_helpers.data.decoding; print([m for m in sys.modules if m in ('torch', 'matplotlib')])"
     assert subprocess.run([sys.executable, "-c", imported], capture_output=True, text=True).stdout == "[]\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no system call for it")
+def test_no_more_processes_than_there_are_cores_for():
+    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); os.cpu_count = lambda: 64\n"
+    code += "from vae_helpers.data import decoding; print(decoding._processes())"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "1\n"
 
 
 def test_a_process_that_the_system_ends_is_told_with_a_cure(here, tmp_path, monkeypatch):
@@ -1178,7 +1186,7 @@ def test_a_disk_without_room_is_told_before_anything_is_decoded(here, tmp_path, 
     load("folder", here, size=8, background=2)
     first, second = sorted(caches(tmp_path), key=lambda path: path.stat().st_mtime_ns)
     os.utime(first, (1, 1))
-    each, needed = first.stat().st_size, 12 * 3 * 64
+    each, needed = first.stat().st_size, picture_cache.HEAD + 12 * 3 * 64
     free = type("Usage", (), {"free": needed - 1 - 2 * each})
     monkeypatch.setattr(shutil, "disk_usage", lambda path: free)
     decoded.clear()
@@ -1186,9 +1194,71 @@ def test_a_disk_without_room_is_told_before_anything_is_decoded(here, tmp_path, 
     said = capsys.readouterr().out
     assert "not cached (the pictures need 0.0 GB in " in said and "set VAE_HELPERS_CACHE to a folder on another" in said
     assert caches(tmp_path) == sorted([first, second]) and len(decoded) == 12
-    free.free = needed - each  # with the one that was not used for longest out of the way
+    free.free = needed - 1  # with the one that was not used for longest out of the way
     assert len(load("folder", here, size=8).files) == 12
     assert capsys.readouterr().out == "" and not first.exists() and second.exists()
+
+
+def test_a_file_that_is_no_picture_needs_no_room_for_all_the_others(here, tmp_path, monkeypatch, capsys, decoded):
+    load("folder", here, size=8, background=1)
+    (here / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    good = load("folder", here, size=8)
+    before = caches(tmp_path)
+    capsys.readouterr()
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: type("Usage", (), {"free": 500}))
+    monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"available": 500}))
+    decoded.clear()
+    for other in (False, True):  # a cache that could make room; none
+        if other:
+            before.remove(next(path for path in before if path != picture_cache.place(here, picture_file.Form(8))))
+            for path in set(caches(tmp_path)) - set(before):
+                path.unlink()
+        data = load("folder", here, size=8)
+        assert torch.equal(data.train.images, good.train.images) and data.skipped.keys() == {"broken.png"}
+        assert caches(tmp_path) == before and "not cached" not in capsys.readouterr().out
+    assert decoded == ["broken.png"] * 2
+    noise(44).save(here / "new.png")
+    with pytest.raises(ValueError, match=r"14 files of pictures may need .* \(the pictures need 0\.0 GB in "):
+        load("folder", here, size=8)
+
+
+def test_where_files_cannot_be_set_aside_they_are_written(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)  # a Mac, where a file made longer takes no room yet
+    monkeypatch.setattr(picture_cache, "ZEROS", 1000)
+    new = picture_cache.Unfinished(tmp_path / "x", (3, 64, 64), 2, 9)
+    new.images[1] = 7
+    del new.images
+    new.grow(9)
+    (file,) = tmp_path.iterdir()
+    assert file.stat().st_size == picture_cache.HEAD + 9 * 3 * 64 * 64 <= 512 * file.stat().st_blocks
+    assert [int(image.max()) for image in new.images] == [0, 7] + 7 * [0]
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells what is mapped")
+def test_where_mapped_files_cannot_be_moved_they_are_not_mapped_when_they_are(here, tmp_path, monkeypatch, capsys):
+    """As on Windows, where a file that is open or mapped is neither renamed nor replaced."""
+    real = os.replace
+
+    def windows(source, target):
+        open_now = "".join(
+            os.readlink(f"/proc/self/fd/{n}")
+            for n in os.listdir("/proc/self/fd")
+            if Path(f"/proc/self/fd/{n}").exists()
+        )
+        if any(str(path) in open_now + Path("/proc/self/maps").read_text() for path in (source, target)):
+            raise PermissionError(13, "Access is denied")
+        real(source, target)
+
+    monkeypatch.setattr(picture_cache, "MOVES_MAPPED", False)
+    monkeypatch.setattr(os, "replace", windows)
+    load("folder", here, size=8)
+    noise(44).save(here / "new.png")
+    data = load("folder", here, size=8)  # the old pictures are no longer in use
+    assert capsys.readouterr().out == "" and len(caches(tmp_path)) == 1
+    noise(45).save(here / "newer.png")
+    assert len(load("folder", here, size=8).files) == len(data.files) + 1  # now they are
+    assert "not cached (Access is denied)" in capsys.readouterr().out
+    assert torch.equal(picture(data, "new.png"), torch.from_numpy(np.array(noise(44))).permute(2, 0, 1))
 
 
 def test_a_disk_that_others_fill_in_the_meantime_loses_nothing(here, tmp_path, monkeypatch, capsys):
@@ -1239,9 +1309,9 @@ real = decoding.read_picture
 def slow(path, form):
     if not count: print("decoding", flush=True)
     count.append(path)
-    while not Path(sys.argv[2]).exists(): time.sleep(0.01)
+    while not Path(sys.argv[2]).exists() and time.monotonic() < start + 60: time.sleep(0.01)
     return real(path, form)
-count, decoding.read_picture = [], slow
+start, count, decoding.read_picture, decoding.THREADS = time.monotonic(), [], slow, 1
 load("folder", sys.argv[1], size=8)
 print(len(count))
 """

@@ -29,3 +29,7 @@ def __getattr__(name: str) -> Any:
     value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = value  # the next access does not come here
     return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

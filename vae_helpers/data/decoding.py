@@ -64,10 +64,11 @@ def _chunks(items: Sequence, size: int) -> Iterator[Sequence]:
 
 
 def _processes() -> int:
-    """As many as there are cores for, and memory."""
+    """As many as there are memory and cores for: those that this process may use, which in a container can be few."""
     import psutil
+    from joblib import cpu_count
 
-    return min(os.cpu_count() or 1, psutil.virtual_memory().available // BYTES_OF_A_PROCESS)
+    return min(cpu_count(), psutil.virtual_memory().available // BYTES_OF_A_PROCESS)
 
 
 def _in_threads(work: Callable, names: list[Sequence[str]], rows: list[np.ndarray]) -> Iterator[Outcome]:

@@ -177,6 +177,8 @@ def _read_all(folder: Path, files: list[FileState], form: Form, skipped: dict[st
     with picture_cache.one_at_a_time(folder) as waited:
         if waited and cache is not None:
             old = picture_cache.read(cache, form.shape)
+            if old and old.table.is_of(files):
+                return old, ""
         rows = {} if old is None else _rows(old.table)
         missing = [file for file in files if file not in rows]
         if cache is not None:
@@ -185,11 +187,16 @@ def _read_all(folder: Path, files: list[FileState], form: Form, skipped: dict[st
             except OSError as error:
                 cache, trouble = None, error.strerror or str(error)
         if cache is None:
-            new = InMemory(form, len(files), trouble)
+            new = InMemory(form, len(missing), trouble)
         try:
-            return _update(
-                old, {file: rows[file] for file in files if file in rows}, new, missing, folder, form, skipped
-            )
+            kept = {file: rows[file] for file in files if file in rows}
+            table = _update(old, kept, new, missing, folder, form, skipped)
+            if table is None:
+                new.discard()
+                return old, ""
+            del old  # Windows does not replace a file that is mapped
+            images, trouble = new.finish(table)
+            return Stored(table, images), trouble
         except BaseException:
             new.discard()
             raise
@@ -209,8 +216,12 @@ def _update(
     folder: Path,
     form: Form,
     skipped: dict[str, str],
-) -> tuple[Stored, str]:
-    """What `_read_all` does where files are new or have changed: decode `missing`, and keep some rows of `old`."""
+) -> Table | None:
+    """What `_read_all` does where files are new or have changed: decode `missing`, and keep some rows of `old`.
+
+    Returns:
+        the table of what is in the first rows of `new` now; None if all that can be read is in `old` and nothing else.
+    """
     found: list[Picture] = []
     began = time.monotonic()
     try:
@@ -226,13 +237,10 @@ def _update(
                 _keep_unsplit(_with_kept(found, old, kept, new, len(missing)), new)
         raise
     if not found and old and old.table.parts.sum() == len(kept) == len(old.table):
-        new.discard()
-        return old, ""  # what could not be read before cannot be read now
+        return None  # what could not be read before cannot be read now
     pictures = _with_kept(found, old, kept, new, len(missing))
     _check_number(pictures, skipped, folder)
-    table = _arranged(pictures, _split([picture.digests for picture in pictures]), new)
-    images, trouble = new.finish(table)
-    return Stored(table, images), trouble
+    return _arranged(pictures, _split([picture.digests for picture in pictures]), new)
 
 
 def _keep_unsplit(pictures: list[Picture], new: Unfinished) -> None:
@@ -250,22 +258,34 @@ class InMemory:
         form: of the pictures.
         rows: for how many pictures there is to be room; those that are never filled take none.
         trouble: why there is no cache, or "" if none is wanted.
+    Attributes:
+        images: `uint8` (rows, C, H, W).
+    Raises:
+        ValueError: so many do not fit into memory.
     """
 
     def __init__(self, form: Form, rows: int, trouble: str):
-        import psutil
-
-        needed, free = rows * int(np.prod(form.shape)), psutil.virtual_memory().available
-        if needed > free:
-            raise ValueError(
-                f"size={form.size} is too large for this folder: {rows:,} files of pictures may need "
-                f"{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free. Take a smaller size, or a folder "
-                f"with fewer files. With a cache they need no memory ({trouble or 'VAE_HELPERS_CACHE is off'})."
-            )
-        self.images, self.trouble = np.empty((rows, *form.shape), dtype=np.uint8), trouble
+        self.form, self.trouble = form, trouble
+        self.images = np.empty((0, *form.shape), dtype=np.uint8)
+        self.grow(rows)
 
     def grow(self, rows: int) -> None:
-        """There is room for all from the first."""
+        """Make room for so many pictures; those that are there stay."""
+        import psutil
+
+        before = len(self.images)
+        if rows == before:
+            return
+        needed, free = rows * int(np.prod(self.form.shape)), psutil.virtual_memory().available
+        if needed > free:
+            raise ValueError(
+                f"size={self.form.size} is too large for this folder: {rows:,} files of pictures may need "
+                f"{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free. Take a smaller size, or a folder "
+                f"with fewer files. With a cache they need no memory ({self.trouble or 'VAE_HELPERS_CACHE is off'})."
+            )
+        images = np.empty((rows, *self.form.shape), dtype=np.uint8)
+        images[:before] = self.images
+        self.images = images
 
     def finish(self, table: Table) -> tuple[np.ndarray, str]:
         """The pictures, and why they are not cached."""

@@ -45,10 +45,12 @@ HEAD = len(CACHE_FORMAT) + 64 + 2 * 20 + 1  # bytes before the pixels
 SUFFIX, UNFINISHED = ".pictures", ".partial"
 MAX_CACHE_BYTES = 2**31  # of all cached folders together, unless the one in use has more; unused for longest go first
 A_DAY = 86_400 * 10**9  # nanoseconds after which an unfinished file belongs to a process that was killed
+ZEROS = 2**20  # bytes that are written at a time, to have them set aside
 LOOKED_AT = 256  # pictures whose pixels are compared with their digests when a cache is read
 LARGE = (
     2**30
-)  # bytes of pixels of which the system reads what is used and nothing around it: batches are drawn at random
+)  # bytes of a file of which the system reads what is used and nothing around it: batches are drawn at random
+MOVES_MAPPED = os.name == "posix"  # whether the system renames, replaces and removes files that are mapped; not Windows
 NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)  # Python has it from 3.13 on
 
 
@@ -239,7 +241,7 @@ class Unfinished:
         path: of the cache.
         shape: (C, H, W) of a picture.
         rows: for how many pictures there is to be room now.
-        later: for how many there will have to be.
+        later: for how many there may have to be.
     Attributes:
         images: `numpy.memmap` (rows, C, H, W), shared with the file, so that other processes can fill it too.
     Raises:
@@ -254,7 +256,7 @@ class Unfinished:
         self._temporary: Path | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _make_room(path, later * int(np.prod(shape)))
+            _check_room(path, HEAD + later * int(np.prod(shape)))
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=UNFINISHED)
             os.close(handle)
             self._temporary = Path(name)
@@ -267,6 +269,7 @@ class Unfinished:
         """Make room for so many pictures; those that are there stay."""
         length = HEAD + rows * int(np.prod(self.shape))
         with open(self._temporary, "r+b") as file:
+            _make_room(self.path, length - os.fstat(file.fileno()).st_size)
             try:
                 _allocate(file, length)
             except OSError as error:
@@ -281,29 +284,29 @@ class Unfinished:
         Returns:
             `uint8` (N, C, H, W), mapped; and why it could not be put there, or "".
         """
-        count, content = len(table), _packed(table)
+        images, place, trouble = None, self.path, ""
         del self.images
         try:
-            with open(self._temporary, "r+b") as file:
-                images = _mapped(file, count, self.shape)
-                try:
-                    file.truncate(HEAD + images.nbytes)
-                    file.seek(HEAD + images.nbytes)
-                    file.write(content)
-                    file.seek(0)
-                    file.write(_head(count, content))
-                    file.flush()
-                    os.fsync(file.fileno())
-                    os.replace(self._temporary, self.path)
-                except OSError as error:
-                    self.discard()  # the name goes; the pixels stay while they are mapped
-                    return images, error.strerror or str(error)
+            try:
+                with open(self._temporary, "r+b") as file:
+                    _complete(file, table, self.shape)
+                    if MOVES_MAPPED:  # before others see it, who might put another one in its place
+                        images = _mapped(file, len(table), self.shape)
+                os.replace(self._temporary, self.path)
+            except OSError as error:
+                place, trouble = self._temporary, error.strerror or str(error)
+            if images is None:
+                with open(place, "rb") as file:
+                    images = _mapped(file, len(table), self.shape)
         except BaseException:
             self.discard()
             raise
-        with contextlib.suppress(OSError):
-            _trim(self.path)
-        return images, ""
+        if trouble:
+            self.discard()  # the name goes; the pixels stay while they are mapped
+        else:
+            with contextlib.suppress(OSError):
+                _trim(self.path)
+        return images, trouble
 
     def discard(self) -> None:
         """Leave nothing behind."""
@@ -314,12 +317,27 @@ class Unfinished:
                 folder.rmdir()
 
 
+def _complete(file: BinaryIO, table: Table, shape: tuple[int, int, int]) -> None:
+    """Write what belongs before and after the pixels, and see it to the disk."""
+    content, end = _packed(table), HEAD + len(table) * int(np.prod(shape))
+    file.truncate(end)
+    file.seek(end)
+    file.write(content)
+    file.seek(0)
+    file.write(_head(len(table), content))
+    file.flush()
+    os.fsync(file.fileno())
+
+
 def _allocate(file: BinaryIO, length: int) -> None:
     """Have the disk set so much aside. A mapped file that finds the disk full would end the process by a signal."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file.fileno(), 0, length)
-    else:
-        file.truncate(length)
+        return
+    file.seek(0, os.SEEK_END)
+    while (missing := length - file.tell()) > 0:  # a file that is only made longer has nothing set aside on a Mac
+        file.write(bytes(min(missing, ZEROS)))
+    file.flush()
 
 
 def _others(path: Path) -> list[tuple[int, int, Path]]:
@@ -332,20 +350,21 @@ def _others(path: Path) -> list[tuple[int, int, Path]]:
     return sorted(found)
 
 
-def _make_room(path: Path, needed: int) -> None:
-    """See that the disk has room, if need be without the caches that were unused for longest.
-
-    Raises:
-        OSError: it has too little even so. Nothing was removed then.
-    """
-    others = [(length, file) for _, length, file in _others(path) if file.suffix == SUFFIX]
-    free = shutil.disk_usage(path.parent).free
-    if needed > free + sum(length for length, _ in others):
+def _check_room(path: Path, needed: int) -> None:
+    """Raise OSError if the disk has too little room, even without the other caches. Nothing is removed."""
+    others = sum(length for _, length, file in _others(path) if file.suffix == SUFFIX)
+    if needed > shutil.disk_usage(path.parent).free + others:
         raise _no_room(path.parent, needed)
-    for length, file in others:
-        if needed > free:
-            file.unlink(missing_ok=True)
-            free += length
+
+
+def _make_room(path: Path, needed: int) -> None:
+    """Remove as many other caches as it takes to have so much room, those first that were unused for longest."""
+    free = shutil.disk_usage(path.parent).free
+    for _, length, file in _others(path):
+        if needed > free and file.suffix == SUFFIX:
+            with contextlib.suppress(OSError):  # Windows keeps a file that is mapped
+                file.unlink(missing_ok=True)
+                free += length
 
 
 def _no_room(home: Path, needed: int) -> OSError:
