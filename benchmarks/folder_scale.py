@@ -29,6 +29,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from joblib import cpu_count
 from PIL import Image
 
 from benchmarks.measuring import description, in_turns, one_thread, table
@@ -62,7 +63,7 @@ def write_pictures(folder: Path, kind: str) -> list[str]:
 
 def decoding_rates(kind: str, names: list[str], folder: Path, rounds: int, shared: bool) -> list[list[object]]:
     """The lines of the table for one kind of file."""
-    form, cores = picture_file.Form(), os.cpu_count() or 1
+    form, cores = picture_file.Form(), cpu_count()
     rows = np.memmap(folder.with_suffix(".rows"), np.uint8, "w+", shape=(len(names), *form.shape))
 
     def work(threads: int, many: int) -> None:
