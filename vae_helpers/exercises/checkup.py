@@ -20,6 +20,7 @@ PACKAGES = {
     "scikit-image": "skimage",
     "scipy": "scipy",
     "scikit-learn": "sklearn",
+    "joblib": "joblib",
     "safetensors": "safetensors",
     "tqdm": "tqdm",
     "ipywidgets": "ipywidgets",
