@@ -25,7 +25,7 @@ from vae_helpers.runs.settings import RunError
 from vae_helpers.training import History
 from vae_helpers.writing import write_whole
 
-FORMAT = 1  # of a run's model file; one that is read years later says by this number how it was written
+FORMAT = 2  # of a run's model file; one that is read years later says by this number how it was written
 SETTINGS, MODEL, METRICS = "settings.toml", "model.safetensors", "metrics.json"
 REPORT, GALLERY, EVENTS = "report.html", "gallery.png", "tensorboard"
 CHECKPOINT, BEST, LOCK = "checkpoint.safetensors", "best.safetensors", ".in_use"  # while it trains
@@ -101,10 +101,10 @@ class FolderRun:
             _, _, notes = checkpoints.read(path)
         except checkpoints.CheckpointError as error:
             raise RunError(str(error)) from error
-        if not isinstance(notes.get("run_format"), int) or notes["run_format"] > FORMAT:
+        if notes.get("run_format") != FORMAT:
             raise RunError(
-                f"{printable(path)} is of format {notes.get('run_format')}, and this version of vae_helpers reads up "
-                f"to {FORMAT}. Update vae_helpers, or give the folder of a run."
+                f"{printable(path)} is of format {notes.get('run_format')}, written by vae_helpers "
+                f"{notes.get('vae_helpers')}; this version reads format {FORMAT}. Use that version, or train again."
             )
         return notes
 

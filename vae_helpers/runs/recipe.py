@@ -25,7 +25,7 @@ from vae_helpers.models.vae import VAE
 
 RECIPES = {"pixels": 0, "wavelet": 2}  # name -> levels of the wavelet
 WIDTH, HIDDEN, LATENTS = 48, 256, 64
-BATCH, RATE = 32, 2e-3
+BATCH, RATE = 32, 4e-3
 LOOKED_AT = 2000  # pictures that the beginning is computed from
 CHOSEN_BY = 1000  # pictures that choose the transform
 COARSE = 32  # places of a side that the straight path goes through, at most
@@ -95,14 +95,36 @@ def begin(vae: VAE, images: Tensor) -> VAE:
     pca = ProbabilisticPCA.maximum_likelihood(coarse.cpu(), directions)
     noise = pca.sigma.square()
     spread = pca.W.square().sum(0) + noise  # (K,), of what is seen along each direction
-    vae.encoder.straight.weight.zero_()
-    vae.encoder.straight.weight[:directions] = (pca.W / spread).T.to(coarse)  # E[z | x] of probabilistic PCA
+    vae.encoder.straight.begin((pca.W / spread).T.to(coarse))  # E[z | x] of probabilistic PCA
     vae.encoder.log_var[:directions] = (noise / spread).log().to(coarse)
     vae.decoder.straight.weight.zero_()
     vae.decoder.straight.weight[:, :directions] = pca.W.to(coarse)
     for layer in (vae.encoder.network[-1], vae.decoder.network.body[-2]):  # the networks begin small beside it
         layer.weight.mul_(0.1), layer.bias.zero_()
     return vae
+
+
+class _Straight(nn.Module):
+    """A linear map of very many numbers, that a step of Adam moves as little as one of few.
+
+    Adam moves every weight by the learning rate, whatever its size, and what P of them move together adds up: after
+    ten steps nothing would be left of the beginning. So what is trained is the weights times sqrt(P) (Karras et al.
+    2018, 4.1, "equalized learning rate").
+    """
+
+    def __init__(self, wide: int, latents: int):
+        super().__init__()
+        self.scaled = nn.Parameter(torch.zeros(latents, wide))
+
+    @torch.no_grad()
+    def begin(self, weights: Tensor) -> None:
+        """Weights (k, P) of the first k outputs; 0 for the others."""
+        self.scaled.zero_()
+        self.scaled[: len(weights)] = weights * self.scaled.shape[1] ** 0.5
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, P) -> (N, D)."""
+        return nn.functional.linear(x, self.scaled) / self.scaled.shape[1] ** 0.5
 
 
 class _Encoder(nn.Module):
@@ -112,8 +134,7 @@ class _Encoder(nn.Module):
         super().__init__()
         channels, side, _ = likelihood.usual.shape
         self.network, self.apart = network, max(1, side // COARSE)
-        self.straight = nn.Linear(channels * (side // self.apart) ** 2, latents, bias=False)
-        nn.init.zeros_(self.straight.weight)
+        self.straight = _Straight(channels * (side // self.apart) ** 2, latents)
         self.log_var = nn.Parameter(torch.zeros(latents))
         self._likelihood = [likelihood]  # the VAE's own: not a module of this one
 
