@@ -96,7 +96,7 @@ def stand_in(folder: Path, n: int) -> None:
     generator = np.random.default_rng(0)
     block = generator.integers(0, 256, (BLOCK, *SHAPE), dtype=np.uint8)
     digests = np.frombuffer(b"".join(decoding.sha256(row) for row in block), np.uint8).reshape(BLOCK, 32)
-    path = picture_cache.place(folder.resolve(), picture_file.Form())
+    path = picture_cache.place(folder.resolve(), picture_file.Form(), "picture")
     new = picture_cache.Unfinished(path, SHAPE, n, n)
     for start in range(0, n, BLOCK):
         new.images[start : start + BLOCK] = block[: n - start]
@@ -188,7 +188,7 @@ def scale_rows(folder: Path, n: int, steps: int) -> list[list[object]]:
     rows = []
     for already in ("yes", "no"):
         if already == "no":
-            forget(picture_cache.place(folder.resolve(), picture_file.Form()))
+            forget(picture_cache.place(folder.resolve(), picture_file.Form(), "picture"))
         command = [sys.executable, "-c", CHILD, str(folder), str(steps)]
         printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
         found = json.loads(printed.splitlines()[-1])

@@ -710,6 +710,131 @@ def test_loading_is_the_same_each_time_and_leaves_the_random_state_alone(here, m
     assert torch.equal(before, torch.get_rng_state())
 
 
+def in_sub_folders(root, n, each=4, seed=0):
+    """n sub-folders, `0000` and on, of a few pictures each."""
+    for i in range(n):
+        (root / f"{i:04}").mkdir(parents=True)
+        fill(root / f"{i:04}", each, start=seed + i * each)
+    return root
+
+
+def parts_of_sub_folders(data):
+    """Sub-folder -> the splits that it has pictures in."""
+    found = {}
+    for name, part in split_of(data).items():
+        found.setdefault(name.rpartition("/")[0], set()).add(part)
+    return found
+
+
+def test_a_sub_folder_is_in_one_split_and_stays_there(tmp_path):
+    folder = in_sub_folders(tmp_path / "p", 100)
+    data = load("folder", folder, size=8, split_by="folder")
+    parts = parts_of_sub_folders(data)
+    assert len(parts) == 100 and all(len(part) == 1 for part in parts.values())
+    assert len(data.files) == 400 and "split by its 100 sub-folders" in data.about
+    for part, share in (("test", 0.1), ("validation", 0.1), ("train", 0.8)):
+        assert abs(len(getattr(data, part)) - 400 * share) < 4 * 4 * (100 * share * (1 - share)) ** 0.5
+    assert parts["0007"] == {folder_module.part_of_sub_folder("0007")} == {"train"}  # for good: the SHA-256 of the path
+    assert parts["0008"] == {"test"} and parts["0017"] == {"validation"}
+
+    in_sub_folders(tmp_path / "more", 30, seed=1000)
+    for i in range(30):
+        (tmp_path / "more" / f"{i:04}").rename(folder / f"0000{i}")
+    shutil.rmtree(folder / "0003")
+    (folder / "0004" / "good16.png").rename(folder / "0005" / "moved.png")
+    after = load("folder", folder, size=9, split_by="folder")
+    there = parts_of_sub_folders(after)
+    assert len(there) == 129 and {path: parts[path] for path in parts if path != "0003"}.items() <= there.items()
+    assert split_of(after)["0005/moved.png"] == next(iter(parts["0005"]))
+
+
+def test_sub_folders_of_sub_folders_and_the_folder_itself_count(tmp_path):
+    folder = in_sub_folders(tmp_path / "p", 40)
+    (folder / "0000" / "below").mkdir()
+    fill(folder / "0000" / "below", 4, start=5000)
+    fill(folder, 4, start=6000)
+    parts = parts_of_sub_folders(load("folder", folder, size=8, split_by="folder"))
+    assert len(parts) == 42 and all(len(part) == 1 for part in parts.values())
+    assert parts["0000/below"] == {folder_module.part_of_sub_folder("0000/below")}
+    assert parts[""] == {folder_module.part_of_sub_folder(".")}
+
+
+def test_sub_folders_with_a_picture_in_common_go_together(tmp_path):
+    folder = in_sub_folders(tmp_path / "p", 60)
+    wanted = [f"{i:04}" for i in range(60)]
+    test, train = (next(p for p in wanted if folder_module.part_of_sub_folder(p) == part) for part in ("test", "train"))
+    last = next(p for p in reversed(wanted) if folder_module.part_of_sub_folder(p) == "validation")
+    noise(7000).save(folder / test / "one.png")
+    noise(7000).save(folder / train / "the same.bmp")
+    noise(7001).save(folder / train / "two.png")
+    noise(7001).save(folder / last / "two.png")
+    parts = parts_of_sub_folders(load("folder", folder, size=8, split_by="folder"))
+    assert all(len(part) == 1 for part in parts.values())
+    assert parts[test] == parts[train] == parts[last] == {folder_module.part_of_sub_folder(min(test, train, last))}
+
+
+def test_ties_are_those_of_a_search_through_all(monkeypatch):
+    random_state = np.random.default_rng(0)
+    for n in (1, 5, 30, 60):
+        names = [f"{chr(97 + a)}/{b}" for b, a in enumerate(random_state.integers(0, 26, 50))]
+        pixels = random_state.integers(0, n, 50)
+        pictures = [
+            folder_module.Picture(picture_cache.FileState(name, 1, 1), decoding.Digests(b"", bytes([p])), 0)
+            for name, p in zip(names, pixels, strict=True)
+        ]
+        groups = []
+        for name, p in zip(names, pixels, strict=True):
+            mine, others = [({name[0]}, {p})], []
+            for group in groups:
+                (mine if name[0] in group[0] or p in group[1] else others).append(group)
+            groups = [*others, (set().union(*(g[0] for g in mine)), set().union(*(g[1] for g in mine)))]
+        assert folder_module._tied(pictures) == {path: min(paths) for paths, _ in groups for path in paths}
+
+
+@pytest.mark.parametrize("n", range(3, 12))
+def test_with_few_sub_folders_each_split_has_one(tmp_path, n):
+    data = load("folder", in_sub_folders(tmp_path / "p", n), size=8, split_by="folder")
+    parts = parts_of_sub_folders(data)
+    assert all(len(part) == 1 for part in parts.values()) and len(parts) == n
+    assert all(len(getattr(data, part)) >= 4 for part in PARTS)
+
+
+def test_too_few_sub_folders_are_told_with_their_number_and_a_cure(here, tmp_path, decoded):
+    with pytest.raises(
+        ValueError, match=r"pictures has no sub-folders with pictures\. Give each .* split_by='picture'"
+    ):
+        load("folder", here, size=8, split_by="folder")
+    in_sub_folders(here / "a", 1, seed=100)
+    with pytest.raises(ValueError, match=r"has pictures in 1 sub-folder and in itself: too few for three splits"):
+        load("folder", here, size=8, split_by="folder")
+    assert not decoded
+    folder = in_sub_folders(tmp_path / "p", 40)
+    (folder / "best").mkdir()
+    for i in range(40):
+        shutil.copy(folder / f"{i:04}" / f"good{4 * i:02}.png", folder / "best" / f"{i}.png")
+    with pytest.raises(
+        ValueError, match=r"in 41 sub-folders, and copies .*, such as 0000/good00.png and best/0.png, tie"
+    ):
+        load("folder", folder, size=8, split_by="folder")
+    assert len(load("folder", folder, size=8).files) == 200
+    folder = in_sub_folders(tmp_path / "q", 3, each=2)
+    fill(folder / "0000", 9, start=900)
+    with pytest.raises(ValueError, match=r"in 3 sub-folders: too few for three splits of at least 3 different"):
+        load("folder", folder, size=8, split_by="folder")
+
+
+def test_each_way_of_splitting_has_a_cache_of_its_own(tmp_path, decoded):
+    folder = in_sub_folders(tmp_path / "p", 20)
+    by_picture, by_folder = (load("folder", folder, size=8, split_by=way) for way in ("picture", "folder"))
+    decoded.clear()
+    for data, way in ((by_picture, {}), (by_folder, {"split_by": "folder"})):
+        again = load("folder", folder, size=8, **way)
+        for part in PARTS:
+            assert torch.equal(getattr(data, part).index, getattr(again, part).index)
+    assert not decoded and len(caches(tmp_path)) == 2
+    assert split_of(by_picture) != split_of(by_folder)
+
+
 # --- what cannot be loaded ---------------------------------------------------------------------------------------
 
 
@@ -719,6 +844,7 @@ def test_loading_is_the_same_each_time_and_leaves_the_random_state_alone(here, m
         ({"size": 7}, r"size must be a whole number from 8 to 1024, not 7\. It counts pixels"),
         ({"size": 1025}, "size must be .* not 1025"),
         ({"size": True}, "size must be .* not True"),
+        ({"split_by": "person"}, "split_by must be"),
         ({"fit": "stretch"}, "fit must be 'crop' .* or 'pad' .*, not 'stretch'"),
         ({"colour": "grey"}, r"colour must be True or False, not 'grey'\. False is grey"),
         ({"background": 256}, "background must be a grey 0..255 .* not 256"),
@@ -1210,7 +1336,9 @@ def test_a_file_that_is_no_picture_needs_no_room_for_all_the_others(here, tmp_pa
     decoded.clear()
     for other in (False, True):  # a cache that could make room; none
         if other:
-            before.remove(next(path for path in before if path != picture_cache.place(here, picture_file.Form(8))))
+            before.remove(
+                next(path for path in before if path != picture_cache.place(here, picture_file.Form(8), "picture"))
+            )
             for path in set(caches(tmp_path)) - set(before):
                 path.unlink()
         data = load("folder", here, size=8)

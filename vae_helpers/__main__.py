@@ -106,7 +106,7 @@ def _add_runs(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_form(parser: argparse.ArgumentParser) -> None:
-    """What pictures are brought to."""
+    """What pictures are brought to, and how they are split."""
     parser.add_argument("--size", type=int, metavar="S", help="pixels of a side")
     parser.add_argument("--fit", choices=("crop", "pad"), help="the middle square, or all of a picture")
     parser.add_argument(
@@ -119,11 +119,17 @@ def _add_form(parser: argparse.ArgumentParser) -> None:
         metavar="LEVEL",
         help="behind what is transparent or padded: a grey 0..255, or red green blue",
     )
+    parser.add_argument(
+        "--split-by",
+        choices=("picture", "folder"),
+        help="what is in training, validation or test as a whole: each picture, or each sub-folder",
+    )
 
 
 def _form(chosen: argparse.Namespace) -> dict:
     background = chosen.background if chosen.background is None or len(chosen.background) > 1 else chosen.background[0]
-    return {"size": chosen.size, "fit": chosen.fit, "grey": chosen.grey, "background": background}
+    asked = {name: getattr(chosen, name) for name in ("size", "fit", "grey", "split_by")}
+    return asked | {"background": background}
 
 
 def _on_device(chosen: argparse.Namespace) -> None:

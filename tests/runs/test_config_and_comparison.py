@@ -9,6 +9,7 @@ from PIL import Image
 
 from tests.runs.conftest import QUICK, draw
 from vae_helpers.__main__ import main
+from vae_helpers.data.folder import part_of_sub_folder
 from vae_helpers.runs import RunError, Settings, compare_runs, survey
 from vae_helpers.runs.folder_run import METRICS
 from vae_helpers.runs.settings import read_toml, write_toml
@@ -17,6 +18,7 @@ from vae_helpers.runs.settings import read_toml, write_toml
 def test_settings_come_back_from_toml(tmp_path):
     path = tmp_path / "run.toml"
     settings = {"size": 48, "grey": True, "background": (0, 10, 255), "learning_rate": 1e-3, "fit": "pad"}
+    settings |= {"split_by": "folder"}
     path.write_text(write_toml({"folder": 'a "b"\\c'} | settings, {"pictures": [1, 2, 3]}))
     read, places = read_toml(path)
     assert read.given == settings and places == {"folder": str(tmp_path / 'a "b"\\c')}
@@ -30,6 +32,7 @@ def test_settings_come_back_from_toml(tmp_path):
         ('size = "64"', "size"),
         ("folder = 3", "folder must be the path"),
         ("minutes = 1\nsteps = 2", "not both"),
+        ('split_by = "person"', "split_by must be"),
     ],
 )
 def test_what_is_wrong_in_a_file_of_settings_is_said(text, said, tmp_path):
@@ -94,6 +97,18 @@ def test_what_the_middle_square_leaves_out_is_said(tmp_path):
         save(tmp_path / "wide", f"{i}.png", noise(60, 100, seed=i))
     assert any("leaves out 40%" in remark for remark in survey(tmp_path / "wide").remarks)
     assert not any("leaves out" in remark for remark in survey(tmp_path / "wide", Settings(fit="pad")).remarks)
+
+
+def test_how_sub_folders_would_be_split_is_said_where_it_is_asked_for(tmp_path, capsys):
+    for i in range(30):
+        draw(tmp_path / "films" / f"{i:02}", 1 + i % 2, seed=i)
+    assert survey(tmp_path / "films").proposed.split_by == "picture"
+    assert main(["look", str(tmp_path / "films"), "--split-by", "folder"]) == 0
+    parts = [part_of_sub_folder(f"{i:02}") for i in range(30)]
+    files = sum(1 + i % 2 for i in range(30) if parts[i] == "train")
+    assert f"Of 30 sub-folders there are {parts.count('train')} for train ({files} files), " in capsys.readouterr().out
+    assert main(["look", str(draw(tmp_path / "flat", 12)), "--split-by", "folder"]) == 2
+    assert "has no sub-folders" in capsys.readouterr().err
 
 
 def test_a_survey_changes_nothing(tmp_path):

@@ -123,6 +123,32 @@ def test_the_settings_of_a_run_are_a_config_of_the_same_run(finished, pictures, 
     assert equal(weights(run), weights(finished))
 
 
+def test_sub_folders_stay_whole_in_a_run_that_is_asked_for_it(tmp_path):
+    for i in range(12):
+        draw(tmp_path / "films" / f"{i:02}", 8, seed=i)
+    run = train(tmp_path / "films", tmp_path / "run", split_by="folder", steps=20)
+    data = load_run(run.path).data()
+    assert run.plan["split_by"] == "folder" == run.metrics["settings"]["split_by"]
+    assert run.metrics["pictures"]["sub-folders"] == 12
+    films = [
+        {data.files[i].partition("/")[0] for i in split.index.tolist()}
+        for split in (data.train, data.validation, data.test)
+    ]
+    assert all(films) and sum(map(len, films)) == 12
+    assert "split by its 12 sub-folders" in run.report.read_text()
+    with pytest.raises(RunError, match=r"begun with split_by = folder, not picture"):
+        train(tmp_path / "films", run.path, split_by="picture", steps=20)
+
+
+def test_a_run_from_before_there_was_a_choice_is_split_by_picture(finished, pictures, tmp_path):
+    shutil.copytree(finished.path, tmp_path / "run")
+    settings = (tmp_path / "run" / SETTINGS).read_text()
+    assert settings.count('split_by = "picture"\n') == 1
+    (tmp_path / "run" / SETTINGS).write_text(settings.replace('split_by = "picture"\n', ""))
+    assert train(pictures, tmp_path / "run", split_by="picture").finished
+    assert torch.equal(load_run(tmp_path / "run").data().test.index, finished.data().test.index)
+
+
 def test_killed_and_gone_on_with_it_ends_at_the_same_weights(finished, pictures, tmp_path):
     arguments = [f"--{name}={value}" for name, value in QUICK.items()]
     asked = ["train", pictures, "--into", tmp_path / "run", *arguments, "--quiet"]

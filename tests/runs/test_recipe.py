@@ -97,15 +97,15 @@ def test_a_history_is_cut_at_the_step_whose_weights_were_kept():
     assert history.step == [1, 2, 3] and _until(history, 3) == history
 
 
-def numbers(vae, gaussian=4.0, mean_picture=5.0, near=0.0, losses=(9000.0,) * 9):
+def numbers(vae, gaussian=4.0, mean_picture=5.0, near=0.0, losses=(9000.0,) * 9, sub_folders=1, split_by="picture"):
     bits = {"VAE": vae, "Gaussian": gaussian, "mean picture": mean_picture, "PNG": 1.0, "WebP": 1.0}
     return {
         "bits_per_dim": {name: {"mean": mean, "standard_error": 0.01} for name, mean in bits.items()},
         "near_copies": near,
         "history": {"validation": {"loss": list(losses)}},
-        "pictures": {"training": 321},
+        "pictures": {"training": 321, "sub-folders": sub_folders},
         "dimensions": 3072,
-        "settings": {"model": "wavelet"},
+        "settings": {"model": "wavelet", "split_by": split_by},
     }
 
 
@@ -116,7 +116,9 @@ def numbers(vae, gaussian=4.0, mean_picture=5.0, near=0.0, losses=(9000.0,) * 9)
         (numbers(4.5, gaussian=6.0), r"Better .*best simple opponent \(mean picture\) 5.000", "Gaussian"),
         (numbers(4.01), "Not told apart .* come to rest.*--model pixels", "Better"),
         (numbers(4.5), "Worse than .* come to rest", "Better"),
-        (numbers(3.0, near=0.5), "Better .*But 50% of these pictures have a near copy", "Worse"),
+        (numbers(3.0, near=0.5), "Better .*But 50% of these pictures have a near copy.* Thin them out", "--split-by"),
+        (numbers(3.0, near=0.5, sub_folders=3), "To learn that, train with --split-by folder", "Thin"),
+        (numbers(3.0, near=0.5, sub_folders=3, split_by="folder"), "Thin them out to learn that", "--split-by"),
         (numbers(4.5, losses=range(9000, 8100, -100)), "Worse .*second half of training gained", "come to rest"),
         (numbers(4.5, losses=[9000, 8000, 7000, 7500, 7900, 8000, 8100]), "321 pictures are too few", "minutes"),
     ],

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from vae_helpers import checking
 from vae_helpers.data import picture_cache
 from vae_helpers.data.dataset import Dataset, Split
 from vae_helpers.data.decoding import Digests, decode, with_bar
@@ -22,6 +24,7 @@ from vae_helpers.data.picture_file import Form, Unusable, check_is_file, formats
 
 PARTS = ("test", "validation", "train")  # in the order of their rows
 SHARES = {"test": 0.1, "validation": 0.1}  # the rest is for training
+SPLITS_BY = ("picture", "folder")  # what goes into one split as a whole
 LEAST = 3  # different pictures of each split
 WORTH_KEEPING = 30.0  # seconds of decoding that was interrupted
 TOP = "."  # the class of pictures that lie in the folder itself
@@ -41,6 +44,7 @@ def load_folder(
     fit: str = "crop",
     colour: bool = True,
     background: int | tuple[int, int, int] = 255,
+    split_by: str = "picture",
 ) -> Dataset:
     """The pictures in a folder and its sub-folders. Files that give no picture are listed, never fatal.
 
@@ -60,10 +64,18 @@ def load_folder(
     come or go, when it is renamed or moved, in every `size` and on every machine. (A position in a list would not
     survive another picture, a name would not survive a move, and decoded pixels differ between sizes.) Pictures whose
     pixels come out equal, such as copies, share a split, that of the smallest of their numbers; *nearly* equal
-    pictures, such as a series of shots or another section of the same photograph, may be in two: thin them out. A
-    split that is short of 3 different pictures takes some of the largest split, so in a folder of few pictures a few
-    may change place when others are added. Classes are not balanced. Within a split the order is that of the
-    SHA-256, which mixes classes.
+    pictures, such as a series of shots or another section of the same photograph, may be in two: thin them out, or keep
+    each series in a sub-folder. A split that is short of 3 different pictures takes some of the largest split, so in a
+    folder of few pictures a few may change place when others are added. Classes are not balanced. Within a split the
+    order is that of the SHA-256, which mixes classes.
+
+    With split_by="folder" the pictures of a sub-folder stay together, so that a burst, a film or a person that has one
+    of its own is never on both sides. The number is then that of the SHA-256 of the sub-folder's path below `root`, and
+    a/b is another sub-folder than a; pictures that lie in `root` itself stay together too. Sub-folders that have a
+    picture in common, pixel by pixel, go together as well, by the number of the first of their names: wherever the copy
+    went, those beside it would have their like on the other side. A folder of copies from all others ties all together:
+    leave it out. Shares are those of sub-folders, and of pictures only roughly; a split that is short of 3 different
+    pictures takes sub-folders of the split that has most. A class that is one sub-folder is in one split only.
 
     Where the pictures are: decoded, in a file in ~/.cache/vae_helpers, or in the folder that VAE_HELPERS_CACHE names,
     on another disk for instance; nothing is written into the folder itself. The data set's tensors are that file,
@@ -81,22 +93,26 @@ def load_folder(
         fit: "crop" or "pad".
         colour: False for grey, one channel.
         background: a grey 0..255 or (red, green, blue).
+        split_by: "picture", or "folder" for sub-folders that are not divided.
     Returns:
         a Dataset. `files` has the name below `root` of each picture, by its index; `skipped` has the names of all
         other files, with the reason.
     Raises:
         FileNotFoundError, NotADirectoryError, PermissionError: the folder cannot be opened.
-        ValueError: an argument out of its domain, no picture or too few, or more than fit into memory where there is
-            no cache.
+        ValueError: an argument out of its domain, no picture or too few, sub-folders too few to fill three splits, or
+            more than fit into memory where there is no cache.
         OSError: the disk of the cache was filled by others in the meantime.
         RuntimeError: a process that decoded pictures was ended by the system.
     """
-    form, folder = Form(size, fit, colour, background), open_folder(root)
+    form, split_by = Form(size, fit, colour, background), checking.choice(split_by, "split_by", SPLITS_BY)
+    folder = open_folder(root)
     files, skipped = list_files(folder)
     if not files:
         _check_number([], skipped, folder)
-    stored, trouble = _read_all(folder, files, form, skipped)
-    data = _dataset(root, stored, skipped)
+    if split_by == "folder":
+        check_sub_folders(folder, [file.name for file in files])
+    stored, trouble = _read_all(folder, files, form, split_by, skipped)
+    data = _dataset(root, stored, split_by, skipped)
     if skipped:
         print(data.about)
     if trouble:
@@ -160,7 +176,9 @@ def _state(entry: os.DirEntry, name: str) -> FileState:
     return FileState(name, about.st_size, about.st_mtime_ns % 2**63)
 
 
-def _read_all(folder: Path, files: list[FileState], form: Form, skipped: dict[str, str]) -> tuple[Stored, str]:
+def _read_all(
+    folder: Path, files: list[FileState], form: Form, split_by: str, skipped: dict[str, str]
+) -> tuple[Stored, str]:
     """The pictures, from the cache where it has them; adds to `skipped`, and brings the cache up to date.
 
     Returns:
@@ -168,7 +186,7 @@ def _read_all(folder: Path, files: list[FileState], form: Form, skipped: dict[st
     """
     cache, trouble = None, ""
     try:
-        cache = picture_cache.place(folder, form)
+        cache = picture_cache.place(folder, form, split_by)
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
         trouble = str(error)
     old = None if cache is None else picture_cache.read(cache, form.shape)
@@ -190,10 +208,12 @@ def _read_all(folder: Path, files: list[FileState], form: Form, skipped: dict[st
             new = InMemory(form, len(missing), trouble)
         try:
             kept = {file: rows[file] for file in files if file in rows}
-            table = _update(old, kept, new, missing, folder, form, skipped)
-            if table is None:
+            pictures = _update(old, kept, new, missing, folder, form, skipped)
+            if pictures is None:
                 new.discard()
                 return old, ""
+            _check_number(pictures, skipped, folder)
+            table = _arranged(pictures, _split(pictures, split_by, folder), new)
             del old  # Windows does not replace a file that is mapped
             images, trouble = new.finish(table)
             return Stored(table, images), trouble
@@ -216,11 +236,11 @@ def _update(
     folder: Path,
     form: Form,
     skipped: dict[str, str],
-) -> Table | None:
+) -> list[Picture] | None:
     """What `_read_all` does where files are new or have changed: decode `missing`, and keep some rows of `old`.
 
     Returns:
-        the table of what is in the first rows of `new` now; None if all that can be read is in `old` and nothing else.
+        the pictures that are in rows of `new` now, by name; None if all that can be read is in `old` and nothing else.
     """
     found: list[Picture] = []
     began = time.monotonic()
@@ -238,9 +258,7 @@ def _update(
         raise
     if not found and old and old.table.parts.sum() == len(kept) == len(old.table):
         return None  # what could not be read before cannot be read now
-    pictures = _with_kept(found, old, kept, new, len(missing))
-    _check_number(pictures, skipped, folder)
-    return _arranged(pictures, _split([picture.digests for picture in pictures]), new)
+    return _with_kept(found, old, kept, new, len(missing))
 
 
 def _keep_unsplit(pictures: list[Picture], new: Unfinished) -> None:
@@ -346,7 +364,7 @@ def _check_number(pictures: list[Picture], skipped: Mapping[str, str], folder: P
         )
 
 
-def _dataset(root: str | os.PathLike, stored: Stored, skipped: Mapping[str, str]) -> Dataset:
+def _dataset(root: str | os.PathLike, stored: Stored, split_by: str, skipped: Mapping[str, str]) -> Dataset:
     """The splits, as parts of the one tensor that shares memory with `stored.images`."""
     table = stored.table
     names, numbers = table.file_names(), defaultdict(lambda: len(numbers))
@@ -364,7 +382,7 @@ def _dataset(root: str | os.PathLike, stored: Stored, skipped: Mapping[str, str]
         **splits,
         levels=256,
         classes=tuple(map(printable, classes)),
-        about=_summary(root, table, skipped),
+        about=_summary(root, table, split_by, skipped),
         files=tuple(names),
         skipped=dict(sorted(skipped.items())),
     )
@@ -376,20 +394,109 @@ def _label(name: str) -> str:
     return first if below else TOP
 
 
-def _split(digests: list[Digests]) -> dict[str, list[int]]:
+def sub_folder(name: str) -> str:
+    """The path of the sub-folder that a file is in, below the folder; TOP for the folder itself."""
+    return name.rpartition("/")[0] or TOP
+
+
+def part_of_sub_folder(path: str) -> str:
+    """The split that a sub-folder of this path has with split_by="folder", unless copies or a lack decide otherwise."""
+    return _part(hashlib.sha256(path.encode("utf-8", "surrogatepass")).digest())
+
+
+def _part(digest: bytes) -> str:
+    """The split of a SHA-256, read as a number from 0 to 1."""
+    share = (int.from_bytes(digest[:7]) >> 4) / 2**52  # as many bits as a float has
+    return "test" if share < SHARES["test"] else "validation" if share < sum(SHARES.values()) else "train"
+
+
+def _split(pictures: list[Picture], split_by: str, folder: Path) -> dict[str, list[int]]:
     """Which pictures are of each split, those with equal pixels of the same one. See `load_folder`."""
+    order = sorted(range(len(pictures)), key=lambda place: pictures[place].digests.file)
+    if split_by == "folder":
+        return _split_by_sub_folder(pictures, order, folder)
     alike = defaultdict(list)
-    for place in sorted(range(len(digests)), key=lambda place: digests[place].file):
-        alike[digests[place].pixels].append(place)
+    for place in order:
+        alike[pictures[place].digests.pixels].append(place)
     parts = {name: [] for name in PARTS}
     for group in alike.values():  # in the order of their smallest digests
-        share = (int.from_bytes(digests[group[0]].file[:7]) >> 4) / 2**52  # as many bits as a float has
-        name = "test" if share < SHARES["test"] else "validation" if share < sum(SHARES.values()) else "train"
-        parts[name].append(group)
+        parts[_part(pictures[group[0]].digests.file)].append(group)
     for part in parts.values():
         while len(part) < LEAST:
             part.append(max(parts.values(), key=len).pop(0))
     return {name: [place for group in part for place in group] for name, part in parts.items()}
+
+
+def _split_by_sub_folder(pictures: list[Picture], order: list[int], folder: Path) -> dict[str, list[int]]:
+    """Which pictures are of each split, whole sub-folders, each in this order."""
+    tied = _tied(pictures)
+    firsts = sorted(set(tied.values()))
+    parts = {name: [first for first in firsts if part_of_sub_folder(first) == name] for name in PARTS}
+
+    def different(part: list[str]) -> int:
+        return len(set().union(*(pixels[first] for first in part)))
+
+    pixels = defaultdict(set)
+    for picture in pictures:
+        pixels[tied[sub_folder(picture.file.name)]].add(picture.digests.pixels)
+    for part in parts.values():
+        while different(part) < LEAST and len(most := max(parts.values(), key=len)) > 1 and most is not part:
+            part.append(most.pop(0))
+    if min(map(different, parts.values())) < LEAST:
+        raise _too_few_sub_folders(folder, set(tied), len(firsts), _tying(pictures))
+    part_of = {first: name for name, part in parts.items() for first in part}
+    found = {name: [] for name in PARTS}
+    for place in order:
+        found[part_of[tied[sub_folder(pictures[place].file.name)]]].append(place)
+    return found
+
+
+def _tied(pictures: list[Picture]) -> dict[str, str]:
+    """Of each sub-folder the first by name of those that copies tie it to, itself if there are none."""
+    before: dict[str, str] = {}  # each leads to the first over others that come before it
+
+    def first(path: str) -> str:
+        while path != before.setdefault(path, path):
+            before[path] = path = before[before[path]]
+        return path
+
+    with_pixels: dict[bytes, str] = {}
+    for picture in pictures:
+        here = sub_folder(picture.file.name)
+        one, other = sorted((first(here), first(with_pixels.setdefault(picture.digests.pixels, here))))
+        before[other] = one
+    return {path: first(path) for path in list(before)}
+
+
+def _tying(pictures: list[Picture]) -> str:
+    """Two files with equal pixels in different sub-folders, for a message; "" if there are none."""
+    names: dict[bytes, str] = {}
+    for picture in pictures:
+        name, other = picture.file.name, names.setdefault(picture.digests.pixels, picture.file.name)
+        if sub_folder(name) != sub_folder(other):
+            return f"{printable(other)[:80]} and {printable(name)[:80]}"
+    return ""
+
+
+def check_sub_folders(folder: Path, names: Iterable[str]) -> None:
+    """Raise ValueError if these files, below the folder, lie in too few sub-folders to fill three splits."""
+    paths = set(map(sub_folder, names))
+    if len(paths) < len(PARTS):
+        raise _too_few_sub_folders(folder, paths)
+
+
+def _too_few_sub_folders(folder: Path, paths: set[str], groups: int = 0, copies: str = "") -> ValueError:
+    cure = "Give each series of pictures a sub-folder of its own"
+    if paths == {TOP}:
+        has = "has no sub-folders with pictures"
+    else:
+        n = len(paths - {TOP})
+        has = f"has pictures in {n} sub-folder{'s' * (n != 1)}{' and in itself' * (TOP in paths)}"
+        if copies:
+            has += f", and copies in several of these, such as {copies}, tie them together to {groups}"
+            cure += ", without copies from the others"
+        has += f": too few for three splits of at least {LEAST} different pictures"
+    return ValueError(f"split_by='folder': the folder {printable(folder)} {has}. {cure}, or take split_by='picture'.")
 
 
 def _reorder(images: np.ndarray, order: list[int]) -> None:
@@ -404,10 +511,12 @@ def _reorder(images: np.ndarray, order: list[int]) -> None:
             where[wanted], where[present] = row, other
 
 
-def _summary(root: str | os.PathLike, table: Table, skipped: Mapping[str, str]) -> str:
+def _summary(root: str | os.PathLike, table: Table, split_by: str, skipped: Mapping[str, str]) -> str:
     copies = len(table) - int(table.different.item())
     repeated = f", {copies} of them copies of others" if copies else ""
     text = f"{len(table)} pictures from the folder {printable(os.fspath(root))}{repeated}"
+    if split_by == "folder":
+        text += f", split by its {len(set(map(sub_folder, table.file_names()))):,} sub-folders"
     if skipped:
         text += f"; {len(skipped)} other files skipped: {_kinds(skipped)} (`skipped` has them all with the reason)"
     return text + "."

@@ -31,7 +31,7 @@ ARGUMENTS = {
     "scenes": ("size", "kind", "unseen", "n"),
     "shapes": ("size", "n"),
     **dict.fromkeys(SOURCES, ("size", "root", "download")),
-    "folder": ("root", "size", "fit", "colour", "background"),
+    "folder": ("root", "size", "fit", "colour", "background", "split_by"),
 }
 
 
@@ -50,6 +50,7 @@ def load(
     colour: bool | None = None,
     fit: str | None = None,
     background: int | tuple[int, int, int] | None = None,
+    split_by: str | None = None,
 ) -> Dataset:
     """Load a data set by name, with disjoint train, validation and test splits.
 
@@ -74,6 +75,8 @@ def load(
         fit: of your own pictures: "crop" for their middle square (unless told), "pad" for all of them.
         background: of your own pictures: grey or (red, green, blue) behind what is transparent or padded; 255, white,
             unless told.
+        split_by: of your own pictures: "folder" to have all pictures of a sub-folder in one split; "picture" unless
+            told.
     Returns:
         a Dataset; images are `uint8` (N, C, H, W).
     Raises:
@@ -104,6 +107,7 @@ def load(
         "colour": colour,
         "fit": fit,
         "background": background,
+        "split_by": split_by,
     }
     given = {argument: value for argument, value in asked.items() if value is not None}
     for argument, value in given.items():

@@ -1,9 +1,9 @@
 """Decoded pictures kept on disk, so that a folder is decoded once and its pictures need not fit into memory.
 
-One file for each folder and form. It starts with a line that names the format and a line with the SHA-256 of the table,
-the number of pictures and the length of the table. Then come the pixels, picture after picture, in the order of the
-splits, and then the table: of each picture the name, length and time of change of its file, the SHA-256 of that file
-and that of the pixels, and its row.
+One file for each folder, form and way of splitting. It starts with a line that names the format and a line with the
+SHA-256 of the table, the number of pictures and the length of the table. Then come the pixels, picture after picture,
+in the order of the splits, and then the table: of each picture the name, length and time of change of its file, the
+SHA-256 of that file and that of the pixels, and its row.
 
 A data set's pictures are this file, mapped into memory: the system reads the pages that are used, and drops them when
 memory is wanted for something else. What is written to the pictures in memory stays there; it never reaches the file.
@@ -127,7 +127,7 @@ class Stored(NamedTuple):
     images: np.ndarray
 
 
-def place(folder: Path, form: Form) -> Path | None:
+def place(folder: Path, form: Form, split_by: str) -> Path | None:
     """The file that keeps this folder's pictures, whether or not it exists; None when caching is off.
 
     Raises:
@@ -141,7 +141,7 @@ def place(folder: Path, form: Form) -> Path | None:
     home = Path(os.path.abspath(os.path.expanduser(wish))) if wish else _default()
     if home.resolve().is_relative_to(folder):
         raise OSError(f"{home} is in the folder of the pictures, where nothing is written")
-    key = json.dumps([CACHE_FORMAT.decode(), decoder, str(folder), asdict(form)])
+    key = json.dumps([CACHE_FORMAT.decode(), decoder, str(folder), asdict(form), split_by])
     return home / (hashlib.sha256(key.encode()).hexdigest()[:32] + SUFFIX)
 
 

@@ -9,7 +9,7 @@ from vae_helpers.data.picture_file import printable
 from vae_helpers.runs.folder_run import FolderRun, load_run
 from vae_helpers.runs.settings import RunError
 
-SAME = ("folder", "size", "fit", "grey", "background")  # settings that make the pictures
+SAME = ("folder", "size", "fit", "grey", "background", "split_by")  # settings that make the pictures
 
 
 def compare_runs(*paths: str | os.PathLike) -> str:

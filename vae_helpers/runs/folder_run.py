@@ -70,7 +70,9 @@ class FolderRun:
         """
         path = self.path / SETTINGS
         try:
-            return tomllib.loads(path.read_text(encoding="utf-8"))
+            return {"split_by": "picture"} | tomllib.loads(
+                path.read_text(encoding="utf-8")
+            )  # older runs have no choice
         except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise RunError(
                 f"{printable(path)} cannot be read ({error}). Give another folder for the run, or take this one away."
@@ -175,6 +177,7 @@ def picture_form(plan: dict[str, Any]) -> dict[str, Any]:
         "fit": plan["fit"],
         "colour": not plan["grey"],
         "background": tuple(background) if isinstance(background, list) else background,
+        "split_by": plan["split_by"],
     }
 
 

@@ -217,7 +217,8 @@ def _check_pictures(data: Dataset, plan: dict[str, Any], place: FolderRun) -> No
 def _unevenness(data: Dataset) -> str:
     """A sentence, where one class has many times as many pictures as another."""
     counts = torch.bincount(data.train.labels, minlength=len(data.classes))
-    most, least = int(counts.argmax()), int(counts.argmin())
+    there = counts.nonzero()[:, 0]  # split by sub-folders, a class may have none for training
+    most, least = (int(there[choice]) for choice in (counts[there].argmax(), counts[there].argmin()))
     if counts[most] < UNEVEN * counts[least]:
         return ""
     return (

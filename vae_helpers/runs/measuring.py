@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vae_helpers import __version__
 from vae_helpers.data import Dataset
+from vae_helpers.data.folder import PARTS, sub_folder
 from vae_helpers.devices import forked_random_state, machine
 from vae_helpers.distributions import GaussianLikelihood, bits_per_dim
 from vae_helpers.evaluation import Diagnosis, Estimate, diagnose, evaluate, log_likelihood, psnr
@@ -93,6 +94,7 @@ def measure(run: FolderRun, data: Dataset) -> Measured:
             "test": len(data.test),
             "skipped": len(data.skipped),
             "classes": len(data.classes),
+            "sub-folders": len(set(map(sub_folder, data.files))),
         },
         "bits_per_dim": bits,
         "bits_per_dim_by_class": _by_class(model, data),
@@ -267,9 +269,16 @@ def verdict(numbers: dict[str, Any], report: Diagnosis) -> str:
     if numbers["near_copies"] > MANY_NEAR_COPIES:
         said.append(
             f"But {numbers['near_copies']:.0%} of these pictures have a near copy among those trained on: the number "
-            "tells how well it knows them, and not how well it would know others. Thin them out to learn that."
+            f"tells how well it knows them, and not how well it would know others. {_without_near_copies(numbers)}"
         )
     return " ".join(said)
+
+
+def _without_near_copies(numbers: dict[str, Any]) -> str:
+    """What to do against them."""
+    if numbers["settings"]["split_by"] == "picture" and numbers["pictures"]["sub-folders"] >= len(PARTS):
+        return "To learn that, train with --split-by folder, if near copies share a sub-folder; or thin them out."
+    return "Thin them out to learn that."
 
 
 def _why(numbers: dict[str, Any], report: Diagnosis) -> str:

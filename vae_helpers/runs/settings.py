@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_helpers import checking
+from vae_helpers.data.folder import SPLITS_BY
 from vae_helpers.data.picture_file import FITS, MAX_SIDE, MIN_SIDE
 
 MINUTES = 10.0  # of training, unless told
@@ -28,6 +29,7 @@ class Settings:
         fit: "crop" for the middle square, "pad" for all of a picture.
         grey: whether colour is taken away.
         background: behind what is transparent or padded: a grey, or [red, green, blue], 0..255.
+        split_by: "picture", or "folder" for sub-folders that are not divided, see `load_folder`.
         model: a recipe, "wavelet" or "pixels", see `folder_vae`.
         latents: D, numbers of a code.
         minutes: of training, on this machine as it is now; measured at the start and turned into steps.
@@ -41,6 +43,7 @@ class Settings:
     fit: str | None = None
     grey: bool | None = None
     background: int | tuple[int, int, int] | None = None
+    split_by: str | None = None
     model: str | None = None
     latents: int | None = None
     minutes: float | None = None
@@ -55,6 +58,7 @@ class Settings:
             "fit": lambda v: checking.choice(v, "fit", FITS),
             "grey": lambda v: checking.flag(v, "grey"),
             "background": _checked_background,
+            "split_by": lambda v: checking.choice(v, "split_by", SPLITS_BY),
             "latents": lambda v: checking.integer(v, "latents"),
             "minutes": lambda v: float(checking.positive(v, "minutes")),
             "steps": lambda v: checking.integer(v, "steps"),

@@ -14,7 +14,16 @@ from typing import NamedTuple
 import numpy as np
 
 from vae_helpers.data.decoding import THREADS, quiet_decoders
-from vae_helpers.data.folder import TOP, list_files, open_folder
+from vae_helpers.data.folder import (
+    PARTS,
+    TOP,
+    check_sub_folders,
+    list_files,
+    open_folder,
+    part_of_sub_folder,
+    sub_folder,
+)
+from vae_helpers.data.picture_cache import FileState
 from vae_helpers.data.picture_file import Form, Unusable, formats, printable, read_header, read_picture
 from vae_helpers.models.convolutional import check_shape
 from vae_helpers.runs.settings import MINUTES, Settings
@@ -106,6 +115,8 @@ def survey(folder: str | os.PathLike, asked: Settings | None = None) -> Survey:
     asked = asked or Settings()
     root = open_folder(folder)
     files, skipped = list_files(root)
+    if asked.split_by == "folder":
+        check_sub_folders(root, [file.name for file in files])
     chosen = files[:: max(1, -(-len(files) // LOOKED_AT))]
     looks = [look for look in _looks(root, [file.name for file in chosen]) if look is not None]
     classes = Counter(name.partition("/")[0] if "/" in name else TOP for name in (file.name for file in files))
@@ -122,7 +133,7 @@ def survey(folder: str | os.PathLike, asked: Settings | None = None) -> Survey:
         turned=_share([look.turned for look in looks]),
         classes=dict(classes),
         proposed=asked.over(_proposed(looks)),
-        remarks=tuple(_remarks(looks, len(files), asked)),
+        remarks=(*_remarks(looks, len(files), asked), *_sub_folders(files, asked)),
     )
 
 
@@ -157,6 +168,7 @@ def _proposed(looks: Sequence[Look]) -> Settings:
         fit="pad" if looks and statistics.median(_length(look) for look in looks) >= LONG else "crop",
         grey=bool(looks) and all(look.grey for look in looks),
         background=0 if black > 1.25 * white else 255,
+        split_by="picture",
         minutes=MINUTES,
         seed=0,
     )
@@ -180,6 +192,16 @@ def _is_taken(side: int) -> bool:
 
 def _length(look: Look) -> float:
     return max(look.wide, look.high) / max(1, min(look.wide, look.high))
+
+
+def _sub_folders(files: Sequence[FileState], asked: Settings) -> list[str]:
+    """How many sub-folders, and files in them, each split would have, if whole ones are asked for."""
+    if asked.split_by != "folder":
+        return []
+    numbers = Counter(sub_folder(file.name) for file in files)
+    parts = {name: [n for path, n in numbers.items() if part_of_sub_folder(path) == name] for name in PARTS}
+    told = ", ".join(f"{len(ns):,} for {name} ({sum(ns):,} files)" for name, ns in reversed(parts.items()))
+    return [f"Of {len(numbers):,} sub-folders there are {told}, before copies and splits with too few are seen to."]
 
 
 def _remarks(looks: Sequence[Look], n: int, asked: Settings) -> list[str]:
