@@ -1490,6 +1490,13 @@ def test_the_progress_bar_can_be_seen_and_switched_off(here, monkeypatch, capsys
     assert "12" in capsys.readouterr().err
     load("folder", here, size=9)  # from the cache
     assert capsys.readouterr().err == ""
+    (here / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    monkeypatch.setenv("VAE_HELPERS_CACHE", str(here / "cache"))
+    folder_module.load_folder(here, size=10, quiet=True)
+    assert capsys.readouterr() == ("", "")
+    folder_module.load_folder(here, size=10)
+    out, err = capsys.readouterr()
+    assert "1 other files skipped" in out and "not cached" in out and "13" in err
 
 
 # --- damage ------------------------------------------------------------------------------------------------------

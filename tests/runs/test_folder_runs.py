@@ -17,6 +17,7 @@ from PIL import Image
 
 from tests.runs.conftest import QUICK, draw
 from vae_helpers import Estimate, checkpoints, evaluate
+from vae_helpers.__main__ import main
 from vae_helpers.distributions import GaussianLikelihood, bits_per_dim
 from vae_helpers.images import to_float
 from vae_helpers.runs import FolderRun, RunError, Settings, folder_training, load_run, train_folder
@@ -199,6 +200,17 @@ def test_two_processes_train_one_model_and_write_one_run(pictures, finished, tmp
     theirs, mine = (run.metrics["bits_per_dim"]["VAE"] for run in (two, finished))
     assert abs(theirs["mean"] - mine["mean"]) < 3 * (theirs["standard_error"] + mine["standard_error"])
     assert not equal(weights(two), weights(finished))  # each has drawn noise of its own
+
+
+def test_a_quiet_run_says_nothing(tmp_path, capfd, monkeypatch):
+    draw(tmp_path / "pictures", 12)
+    (tmp_path / "pictures" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    monkeypatch.setenv("VAE_HELPERS_STATIC", "0")
+    command = ["train", str(tmp_path / "pictures"), "--size", "16", "--steps", "2", "--latents", "2"]
+    assert main([*command, "--into", str(tmp_path / "quiet"), "--quiet"]) == 0
+    assert capfd.readouterr() == ("", "")
+    assert main([*command, "--into", str(tmp_path / "run")]) == 0
+    assert "1 other files skipped" in capfd.readouterr().out
 
 
 def test_stopped_by_hand_it_says_how_to_go_on(pictures, tmp_path, monkeypatch):

@@ -30,6 +30,15 @@ WORTH_KEEPING = 30.0  # seconds of decoding that was interrupted
 TOP = "."  # the class of pictures that lie in the folder itself
 
 
+class Asked(NamedTuple):
+    """What is asked for: the pictures of which folder, in which form, split how, and whether anything is said."""
+
+    folder: Path
+    form: Form
+    split_by: str
+    quiet: bool
+
+
 class Picture(NamedTuple):
     """A picture that was read: its file, its digests and the row that its pixels are in."""
 
@@ -45,6 +54,7 @@ def load_folder(
     colour: bool = True,
     background: int | tuple[int, int, int] = 255,
     split_by: str = "picture",
+    quiet: bool = False,
 ) -> Dataset:
     """The pictures in a folder and its sub-folders. Files that give no picture are listed, never fatal.
 
@@ -94,6 +104,7 @@ def load_folder(
         colour: False for grey, one channel.
         background: a grey 0..255 or (red, green, blue).
         split_by: "picture", or "folder" for sub-folders that are not divided.
+        quiet: True for no bar while pictures are decoded, and no line on what was skipped or is not cached.
     Returns:
         a Dataset. `files` has the name below `root` of each picture, by its index; `skipped` has the names of all
         other files, with the reason.
@@ -111,11 +122,11 @@ def load_folder(
         _check_number([], skipped, folder)
     if split_by == "folder":
         check_sub_folders(folder, [file.name for file in files])
-    stored, trouble = _read_all(folder, files, form, split_by, skipped)
+    stored, trouble = _read_all(Asked(folder, form, split_by, quiet), files, skipped)
     data = _dataset(root, stored, split_by, skipped)
-    if skipped:
+    if skipped and not quiet:
         print(data.about)
-    if trouble:
+    if trouble and not quiet:
         print(f"The decoded pictures are not cached ({trouble}): they will be decoded again the next time.")
     return data
 
@@ -176,23 +187,21 @@ def _state(entry: os.DirEntry, name: str) -> FileState:
     return FileState(name, about.st_size, about.st_mtime_ns % 2**63)
 
 
-def _read_all(
-    folder: Path, files: list[FileState], form: Form, split_by: str, skipped: dict[str, str]
-) -> tuple[Stored, str]:
+def _read_all(asked: Asked, files: list[FileState], skipped: dict[str, str]) -> tuple[Stored, str]:
     """The pictures, from the cache where it has them; adds to `skipped`, and brings the cache up to date.
 
     Returns:
         the pictures; and why they are not cached, or "".
     """
-    cache, trouble = None, ""
+    cache, trouble, form = None, "", asked.form
     try:
-        cache = picture_cache.place(folder, form, split_by)
+        cache = picture_cache.place(asked.folder, form, asked.split_by)
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
         trouble = str(error)
     old = None if cache is None else picture_cache.read(cache, form.shape)
     if old and old.table.is_of(files):
         return old, ""
-    with picture_cache.one_at_a_time(folder) as waited:
+    with picture_cache.one_at_a_time(asked.folder, asked.quiet) as waited:
         if waited and cache is not None:
             old = picture_cache.read(cache, form.shape)
             if old and old.table.is_of(files):
@@ -208,12 +217,12 @@ def _read_all(
             new = InMemory(form, len(missing), trouble)
         try:
             kept = {file: rows[file] for file in files if file in rows}
-            pictures = _update(old, kept, new, missing, folder, form, skipped)
+            pictures = _update(asked, old, kept, new, missing, skipped)
             if pictures is None:
                 new.discard()
                 return old, ""
-            _check_number(pictures, skipped, folder)
-            table = _arranged(pictures, _split(pictures, split_by, folder), new)
+            _check_number(pictures, skipped, asked.folder)
+            table = _arranged(pictures, _split(pictures, asked.split_by, asked.folder), new)
             del old  # Windows does not replace a file that is mapped
             images, trouble = new.finish(table)
             return Stored(table, images), trouble
@@ -229,12 +238,11 @@ def _rows(table: Table) -> dict[FileState, int]:
 
 
 def _update(
+    asked: Asked,
     old: Stored | None,
     kept: dict[FileState, int],
     new: Unfinished | InMemory,
     missing: list[FileState],
-    folder: Path,
-    form: Form,
     skipped: dict[str, str],
 ) -> list[Picture] | None:
     """What `_read_all` does where files are new or have changed: decode `missing`, and keep some rows of `old`.
@@ -243,10 +251,10 @@ def _update(
         the pictures that are in rows of `new` now, by name; None if all that can be read is in `old` and nothing else.
     """
     found: list[Picture] = []
-    began = time.monotonic()
+    names, began = [file.name for file in missing], time.monotonic()
     try:
-        with contextlib.closing(decode(folder, [file.name for file in missing], form, new.images)) as outcomes:
-            for row, outcome in enumerate(with_bar(outcomes, len(missing))):
+        with contextlib.closing(decode(asked.folder, names, asked.form, new.images)) as outcomes:
+            for row, outcome in enumerate(outcomes if asked.quiet else with_bar(outcomes, len(missing))):
                 if isinstance(outcome, Digests):
                     found.append(Picture(missing[row], outcome, row))
                 else:
@@ -254,19 +262,20 @@ def _update(
     except BaseException:
         if found and isinstance(new, Unfinished) and time.monotonic() - began > WORTH_KEEPING:
             with contextlib.suppress(OSError):
-                _keep_unsplit(_with_kept(found, old, kept, new, len(missing)), new)
+                kept_now = _keep_unsplit(_with_kept(found, old, kept, new, len(missing)), new)
+                if kept_now and not asked.quiet:
+                    print(f"{kept_now:,} pictures are decoded and kept; the next time goes on with the others.")
         raise
     if not found and old and old.table.parts.sum() == len(kept) == len(old.table):
         return None  # what could not be read before cannot be read now
     return _with_kept(found, old, kept, new, len(missing))
 
 
-def _keep_unsplit(pictures: list[Picture], new: Unfinished) -> None:
-    """Put what was decoded before an interruption into the cache, from which the next time takes it."""
+def _keep_unsplit(pictures: list[Picture], new: Unfinished) -> int:
+    """Put what was decoded before an interruption into the cache, from which the next time takes it: how many."""
     by_row = sorted(range(len(pictures)), key=lambda place: pictures[place].row)
     _, trouble = new.finish(_arranged(pictures, {"": by_row}, new))
-    if not trouble:
-        print(f"{len(pictures):,} pictures are decoded and kept; the next time goes on with the others.")
+    return 0 if trouble else len(pictures)
 
 
 class InMemory:

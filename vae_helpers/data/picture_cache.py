@@ -392,7 +392,7 @@ def _trim(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def one_at_a_time(folder: Path) -> Iterator[bool]:
+def one_at_a_time(folder: Path, quiet: bool) -> Iterator[bool]:
     """Inside, no other process decodes the same folder, where the system can tell; yields whether one was waited for.
 
     The lock is on the folder itself, in which nothing is written, and ends with the process.
@@ -409,7 +409,8 @@ def one_at_a_time(folder: Path) -> Iterator[bool]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("Another process is decoding this folder: waiting for it.", flush=True)
+            if not quiet:
+                print("Another process is decoding this folder: waiting for it.", flush=True)
             waited = True
             fcntl.flock(handle, fcntl.LOCK_EX)
         except OSError:  # a file system without locks

@@ -100,7 +100,7 @@ def _train(
     say(news)
     say(machine())
     start = time.perf_counter()
-    data = _loaded(plan, processes)
+    data = _loaded(plan, processes, quiet=not (progress and processes.first))
     say(
         f"{' + '.join(f'{n:,}' for n in _counts(data))} pictures for training, validation and test, read in "
         f"{time.perf_counter() - start:.1f} s.{_unevenness(data)}"
@@ -177,7 +177,7 @@ def _check_same_folder(folder: str | os.PathLike, plan: dict[str, Any], place: F
         )
 
 
-def _loaded(plan: dict[str, Any], processes: Processes) -> Dataset:
+def _loaded(plan: dict[str, Any], processes: Processes, quiet: bool) -> Dataset:
     """The pictures. Rank 0 decodes them first, then one process of each machine, then the others find them decoded."""
     turn = 0 if processes.first else 1 if os.environ.get("LOCAL_RANK", "0") == "0" else 2
     data = None
@@ -185,7 +185,7 @@ def _loaded(plan: dict[str, Any], processes: Processes) -> Dataset:
         trouble = None
         if turn == now:
             try:
-                data = load_folder(plan["folder"], **picture_form(plan))
+                data = load_folder(plan["folder"], **picture_form(plan), quiet=quiet)
             except (OSError, ValueError) as error:
                 if processes.alone:
                     raise
