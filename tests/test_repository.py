@@ -68,7 +68,7 @@ def committed_files():
     names = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout.split("\0")
     for name in names:
         path = ROOT / name
-        if name and path.is_file() and path.suffix not in {".png", ".svg", ".safetensors"}:
+        if name and path.is_file() and path.suffix not in {".png", ".svg", ".safetensors", ".gz"}:
             yield name, path.read_text("utf-8")
 
 
