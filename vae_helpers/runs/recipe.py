@@ -26,6 +26,7 @@ from vae_helpers.models.vae import VAE
 RECIPES = {"pixels": 0, "wavelet": 2}  # name -> levels of the wavelet
 WIDTH, HIDDEN, LATENTS = 48, 256, 64
 BATCH, RATE = 32, 4e-3
+BETAS = (0.9, 0.99)  # with Adam's usual 0.999 most of the encoder's 256 units die at this rate
 LOOKED_AT = 2000  # pictures that the beginning is computed from
 CHOSEN_BY = 1000  # pictures that choose the transform
 COARSE = 32  # places of a side that the straight path goes through, at most
