@@ -153,3 +153,13 @@ def test_the_commands_do_what_they_say(finished, pictures, tmp_path, capsys):
     (tmp_path / "c.toml").write_text(write_toml({"folder": str(pictures), "run": str(finished.path)} | QUICK, {}))
     assert main(["train", "--config", str(tmp_path / "c.toml")]) == 0
     assert "This run is finished" in capsys.readouterr().out
+
+
+def test_a_survey_sees_both_of_two_kinds_that_take_turns(tmp_path):
+    folder = draw(tmp_path / "pictures", 400, side=8)
+    for path in sorted(folder.iterdir())[::2]:
+        Image.open(path).save(path.with_suffix(".bmp"))
+        path.unlink()
+    found = survey(folder)
+    assert found.looked_at == 200 and all(70 < found.kinds[kind] < 130 for kind in ("PNG", "BMP"))
+    assert str(found) == str(survey(folder))

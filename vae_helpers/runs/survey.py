@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ from vae_helpers.data.picture_file import Form, Unusable, formats, printable, re
 from vae_helpers.models.convolutional import check_shape
 from vae_helpers.runs.settings import MINUTES, Settings
 
-LOOKED_AT = 200  # files, evenly spaced among all
+LOOKED_AT = 200  # files, drawn from all: every twelfth would be of one format where formats take turns
 GLANCE = 32  # pixels of a side at which their colours are looked at
 SMALL, USUAL = 32, 64  # pixels of a side
 PALE = (2.0, 16.0)  # levels between the channels, on average and in the most colourful hundredth, of a grey picture
@@ -117,7 +118,8 @@ def survey(folder: str | os.PathLike, asked: Settings | None = None) -> Survey:
     files, skipped = list_files(root)
     if asked.split_by == "folder":
         check_sub_folders(root, [file.name for file in files])
-    chosen = files[:: max(1, -(-len(files) // LOOKED_AT))]
+    rows = sorted(random.Random(0).sample(range(len(files)), min(LOOKED_AT, len(files))))
+    chosen = [files[row] for row in rows]
     looks = [look for look in _looks(root, [file.name for file in chosen]) if look is not None]
     classes = Counter(name.partition("/")[0] if "/" in name else TOP for name in (file.name for file in files))
     return Survey(
