@@ -156,7 +156,7 @@ def test_the_commands_do_what_they_say(finished, pictures, tmp_path, capsys):
 
 
 def test_a_survey_sees_both_of_two_kinds_that_take_turns(tmp_path):
-    folder = draw(tmp_path / "pictures", 400, side=8)
+    folder = draw(tmp_path / "pictures", 400, side=12)
     for path in sorted(folder.iterdir())[::2]:
         Image.open(path).save(path.with_suffix(".bmp"))
         path.unlink()
