@@ -26,7 +26,7 @@ from vae_helpers.models.vae import VAE
 from vae_helpers.runs import folder_run
 from vae_helpers.runs.folder_run import FolderRun, RunError, in_use, picture_form
 from vae_helpers.runs.measuring import measure, thinned
-from vae_helpers.runs.recipe import BETAS, RECIPES, begin, folder_vae, proposal
+from vae_helpers.runs.recipe import RECIPES, begin, folder_vae, proposal
 from vae_helpers.runs.report import write_report
 from vae_helpers.runs.settings import Settings, write_toml
 from vae_helpers.runs.survey import survey
@@ -275,7 +275,7 @@ def _steps_for(minutes: float, vae: VAE, plan: dict[str, Any], data: Dataset) ->
 
 
 def _training_arguments(plan: dict[str, Any]) -> dict[str, Any]:
-    return {name: plan[name] for name in ("batch_size", "learning_rate", "seed")} | {"betas": BETAS}
+    return {name: plan[name] for name in ("batch_size", "learning_rate", "seed")}
 
 
 def _what_is_trained(vae: VAE, plan: dict[str, Any], data: Dataset) -> str:
