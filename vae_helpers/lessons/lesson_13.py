@@ -1,0 +1,962 @@
+"""The exercises of notebook 13: references, hints and the mistakes that are recognised."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import math
+import numbers
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from types import CodeType
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vae_helpers.exercises.checks import compares
+from vae_helpers.exercises.definition import Exercise, Misconception, wrong_answers
+
+
+def _randn(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def _as_number(value: Any) -> Any:
+    """One real number as a float, whatever holds it; anything else as it is."""
+    if getattr(value, "ndim", None) == 0 and not torch.as_tensor(value).is_complex():
+        return float(value)
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return float(min(max(value, -(10**300)), 10**300)) if is_number else value  # a whole number may be of any length
+
+
+def _one_number(answer: Callable) -> Callable:
+    return lambda *args: _as_number(answer(*args))
+
+
+# --- which split a file belongs to ----------------------------------------------------------------------------------
+
+
+def split_of(content):
+    """The split of a file with these bytes: bytes -> "train", "validation" or "test"."""
+    import hashlib
+
+    u = int(hashlib.sha256(content).hexdigest()[:13], 16) / 16**13  # eq. (13.1), 13 digits of 4 bits
+    return "test" if u < 0.1 else "validation" if u < 0.2 else "train"
+
+
+SPLITS = ("test", "validation", "train")
+
+
+@functools.cache
+def _files() -> tuple[bytes, ...]:
+    """Short and long ones, that begin alike, that end alike, and that are no text; with u near no limit."""
+    long, png = bytes(range(256)) * 100, b"\x89PNG\r\n\x1a\n\x00\xff"
+    plain = [b"picture %d" % i for i in (*range(60), *TINY)] + [b"PICTURE %d" % i for i in range(12)]
+    spaced = [gap + b"picture %d" % i + gap for i in (3, 6, 8, 14) for gap in (b"\n", b" ", b"\x00")]
+    alike = [long + b"%d" % i for i in range(12)] + [b"%d" % i + long for i in range(12)]
+    files = [b"", long, *plain, *[png + b"%d" % i for i in range(12)], *spaced, *alike]
+    return tuple(content for content in files if min(abs(_u(content) - limit) for limit in (0.1, 0.2)) > 0.004)
+
+
+def _u(content: bytes) -> float:
+    return int(hashlib.sha256(content).hexdigest()[:13], 16) / 16**13
+
+
+TINY = (137, 220, 214, 231)  # u is below 0.1 / 16, or below 0.2 / 16
+AT_LIMITS = (44658, 49, 442590, 4933551)  # u is 0.1000048, 0.2000076, 0.09999932, 0.100000023: 24 bits are too few
+
+
+FEW_BITS = (
+    "it is wrong for files whose u lies next to 0.1 or 0.2: u is made of 52 bits, which are 13 hexadecimal digits, and "
+    "of fewer it comes out rounded; do not round it either"
+)
+CHANGES = (
+    "the same bytes come into one split now and into another the next time: nothing but the bytes may decide, neither "
+    "chance nor what was asked before"
+)
+IS_U = "it is the number u: the name of the split is asked for"
+IS_NUMBER = 'it is a number where a name is asked for: "test", "validation" or "train"'
+NAMES = '"test", "validation" and "train" are asked for, as the folder\'s splits are called'
+
+HASH = (
+    "it takes Python's own hash(), which is salted: the same file would be in another split in the next process, and "
+    "today's test pictures would be tomorrow's training pictures"
+)
+CHANCE = (
+    "it takes a random generator, even if the bytes are its seed: the split is to be that of (13.1), which any program "
+    "in any language can find again from SHA-256 alone"
+)
+MD5 = (
+    "it takes MD5 where (13.1) has SHA-256: as fair, but another split than the folder's, and pictures can be made "
+    "that share an MD5"
+)
+OTHER_HASH = "it takes another hash than SHA-256: as fair, perhaps, but another split than the folder's"
+OF_A_NAME = {  # what stands in the code of an answer that is wrong -> the message
+    "hash": HASH,
+    "md5": MD5,
+    **dict.fromkeys(("sha1", "sha224", "sha384", "sha512", "sha3_256", "blake2b", "blake2s"), OTHER_HASH),
+    **dict.fromkeys(("crc32", "adler32"), OTHER_HASH),
+    **dict.fromkeys(("random", "Random", "rand", "randint", "randrange", "choice", "choices", "default_rng"), CHANCE),
+}
+
+
+def _as_splits(answer: Callable) -> Callable:
+    """Of each file the name of its split; what is returned instead is said."""
+
+    def described(contents: tuple[bytes, ...]) -> list[str]:
+        return [_name(answer(content), content) for content in contents]
+
+    return described
+
+
+def _name(given: Any, content: bytes) -> str:
+    if isinstance(given, str):
+        if given in SPLITS:
+            return given
+        raise Misconception(f"it says {given!r:.40}: {NAMES}")
+    if isinstance(_as_number(given), float):
+        raise Misconception(IS_U if abs(_as_number(given) - _u(content)) < 1e-3 else IS_NUMBER)
+    raise Misconception(f"it returns something of type {type(given).__name__}: {NAMES}")
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    """The global names and attributes in a function's code, and in functions in it."""
+    yield from code.co_names
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _names_in(inner)
+
+
+_compare_splits = compares(
+    lambda: [(_files(),)],
+    canonical=_as_splits,
+    harder=[(FEW_BITS, lambda: [([b"picture %d" % i for i in AT_LIMITS],)])],
+)
+
+
+def _check_split(answer: Callable, exercise: Exercise) -> None:
+    """The same for the same bytes, and the split of (13.1)."""
+    named, files = _as_splits(answer), _files()
+    first = named(files)
+    if first != named(files[::-1])[::-1]:
+        raise Misconception(CHANGES)
+    try:
+        _compare_splits(answer, exercise)  # all files in one probe, for there are many
+    except Misconception as found:
+        right = _as_splits(exercise.reference)(files)
+        if first == right or str(found) in (wrong.message for wrong in exercise.wrong):
+            raise
+        code = getattr(inspect.unwrap(answer), "__code__", None)
+        for word in _names_in(code) if code else ():
+            if word in OF_A_NAME:
+                raise Misconception(OF_A_NAME[word]) from found
+        raise Misconception(_shares(first, right)) from found
+
+
+def _shares(given: list[str], right: list[str]) -> str:
+    """How a split differs from that of (13.1), which is not known by a mistake."""
+    mine, theirs = Counter(given), Counter(right)
+    counts = ", ".join(f"{name} has {mine[name]} where {theirs[name]} is right" for name in SPLITS)
+    other = sum(x != y for x, y in zip(given, right, strict=True))
+    return (
+        f"{other} of {len(right)} files are in another split than that of (13.1) ({counts}): is u all of the first 52 "
+        "bits of SHA-256 of all the bytes, the first of them worth a half, and is it cut at 0.1 and at 0.2"
+    )
+
+
+def _split_by(u: Callable[[bytes], float]) -> Callable[[bytes], str]:
+    """The split by another number than (13.1)."""
+
+    def answer(content):
+        return "test" if (share := u(content)) < 0.1 else "validation" if share < 0.2 else "train"
+
+    return answer
+
+
+NAMED = '"test" if u < 0.1 else "validation" if u < 0.2 else "train"'  # in the reference
+
+SPLIT_OF = Exercise(
+    id="13.1",
+    title="Which split a file belongs to",
+    reference=split_of,
+    hints=(
+        "Its name may change, and so may the folder, the pictures beside it, the day and the machine: no picture "
+        "should change its split for that. What of a file stays, and what makes one number of it that looks like "
+        "chance?",
+        "Equation (13.1): SHA-256 gives 256 bits, of which the first is worth 1/2, the second 1/4, ... The first 52 of "
+        "them are the first 13 hexadecimal digits, read as a whole number and divided by 16 to the power 13. Then two "
+        "limits: a tenth, and another tenth above it.",
+        "digits = hashlib.sha256(SOMETHING).hexdigest()[:SOMETHING]\n"
+        "u = int(digits, SOMETHING) / SOMETHING\n"
+        'return "test" if u < SOMETHING else SOMETHING if u < SOMETHING else "train"',
+    ),
+    check=_check_split,
+    wrong=wrong_answers(
+        HASH,
+        _split_by(lambda content: hash(content) % 2**52 / 2**52),
+        MD5,
+        ("sha256", "md5"),
+        OTHER_HASH,
+        ("sha256", "sha1"),
+        "it takes the last digits of SHA-256: (13.1) takes the first, and these give another split",
+        ("[:13]", "[-13:]"),
+        "u lies in [0, 16): 13 digits are divided by 16 to the power 13, so that u is below 1",
+        ("16**13", "16**12"),
+        "u lies in [0, 2): the first bit is worth a half, not 1",
+        ("16**13", "2**51"),
+        "u lies in [0, 1/2): the first bit is worth a half, not a quarter",
+        ("16**13", "2**53"),
+        "u lies in [0, 1/16): 13 digits are divided by 16 to the power 13",
+        ("16**13", "16**14"),
+        "the hexadecimal digits are read as decimal ones: they have letters, and 16 is their base",
+        (
+            "int(hashlib.sha256(content).hexdigest()[:13], 16) / 16**13",
+            "float('0.' + ''.join(digit for digit in hashlib.sha256(content).hexdigest() if digit.isdigit()))",
+        ),
+        "only the first hexadecimal digit decides: u has 16 values then, and an eighth of all files comes below 0.1",
+        ("[:13]", "[:1]", "16**13", "16"),
+        "the bits are read from the other end: in (13.1) the first is worth most",
+        _split_by(lambda content: int(f"{int(2**52 * _u(content)):052b}"[::-1], 2) / 2**52),
+        "the first 7 bytes are read from the other end: the first is the largest, byteorder='big'",
+        (
+            "int(hashlib.sha256(content).hexdigest()[:13], 16)",
+            "(int.from_bytes(hashlib.sha256(content).digest()[:7], 'little') >> 4)",
+        ),
+        "the limits lie the other way round, and train comes first, from 0 up: test is below 0.1, not above 0.9",
+        ("u < 0.1", "u >= 0.9", "u < 0.2", "u >= 0.8"),
+        "train comes first here, and test before validation: in (13.1) test is below 0.1, and train is above 0.2",
+        (NAMED, '"train" if u < 0.8 else "test" if u < 0.9 else "validation"'),
+        "test and validation have changed places: test is below 0.1",
+        ('"test"', '"validation "', '"validation"', '"test"', '"validation "', '"validation"'),
+        "nothing is in validation: a u that is not below 0.1 is not below 0.1 the second time either; its limit is 0.2",
+        ("u < 0.2", "u < 0.1"),
+        "nothing is in test: what is below 0.1 is below 0.2, too, and that is asked first",
+        ('"test" if u < 0.1 else "validation" if u < 0.2', '"validation" if u < 0.2 else "test" if u < 0.1'),
+        "validation reaches to 0.3: its tenth ends at 0.2",
+        ("u < 0.2", "u < 0.3"),
+        "test reaches to 0.2, and validation to 0.3: each has a tenth, from 0 and from 0.1",
+        ("u < 0.2", "u < 0.3", "u < 0.1", "u < 0.2"),
+        "everything is in train: test and validation have a tenth each",
+        lambda content: "train",
+        "it hashes the bytes written out as a text, b'...' and all: the bytes themselves are hashed",
+        ("sha256(content)", "sha256(str(content).encode())"),
+        "it hashes the bytes written in hexadecimal digits: the bytes themselves are hashed",
+        ("sha256(content)", "sha256(content.hex().encode())"),
+        "it hashes the bytes decoded to a text: what is no text is lost then, and pictures are none",
+        ("sha256(content)", "sha256(content.decode('utf-8', 'ignore').encode())"),
+        "it hashes twice, the second time the hexadecimal digits of the first: once is enough, and another split",
+        ("sha256(content)", "sha256(hashlib.sha256(content).hexdigest().encode())"),
+        "it hashes twice, the second time the digest of the first: once is enough, and another split",
+        ("sha256(content)", "sha256(hashlib.sha256(content).digest())"),
+        "the last decimal digit of the digest decides: as fair and as lasting, but another split than that of (13.1)",
+        ("[:13], 16) / 16**13", ", 16) % 10 / 10"),
+        "the last decimal digits of the first 52 bits decide: as fair and as lasting, but another split than that of "
+        "(13.1)",
+        (" / 16**13", " % 10 / 10"),
+        "only the first bytes of the file are hashed: pictures of one camera begin alike; all bytes count",
+        ("sha256(content)", "sha256(content[:1024])"),
+        "only the last bytes of the file are hashed: all bytes count",
+        ("sha256(content)", "sha256(content[-1024:])"),
+        "the length of the file decides: pictures of one size without compression would all go together; hash its "
+        "bytes",
+        _split_by(lambda content: len(content) % 10 / 10),
+        "the sum of the bytes decides: files with the same bytes in another order would go together; take SHA-256",
+        _split_by(lambda content: sum(content) % 10 / 10),
+        "blanks and line ends are cut off before: they are bytes of the file as all others are",
+        ("sha256(content)", "sha256(content.strip())"),
+        "letters are made small before: these are bytes, and no text",
+        ("sha256(content)", "sha256(content.lower())"),
+        CHANCE,
+        _split_by(lambda content: random.Random(content).random()),
+        CHANGES,
+        _split_by(lambda content: np.random.rand()),
+        IS_U,
+        (NAMED, "u"),
+        IS_NUMBER,
+        ('"test"', "0", '"validation"', "1", '"train"', "2"),
+    ),
+)
+
+
+# --- too near to be new ---------------------------------------------------------------------------------------------
+
+
+def too_near(train, held_out):
+    """How many held-out pictures are nearly training pictures: (N, D), (M, D) -> their share, a number."""
+    apart = torch.cdist(train, train).fill_diagonal_(math.inf)  # (N, N), and none is its own neighbour
+    limit = apart.amin(1).quantile(0.01)
+    nearest = torch.cdist(held_out, train).amin(1)  # (M,)
+    return (nearest < limit).double().mean()  # eq. (13.2)
+
+
+def _album(seed: int, n: int, m: int, d: int, scale: float = 1.0, dtype: torch.dtype = torch.float32) -> tuple:
+    """Training pictures; and held-out ones from copies with a little noise to pictures of their own.
+
+    The nearest pictures are each other's, so that their distances come in pairs; n is such that the 1 % quantile lies
+    within a pair, by whatever rule it is taken.
+    """
+    train = scale * _randn(seed, n, d, dtype=dtype)
+    limit = torch.cdist(train, train).fill_diagonal_(math.inf).amin(1).quantile(0.01)
+    far = torch.logspace(-1.5, 1.5, m, dtype=dtype)[:, None] * limit  # from a thirtieth to thirty times
+    noise = F.normalize(_randn(seed + 1, m, d, dtype=dtype))
+    which = torch.randperm(n, generator=torch.Generator().manual_seed(seed + 2)).repeat(2)[:m]
+    held_out = train[which] + far * noise
+    own = scale * _randn(seed + 3, m, d, dtype=dtype)
+    return train, torch.where(torch.arange(m)[:, None] % 4 == 3, own, held_out)
+
+
+def _ball(seed: int, n: int, m: int, d: int) -> tuple[Tensor, Tensor]:
+    """Training pictures on a sphere, farther from each other than from those inside; and some held out far outside."""
+    train = F.normalize(_randn(seed, n, d))
+    held_out = torch.linspace(0, 0.6, m)[:, None] * F.normalize(_randn(seed + 1, m, d))
+    return train, torch.where(torch.arange(m)[:, None] % 3 == 2, 20 * held_out + 9, held_out)
+
+
+@functools.cache
+def _albums() -> list[tuple[Tensor, Tensor]]:
+    """More pictures to train on, as many, fewer; far apart and near together; of one number; none too near."""
+    return [
+        _album(1, 300, 40, 4),
+        _album(11, 500, 130, 6, 30.0),
+        _album(21, 100, 160, 12, 0.05, torch.float64),
+        _album(31, 300, 300, 5, dtype=torch.float64),
+        _album(41, 100, 30, 1, 5.0),
+        _ball(51, 100, 40, 60),
+        (_randn(61, 100, 3), _randn(62, 20, 3) + 9),
+    ]
+
+
+def _album_probes():
+    return [(train.clone(), held_out.clone()) for train, held_out in _albums()]
+
+
+def _tie_probes():
+    """On a lattice, whose distances are exact: as far as the limit, nearer, farther; and a limit of 0."""
+    i = torch.arange(100.0)
+    train = torch.stack([2 * i, torch.zeros(100)], 1)
+    held_out = torch.tensor([[20.0, 2.0], [31.0, 0.0], [44.0, -2.0], [50.0, 5.0], [61.0, 0.0]])
+    return [(train, held_out), (torch.cat([train, train[:10]]), torch.cat([held_out, train[5:8]]))]
+
+
+def _copy_probes():
+    """Some training pictures are exact copies of others; held-out pictures lie near to training pictures."""
+    train, held_out = _album(51, 300, 40, 4, dtype=torch.float64)
+    return [
+        (torch.cat([train, train[:2]]), held_out),
+        (torch.cat([train, train[:7]]), held_out[held_out.norm(dim=1) < 2]),
+    ]
+
+
+TIES = (
+    "it counts a held-out picture that is exactly as far as the limit: those that are nearer are asked for, `<`; where "
+    "the limit is 0, none is"
+)
+COPIES = (
+    "it is wrong where training pictures have exact copies: the nearest picture to these is at distance 0; leave out "
+    "the picture itself by its place, and not every distance of 0"
+)
+
+
+def _near(
+    own: Callable = lambda train, held_out: torch.cdist(train, train).fill_diagonal_(math.inf),
+    limit: Callable = lambda own: own.amin(1).quantile(0.01),
+    other: Callable = lambda train, held_out: torch.cdist(held_out, train),
+    nearest: Callable = lambda other: other.amin(1),
+    share: Callable = lambda nearest, limit: (nearest < limit).double().mean(),
+) -> Callable:
+    """too_near with one of its steps replaced."""
+    return lambda train, held_out: share(nearest(other(train, held_out)), limit(own(train, held_out)))
+
+
+def _mean_of_others(own: Tensor) -> Tensor:
+    """Of distances with infinity for the picture itself."""
+    return own.where(own.isfinite(), 0).sum(1) / (len(own) - 1)
+
+
+TOO_NEAR = Exercise(
+    id="13.2",
+    title="Held-out pictures that are no news",
+    reference=too_near,
+    hints=(
+        "How far is a picture from the one that is most like it? Ask the training pictures among themselves: that says "
+        "what is usual in this folder. A held-out picture that is much nearer than usual to a training picture is news "
+        "to nobody.",
+        "Equation (13.2): for every training picture the distance to the nearest *other* one; the limit is the 1 % "
+        "quantile of these N distances. Then for every held-out picture the distance to the nearest training picture, "
+        "and the share of those below the limit.",
+        "apart = torch.cdist(train, SOMETHING).fill_diagonal_(SOMETHING)  # (N, N)\n"
+        "limit = apart.amin(1).quantile(SOMETHING)\n"
+        "nearest = torch.cdist(SOMETHING, train).amin(SOMETHING)  # (M,)\n"
+        "return (nearest < SOMETHING).double().SOMETHING()",
+    ),
+    check=compares(_album_probes, canonical=_one_number, harder=[(COPIES, _copy_probes), (TIES, _tie_probes)]),
+    wrong=wrong_answers(
+        "it is 0 whatever the pictures: each training picture finds itself, at distance 0, and that becomes the limit; "
+        "leave out m = n",
+        (".fill_diagonal_(math.inf)", ""),
+        "the limit is the 99 % quantile: almost all training pictures are nearer to one another; all but a hundredth "
+        "of them are to be farther, so it is the 1 % quantile",
+        ("0.01", "0.99"),
+        "the limit is the median: half of the training pictures are as near to one another",
+        ("0.01", "0.5"),
+        "the limit is the 10 % quantile: all but a hundredth of the training pictures are to be farther",
+        ("0.01", "0.1"),
+        "the limit is the 5 % quantile: all but a hundredth of the training pictures are to be farther",
+        ("0.01", "0.05"),
+        "the limit is the smallest of the training pictures' distances, or the quantile at a hundredth of 1 %: one "
+        "pair decides it then; the hundredth is 0.01 for quantile, and 1 for percentile",
+        (".quantile(0.01)", ".min()"),
+        "the limit is the largest of the training pictures' distances: its 1 % quantile is asked for",
+        (".quantile(0.01)", ".max()"),
+        "the limit is the mean of the training pictures' distances: it is to be one that all but a hundredth exceed",
+        (".quantile(0.01)", ".mean()"),
+        "the limit is a hundredth of the mean distance: it is the distance that a hundredth of the pictures have",
+        (".quantile(0.01)", ".mean() / 100"),
+        "the limit is a hundredth of the median distance: it is the distance that a hundredth of the pictures have",
+        (".quantile(0.01)", ".median() / 100"),
+        "the limit is the mean minus two standard deviations: distances are not Gaussian; count, with a quantile",
+        _near(limit=lambda own: own.amin(1).mean() - 2 * own.amin(1).std()),
+        "the limit is a quantile of the distances of all pairs: of each training picture only the nearest counts",
+        _near(limit=lambda own: own[own.isfinite()].quantile(0.01)),
+        "training pictures are asked for the mean distance to the others: the nearest decides",
+        _near(limit=lambda own: _mean_of_others(own).quantile(0.01)),
+        "held-out pictures are asked for the mean distance to the training pictures: the nearest decides",
+        ("torch.cdist(held_out, train).amin(1)", "torch.cdist(held_out, train).mean(1)"),
+        "the mean distance is taken on both sides: the nearest picture decides, for it is the copy",
+        _near(limit=lambda own: _mean_of_others(own).quantile(0.01), nearest=lambda other: other.mean(1)),
+        "held-out pictures are asked for the farthest training picture: the nearest decides",
+        ("torch.cdist(held_out, train).amin(1)", "torch.cdist(held_out, train).amax(1)"),
+        "training pictures are asked for the farthest of the others: the nearest decides",
+        _near(limit=lambda own: own.where(own.isfinite(), 0).amax(1).quantile(0.01)),
+        "the farthest picture is taken on both sides: the nearest decides, for it is the copy",
+        _near(
+            limit=lambda own: own.where(own.isfinite(), 0).amax(1).quantile(0.01), nearest=lambda other: other.amax(1)
+        ),
+        "training pictures are asked for their second nearest: the picture itself is left out already",
+        _near(limit=lambda own: own.kthvalue(2).values.quantile(0.01)),
+        "held-out pictures are asked for their second nearest training picture: none of these is the picture itself",
+        _near(nearest=lambda other: other.kthvalue(2).values),
+        "held-out pictures are compared with one another: a copy of a training picture has its twin in training",
+        ("torch.cdist(held_out, train).amin(1)", "torch.cdist(held_out, held_out).fill_diagonal_(math.inf).amin(1)"),
+        "held-out pictures are compared with one another, and with themselves: compare them with the training pictures",
+        ("torch.cdist(held_out, train)", "torch.cdist(held_out, held_out)"),
+        "the limit is taken of the held-out pictures among themselves: what is usual, the training pictures tell",
+        ("torch.cdist(train, train)", "torch.cdist(held_out, held_out)"),
+        "the limit is taken of the held-out pictures' own distances to training pictures: a hundredth of them lies "
+        "below it, whatever they are",
+        _near(own=lambda train, held_out: torch.cdist(held_out, train)),
+        "the two sets have changed places: held-out pictures are asked, and training pictures give the limit",
+        lambda train, held_out: too_near(held_out, train),
+        "it is the share of training pictures with a held-out picture that near: the share of held-out pictures is "
+        "asked",
+        ("torch.cdist(held_out, train).amin(1)", "torch.cdist(held_out, train).amin(0)"),
+        "squared distances are compared with a limit that is none: square both or neither",
+        ("torch.cdist(held_out, train).amin(1)", "torch.cdist(held_out, train).amin(1).square()"),
+        "distances are compared with a squared limit: square both or neither",
+        (".quantile(0.01)", ".square().quantile(0.01)"),
+        "mean squares over the numbers of a picture are compared with a limit that is a distance: the same on both "
+        "sides",
+        _near(nearest=lambda other: other.amin(1), other=lambda x, y: (y[:, None] - x).square().mean(2)),
+        "differences are averaged with their signs: square them, add them up and take the root",
+        _near(
+            own=lambda x, y: (x[:, None] - x).mean(2).abs().fill_diagonal_(math.inf),
+            other=lambda x, y: (y[:, None] - x).mean(2).abs(),
+        ),
+        "distances are sums of absolute differences: a Euclidean distance squares them first",
+        _near(
+            own=lambda x, y: torch.cdist(x, x, p=1).fill_diagonal_(math.inf),
+            other=lambda x, y: torch.cdist(y, x, p=1),
+        ),
+        "distances are the largest difference of a single number: a Euclidean distance adds up the squares of all",
+        _near(
+            own=lambda x, y: torch.cdist(x, x, p=math.inf).fill_diagonal_(math.inf),
+            other=lambda x, y: torch.cdist(y, x, p=math.inf),
+        ),
+        "it is the share of those that are *not* too near",
+        ("nearest < limit", "nearest >= limit"),
+        "it is their number: divide by how many are held out",
+        (".mean()", ".sum()"),
+        "it is divided by the number of training pictures: the share of the held-out ones is asked for",
+        (".double().mean()", ".double().sum() / len(train)"),
+        "it is a percentage: a share lies between 0 and 1",
+        (".mean()", ".mean() * 100"),
+        "it says of each whether it is too near: their share is asked for",
+        (".double().mean()", ""),
+        "it is yes or no: the share of those that are too near is asked for",
+        (".double().mean()", ".any().item()"),
+        "it is the limit: the share of held-out pictures below it is asked for",
+        ("(nearest < limit).double().mean()", "limit"),
+        "it is the mean distance of held-out pictures: the share of those below the limit is asked for",
+        ("(nearest < limit).double().mean()", "nearest.mean()"),
+        "each held-out picture is compared with the training picture in the same row: compare it with all of them",
+        _near(other=lambda x, y: (y - x[torch.arange(len(y)) % len(x)]).norm(dim=1)[:, None]),
+    ),
+)
+
+
+# --- twice as many pictures -----------------------------------------------------------------------------------------
+
+
+def twice_as_many(b1, b2, b3):
+    """Bits per dimension at 8 N and at infinitely many pictures, from those at N, 2 N and 4 N: 3 numbers -> 2."""
+    gain = b2 - b3  # the last one, which eq. (13.3) makes r times that before
+    r = gain / (b1 - b2)  # eq. (13.4)
+    return b3 - r * gain, b3 - r / (1 - r) * gain
+
+
+def _power_law(floor: float, c: float, a: float) -> tuple[float, float, float]:
+    return tuple(floor + c * n**-a for n in (1, 2, 4))
+
+
+def _curve_probes():
+    """Gains that shrink slowly and fast, all of them below a half or above it in turn."""
+    return [
+        _power_law(4.1, 1.3, 0.35),
+        _power_law(2.75, 0.8, 1.4),
+        _power_law(5.6, 3.1, 0.7),
+        _power_law(0.9, 0.35, 0.2),
+        _power_law(3.3, 2.2, 2.6),
+    ]
+
+
+def _slow_probes():
+    """r = 63/64, of numbers that single precision holds exactly."""
+    return [(6.0, 6 - 64 / 1024, 6 - 127 / 1024), (9.0, 9 - 256 / 2048, 9 - 508 / 2048)]
+
+
+SLOW = (
+    "it is wrong where each gain is nearly as large as the one before: add nothing to 1 - r, keep r below no bound, "
+    "and do not break the sum off, which is r / (1 - r)"
+)
+SHOULD_BE_TWO = "it has to be two numbers: bits per dimension at 8 N pictures, and at infinitely many"
+
+
+def _two_numbers(answer: Callable) -> Callable:
+    """Whatever can be unpacked into two numbers."""
+
+    def described(*args: Any) -> Any:
+        pair = answer(*args)
+        if isinstance(pair, (Tensor, np.ndarray)) and tuple(pair.shape) in {(2,), (2, 1), (1, 2)}:
+            pair = pair.reshape(2).tolist() if pair.shape == (2,) else pair
+        elif isinstance(pair, Iterator):
+            pair = [part for part, _ in zip(pair, range(3), strict=False)]
+        if isinstance(pair, (tuple, list)):
+            return tuple(_as_number(part) for part in pair)
+        if isinstance(_as_number(pair), float):
+            raise Misconception(SHOULD_BE_TWO)
+        return pair
+
+    return described
+
+
+TWICE_AS_MANY = Exercise(
+    id="13.3",
+    title="Twice as many pictures",
+    reference=twice_as_many,
+    hints=(
+        "Twice as many pictures gained b1 - b2, and again twice as many gained b2 - b3, which is less. By what factor "
+        "does each doubling's gain shrink under (13.3)? What will the next one gain, and all that could follow?",
+        "Equation (13.4): r is the last gain over the one before. The next gain is r times the last, the one after it "
+        "r times r times the last, ...: r + r^2 + r^3 + ... = r / (1 - r), if r is below 1.",
+        "gain = b2 - b3\nr = gain / (SOMETHING)\nnext_gain = SOMETHING * gain\n"
+        "return b3 - next_gain, b3 - SOMETHING / (1 - SOMETHING) * gain",
+    ),
+    check=compares(_curve_probes, canonical=_two_numbers, harder=[(SLOW, _slow_probes)]),
+    wrong=wrong_answers(
+        "the same gain is made again: each doubling gains less than the one before, r times as much",
+        ("b3 - r * gain", "b3 - gain"),
+        "the curve goes on as a straight line in the number of pictures: twice the last gain would follow; each "
+        "doubling gains r times as much as the one before",
+        ("b3 - r * gain", "b3 - 2 * gain"),
+        "the next gain is half of the last: how much smaller it is, r says, and it is another for every folder",
+        ("b3 - r * gain", "b3 - gain / 2"),
+        "each gain is half of the one before: how much smaller it is, r says, and it is another for every folder",
+        ("r = gain / (b1 - b2)", "r = 0.5"),
+        "r is upside down: it is the last gain over the one before, less than 1",
+        ("gain / (b1 - b2)", "(b1 - b2) / gain"),
+        "r is the ratio of bits, as if all of them shrank by one factor, down to 0: what does is what a doubling gains",
+        ("gain / (b1 - b2)", "b3 / b2"),
+        "r is the last gain over both gains: it is the last over the first",
+        ("(b1 - b2)", "(b1 - b3)"),
+        "r is a difference: it is the last gain divided by the one before",
+        ("gain / (b1 - b2)", "(b1 - b2) - gain"),
+        "both begin one term too early, or with the first gain, b1 - b2: b3 has had b2 - b3 already, and r times that "
+        "follows",
+        ("b3 - r * gain", "b3 - r * (b1 - b2)", "b3 - r / (1 - r) * gain", "b3 - r / (1 - r) * (b1 - b2)"),
+        "more pictures make it worse here: the gains are taken off",
+        ("b3 - r * gain", "b3 + r * gain", "b3 - r / (1 - r) * gain", "b3 + r / (1 - r) * gain"),
+        "the sum begins one term too early, with the gain that b3 has had: it is r + r^2 + ... = r / (1 - r)",
+        ("r / (1 - r)", "1 / (1 - r)"),
+        "the sum begins one term too late, with r^2: the gain from 4 N to 8 N belongs to it; r / (1 - r)",
+        ("r / (1 - r)", "r**2 / (1 - r)"),
+        "both begin one term too late: 8 N is the next doubling",
+        ("b3 - r * gain", "b3 - r**2 * gain", "r / (1 - r)", "r**2 / (1 - r)"),
+        "b at 8 N is taken one doubling too far: that is at 16 N",
+        ("b3 - r * gain", "b3 - (r + r**2) * gain"),
+        "the floor forgets all but the next term: that is b at 8 N again",
+        ("r / (1 - r)", "r"),
+        "the floor forgets all but two terms: the sum of all of them is r / (1 - r)",
+        ("r / (1 - r)", "(r + r**2)"),
+        "the floor is counted from b at 8 N, and all gains again: from b3 all of them, or from b at 8 N without the "
+        "first",
+        ("b3 - r / (1 - r) * gain", "b3 - r * gain - r / (1 - r) * gain"),
+        "the floor is counted from b2: the gains that follow begin at b3",
+        ("b3 - r / (1 - r)", "b2 - r / (1 - r)"),
+        "the floor is counted from b1: the gains that follow begin at b3",
+        ("b3 - r / (1 - r)", "b1 - r / (1 - r)"),
+        "the sum of the powers of r is r / (1 - r): here the 1 has the other sign",
+        ("(1 - r)", "(1 + r)"),
+        "the sum of the powers of r is r / (1 - r): here it is turned over",
+        ("r / (1 - r)", "(1 - r) / r"),
+        "the sum of the powers of r is r / (1 - r): here it is not divided",
+        ("r / (1 - r)", "r * (1 - r)"),
+        "the floor is 0: noise in the pictures cannot be learned away, and (13.3) has a b_inf for it",
+        ("b3 - r / (1 - r) * gain", "0.0"),
+        "the floor is b3: more pictures would gain nothing",
+        ("b3 - r / (1 - r) * gain", "b3"),
+        "the two have changed places: 8 N first, then infinitely many",
+        ("b3 - r * gain, b3 - r / (1 - r) * gain", "b3 - r / (1 - r) * gain, b3 - r * gain"),
+        "the gains are returned: take them off b3",
+        ("b3 - r * gain, b3 - r / (1 - r) * gain", "r * gain, r / (1 - r) * gain"),
+        "it is r and the floor: b at 8 N is asked for first",
+        ("b3 - r * gain, b3", "r, b3"),
+        SHOULD_BE_TWO,
+        ("b3 - r * gain, b3 - r / (1 - r) * gain", "b3 - r * gain"),
+    ),
+)
+
+
+# --- one gradient of many -------------------------------------------------------------------------------------------
+
+
+def whole_gradient(gradients, sizes):
+    """The gradient of the mean over all pictures: K gradients of means, and of how many each -> one of their shape."""
+    total = sum(n * gradient for gradient, n in zip(gradients, sizes, strict=True))
+    return total / sum(sizes)  # eq. (13.5)
+
+
+def _gradients(
+    seed: int, sizes: list[int], *shape: int, scale: float = 1.0, dtype: torch.dtype = torch.float32
+) -> tuple:
+    """Of processes that have pulls in common, and more or less noise."""
+    common = _randn(seed, *shape, dtype=dtype)
+    each = [_randn(seed + k, *shape, dtype=dtype) for k in range(1, len(sizes) + 1)]
+    return [scale * (common + one) for one in each], list(sizes)
+
+
+def _gradient_probes():
+    """The largest first, last and amid; three, two and four processes, one; as many as numbers."""
+    return [
+        _gradients(1, [8, 8, 3], 5),
+        _gradients(11, [2, 7], 4, dtype=torch.float64),
+        _gradients(21, [4, 16, 1, 9], 4),
+        _gradients(31, [6], 3),
+        _gradients(41, [1, 2, 5], 3, scale=0.4),
+    ]
+
+
+def _shape_probes():
+    """Of a layer, of one where processes are as many as rows, of a convolution, of a single number."""
+    return [
+        _gradients(51, [3, 5], 2, 3),
+        _gradients(61, [3, 5, 1], 3, 3, dtype=torch.float64),
+        _gradients(71, [1, 4, 4], 2, 3, 3, 3),
+        _gradients(81, [7, 2]),
+    ]
+
+
+def _idle_probes():
+    """A process has no pictures; all have the same number; very many."""
+    return [
+        _gradients(91, [4, 4, 0], 6),
+        _gradients(101, [0, 5], 3, dtype=torch.float64),
+        _gradients(111, [3, 3, 3], 4),
+        _gradients(121, [2_000_000, 1_000_000, 3], 4, dtype=torch.float64),
+    ]
+
+
+def _large_gradient_probes():
+    return [_gradients(131, [5, 2], 6, scale=1e4), _gradients(141, [1, 3, 3], 4, scale=3e7, dtype=torch.float64)]
+
+
+ANY_SHAPE = (
+    "it is right for vectors and wrong for gradients of other shapes: weights are matrices and kernels, too; weigh "
+    "each gradient by its own number, and give the weights as many axes as there are"
+)
+IDLE = (
+    "it is wrong where a process had no picture, or where numbers are equal or very large: such a gradient has the "
+    "weight 0, and the divisor is the number of all pictures"
+)
+UNCUT_GRADIENT = "it cuts large gradients off, or gives them another length: the mean is asked for as it is"
+
+
+def _weighed(
+    weights: Callable = lambda sizes: sizes / sizes.sum(), put: Callable = lambda weighed, sizes: weighed.sum(0)
+) -> Callable:
+    """Gradients, weighed and put together."""
+
+    def answer(gradients, sizes):
+        sizes = torch.tensor(sizes).to(gradients[0])
+        each = torch.stack(gradients)
+        return put(weights(sizes).reshape(-1, *[1] * (each.ndim - 1)) * each, sizes)
+
+    return answer
+
+
+def _in_place(gradients, sizes):
+    for gradient, n in zip(gradients, sizes, strict=True):
+        gradient *= n
+    return sum(gradients) / sum(sizes)
+
+
+def _into_the_first(gradients, sizes):
+    for gradient, n in zip(gradients[1:], sizes[1:], strict=True):
+        gradients[0].mul_(sizes[0]).add_(n * gradient).div_(sizes[0] + n)
+    return gradients[0]
+
+
+WHOLE_GRADIENT = Exercise(
+    id="13.4",
+    title="One gradient of several processes",
+    reference=whole_gradient,
+    hints=(
+        "Eight pictures here, three there. If each process's mean counts the same, how much does one picture of the "
+        "three count beside one of the eight? How much should it?",
+        "Equation (13.5): a mean times its number is a sum. Add the sums of all processes, and divide once, by the "
+        "number of all pictures.",
+        "total = 0\n"
+        "for gradient, n in zip(gradients, sizes):\n"
+        "    total = total + SOMETHING * SOMETHING\n"
+        "return total / SOMETHING(sizes)",
+    ),
+    check=compares(
+        _gradient_probes,
+        harder=[(ANY_SHAPE, _shape_probes), (IDLE, _idle_probes), (UNCUT_GRADIENT, _large_gradient_probes)],
+    ),
+    wrong=wrong_answers(
+        "it is the mean of the means: a picture of a small share counts for more than one of a large share; a mean "
+        "times its number is a sum, and sums can be added",
+        _weighed(lambda sizes: torch.ones_like(sizes) / len(sizes)),
+        "the gradients are added: a step of K processes would be K times as long; and a mean is asked for",
+        _weighed(torch.ones_like),
+        "it is the gradient of the sum over all pictures: divide it by their number",
+        (" / sum(sizes)", ""),
+        "it is divided by the number of processes: divide by that of the pictures",
+        ("sum(sizes)", "len(sizes)"),
+        "it is divided twice, by the number of pictures and by that of processes: weights that add up to 1 have "
+        "averaged already",
+        ("sum(sizes)", "sum(sizes) / len(sizes)"),
+        "it is divided by the number of pictures and multiplied by that of processes: the weights n / sum of n add up "
+        "to 1 already",
+        ("sum(sizes)", "sum(sizes) * len(sizes)"),
+        "it is divided twice by the number of pictures: once makes a mean of a sum",
+        ("sum(sizes)", "sum(sizes) ** 2"),
+        "means are added up and divided by the number of pictures: they were divided by their own numbers already; "
+        "multiply each by its own first",
+        ("n * gradient", "gradient"),
+        "each gradient is divided by its number: it is a mean already, so multiply to have the sum again",
+        ("n * gradient", "gradient / n"),
+        "each gradient is divided by its number, and their mean is taken: they are means already; multiply",
+        ("n * gradient", "gradient / n", "sum(sizes)", "len(sizes)"),
+        "each gradient is divided by its number, and they are added: they are means already; multiply, and divide by "
+        "the number of all",
+        ("n * gradient", "gradient / n", " / sum(sizes)", ""),
+        "the fewer pictures, the more a process counts: weights are proportional to the numbers, not to one over them",
+        _weighed(lambda sizes: (1 / sizes) / (1 / sizes).sum()),
+        "it is weighed by n over the largest n, and not divided by their sum: the weights have to add up to 1",
+        _weighed(lambda sizes: sizes / sizes.max()),
+        "it counts as if every process had as many pictures as the largest: divide by how many there are",
+        ("sum(sizes)", "(len(sizes) * max(sizes))"),
+        "it counts as if every process had as many pictures as the first: divide by how many there are",
+        ("sum(sizes)", "(len(sizes) * sizes[0])"),
+        "weights are the squares of the numbers: they are the numbers",
+        _weighed(lambda sizes: sizes.square() / sizes.square().sum()),
+        "weights are the roots of the numbers: they are the numbers",
+        _weighed(lambda sizes: sizes.sqrt() / sizes.sqrt().sum()),
+        "weights are the softmax of the numbers: the largest would decide alone; they are the numbers over their sum",
+        _weighed(lambda sizes: sizes.softmax(0)),
+        "weights are numbered backwards: each gradient goes with its own number",
+        ("zip(gradients, sizes, strict=True)", "zip(gradients, sizes[::-1], strict=True)"),
+        "weights are sorted: each gradient goes with its own number",
+        ("zip(gradients, sizes, strict=True)", "zip(gradients, sorted(sizes), strict=True)"),
+        "only the largest share's gradient is taken: all pictures count",
+        lambda gradients, sizes: gradients[sizes.index(max(sizes))],
+        "only the first process's gradient is taken: all pictures count",
+        lambda gradients, sizes: gradients[0],
+        "only the last process's gradient is taken: all pictures count",
+        lambda gradients, sizes: gradients[-1],
+        "it is the median of the gradients: their weighted mean is the gradient of the mean",
+        lambda gradients, sizes: torch.stack(gradients).median(0).values,
+        "the last process is left out: those with fewer pictures count less, and not nothing",
+        lambda gradients, sizes: whole_gradient(gradients[:-1], sizes[:-1]) if sizes[1:] else gradients[0],
+        "it is a list of the weighed gradients: add them",
+        lambda gradients, sizes: [n * gradient / sum(sizes) for gradient, n in zip(gradients, sizes, strict=True)],
+        "its numbers are averaged, too, so that one is left: an average over processes is asked for, number by number",
+        _weighed(put=lambda weighed, sizes: weighed.sum(0).mean()),
+        "its numbers are added up, so that one is left: a gradient of the same shape is asked for",
+        _weighed(put=lambda weighed, sizes: weighed.sum()),
+        "it is the norm: the gradient itself is asked for",
+        _weighed(put=lambda weighed, sizes: weighed.sum(0).norm()),
+        "it is brought to length 1: the mean is asked for as it is",
+        _weighed(put=lambda weighed, sizes: weighed.sum(0) / weighed.sum(0).norm()),
+        "its sign is flipped: a gradient is asked for, and the optimiser takes it off",
+        ("return total", "return -total"),
+        "it multiplies the gradients of the processes in place, who find them changed: work on copies",
+        _in_place,
+        "it writes the result into the first process's gradient, which is changed: begin with a tensor of its own",
+        _into_the_first,
+    ),
+)
+
+
+# --- the seconds of a step ------------------------------------------------------------------------------------------
+
+
+def step_seconds(pictures, processes, seconds, size, bandwidth):
+    """A training step: of `pictures` with `seconds` each, `size` bytes of gradients, `bandwidth` in bytes a second."""
+    compute = math.ceil(pictures / processes) * seconds
+    network = 2 * (processes - 1) / processes * size / bandwidth
+    return compute + network  # eq. (13.6)
+
+
+def _step_probes():
+    """Shares that come out even and do not, a process without pictures, one process; compute and network in turn."""
+    return [
+        (64, 4, 0.5, 30.0, 4.0),
+        (5, 2, 3.0, 7.0, 2.0),
+        (65, 8, 0.25, 11.0, 5.0),
+        (5, 4, 2.0, 3.0, 7.0),
+        (3, 8, 1.5, 25.0, 9.0),
+        (7, 1, 0.75, 12.0, 5.0),
+        (10, 3, 0.125, 9.0, 0.5),
+        (11, 3, 4.0, 1.0, 8.0),
+    ]
+
+
+def _real_step_probes():
+    """A network of the course's over a cable, and a large one over a fast cable; and very many processes."""
+    return [
+        (128, 4, 0.02, 48_000_000, 125_000_000),
+        (1024, 16, 0.004, 3_200_000_000, 12_500_000_000),
+        (4096, 1000, 0.5, 10**9, 10**9),
+        (48, 1, 0.02, 48_000_000, 125_000_000),
+    ]
+
+
+REAL_STEPS = (
+    "it is wrong for real sizes, bandwidths or very many processes: bytes are divided by bytes a second as they are, "
+    "and nothing is rounded but the number of pictures"
+)
+
+
+def _step(compute: str = "", network: str = "", put: str = "") -> tuple[str, ...]:
+    """A change of the reference: of one of its lines."""
+    lines = {
+        "math.ceil(pictures / processes) * seconds": compute,
+        "2 * (processes - 1) / processes * size / bandwidth": network,
+        "compute + network": put,
+    }
+    return tuple(text for old, new in lines.items() if new for text in (old, new))
+
+
+STEP_SECONDS = Exercise(
+    id="13.5",
+    title="The seconds of a step",
+    reference=step_seconds,
+    hints=(
+        "No picture can be cut in two, and the process with the most of them decides when all are done. Then gradients "
+        "go round the ring in n pieces: first sums, n - 1 steps long, until each process has one piece of the whole "
+        "sum; then copies of it, n - 1 steps again. How large is a piece?",
+        "Equation (13.6): pictures over processes, rounded up, times seconds; and 2 (n - 1) steps in which each "
+        "process sends size / n bytes, at `bandwidth` bytes a second. One process has nobody to send to.",
+        "compute = math.SOMETHING(pictures / processes) * SOMETHING\n"
+        "network = SOMETHING * (processes - SOMETHING) / SOMETHING * size / bandwidth\n"
+        "return SOMETHING + SOMETHING",
+    ),
+    check=compares(_step_probes, tolerance=1e-6, canonical=_one_number, harder=[(REAL_STEPS, _real_step_probes)]),
+    wrong=wrong_answers(
+        "the share is not rounded up: of 5 pictures for 2 processes one has 3, and the other waits for it",
+        ("math.ceil(pictures / processes)", "pictures / processes"),
+        "the share is rounded down: of 5 pictures for 2 processes one has 3, and the other waits for it",
+        ("math.ceil(pictures / processes)", "(pictures // processes)"),
+        "the share is rounded to the nearest number: of 5 pictures for 4 processes one has 2, and the others wait for "
+        "it",
+        ("math.ceil(pictures / processes)", "round(pictures / processes)"),
+        "one picture is added where the share comes out even, too: 64 pictures for 4 processes are 16 for each",
+        ("math.ceil(pictures / processes)", "(pictures // processes + 1)"),
+        "the seconds are rounded up: it is the number of pictures that is whole",
+        _step(compute="math.ceil(pictures / processes * seconds)"),
+        "the whole step is rounded up to seconds: it is the number of pictures that is whole",
+        _step(put="math.ceil(compute + network)"),
+        "each process computes all pictures: they share them",
+        ("math.ceil(pictures / processes)", "pictures"),
+        "a step takes the seconds of one picture: each process has several, one after the other",
+        _step(compute="seconds"),
+        "the time of one picture is shared out, and the pictures are, too: divide once",
+        _step(compute="math.ceil(pictures / processes) * seconds / processes"),
+        "it is multiplied by the processes: they work at the same time",
+        _step(compute="math.ceil(pictures / processes) * seconds * processes"),
+        "the longer of the two decides here: the gradients are there when the pictures are done, so the times are "
+        "added",
+        _step(put="max(compute, network)"),
+        "the gradients' time is left out: processes that do not exchange them drift apart",
+        _step(put="compute"),
+        "the pictures' time is left out: it is added to that of the gradients",
+        _step(put="network"),
+        "one is subtracted from the other: both take time, one after the other",
+        _step(put="compute - network"),
+        "each process sends everything to each of the others, there and back: a ring sends pieces of size / n",
+        _step(network="2 * (processes - 1) * size / bandwidth"),
+        "2 n size / bandwidth: in a ring every process sends pieces of size / n, 2 (n - 1) times",
+        _step(network="2 * processes * size / bandwidth"),
+        "it is 2 size / bandwidth, which it nears for very many processes: of n pieces each has one already, so n - 1 "
+        "are sent, and one process sends nothing",
+        _step(network="2 * size / bandwidth"),
+        "it is size / bandwidth: each piece goes round twice, but for one step each time, which is 2 (n - 1) / n",
+        _step(network="size / bandwidth"),
+        "the pieces go round once here: after n - 1 steps each process has one piece of the sum, and n - 1 more bring "
+        "copies of it to all",
+        _step(network="(processes - 1) / processes * size / bandwidth"),
+        "the copies are forgotten, and the pieces, too: n - 1 steps for the sums, n - 1 for the copies, each of size / "
+        "n",
+        _step(network="(processes - 1) * size / bandwidth"),
+        "every process sends n pieces twice: n - 1 are enough, for it has one of them",
+        _step(network="2 * processes / (processes + 1) * size / bandwidth"),
+        "one piece is sent twice: 2 (n - 1) of them are",
+        _step(network="2 * size / processes / bandwidth"),
+        "it is multiplied by n and divided by n - 1: the other way round, and one process would divide by zero",
+        _step(network="2 * processes / max(processes - 1, 1) * size / bandwidth"),
+        "bytes are turned into bits: the bandwidth is in bytes a second, too",
+        _step(network="2 * (processes - 1) / processes * 8 * size / bandwidth"),
+        "bytes are taken for bits: size and bandwidth are in bytes, both",
+        _step(network="2 * (processes - 1) / processes * size / 8 / bandwidth"),
+        "bytes are taken for numbers of 4 bytes each: size is in bytes",
+        _step(network="2 * (processes - 1) / processes * 4 * size / bandwidth"),
+        "it is multiplied by the bandwidth: bytes over bytes a second are seconds",
+        _step(network="2 * (processes - 1) / processes * size * bandwidth"),
+        "it is upside down: seconds are bytes over bytes a second",
+        _step(network="2 * (processes - 1) / processes * bandwidth / size"),
+        "the gradients of every picture are sent: each process adds up those of its own first, and sends once a step",
+        _step(network="2 * (processes - 1) / processes * size / bandwidth * math.ceil(pictures / processes)"),
+        "the gradients of all pictures are sent: each process adds up those of its own first, and sends once a step",
+        _step(network="2 * (processes - 1) / processes * size / bandwidth * pictures"),
+        "it is how many times faster than one process: the seconds are asked for",
+        _step(put="pictures * seconds / (compute + network)"),
+        "it is seconds for each picture: those of the whole step are asked for",
+        _step(put="(compute + network) / pictures"),
+        "it is pictures a second: seconds a step are asked for",
+        _step(put="pictures / (compute + network)"),
+        "it is milliseconds: seconds are asked for",
+        _step(put="1000 * (compute + network)"),
+        "the two are returned one by one: add them",
+        _step(put="compute, network"),
+    ),
+)
+
+
+EXERCISES = (SPLIT_OF, TOO_NEAR, TWICE_AS_MANY, WHOLE_GRADIENT, STEP_SECONDS)
