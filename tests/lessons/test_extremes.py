@@ -1,5 +1,6 @@
 """Epsilons, clamps and logs of densities, of whatever size: wrong where they show, and said so in one sentence."""
 
+import hashlib
 import math
 
 import pytest
@@ -19,6 +20,7 @@ from vae_helpers.lessons import (
     lesson_10,
     lesson_11,
     lesson_12,
+    lesson_13,
 )
 
 
@@ -219,6 +221,48 @@ def price(saved=lambda saved: saved, slope=lambda slope: slope, last=lambda pric
 
 def critic(log):
     return lambda real, made: -log(real.sigmoid()).mean() - log(1 - made.sigmoid()).mean()
+
+
+def split_of(u):
+    """By another u, made of the digest as a whole number below 2^256."""
+
+    def answer(content):
+        share = u(int(hashlib.sha256(content).hexdigest(), 16))
+        return "test" if share < 0.1 else "validation" if share < 0.2 else "train"
+
+    return answer
+
+
+def too_near(own):
+    def answer(train, held_out):
+        apart = torch.stack([(train - x).norm(dim=1) for x in train])
+        return (torch.cdist(held_out, train).amin(1) < own(apart).amin(1).quantile(0.01)).float().mean()
+
+    return answer
+
+
+def twice_as_many(r=lambda r: r, total=lambda r: r / (1 - r)):
+    def answer(b1, b2, b3):
+        gain = b2 - b3
+        shrinks = r(gain / (b1 - b2))
+        return b3 - shrinks * gain, b3 - total(shrinks) * gain
+
+    return answer
+
+
+def whole_gradient(n=lambda n: n, last=lambda g: g):
+    def answer(gradients, sizes):
+        sizes = [n(size) for size in sizes]
+        return last(sum(size * g for g, size in zip(gradients, sizes, strict=True)) / sum(sizes))
+
+    return answer
+
+
+def step_seconds(network):
+    def answer(pictures, processes, seconds, size, bandwidth):
+        return -(-pictures // processes) * seconds + network(processes, size, bandwidth)
+
+    return answer
 
 
 ANSWERS = {
@@ -524,6 +568,42 @@ ANSWERS = {
         *(critic(lambda p, e=e: (p + e).log()) for e in (0, 1e-12, 1e-20)),
         *(critic(lambda p, e=e: p.clamp_min(e).log()) for e in (1e-12, 1e-30)),
         lambda real, made: lesson_12.patients.real_and_made(real.clamp(-50, 50), made.clamp(-50, 50)),
+    ),
+    "13.1": (
+        lesson_13.FEW_BITS,
+        *(split_of(lambda u, bits=bits: (u >> (256 - bits)) / 2**bits) for bits in (8, 10, 12, 16, 20, 24)),
+        *(split_of(lambda u, digits=digits: round(u / 2**256, digits)) for digits in (3, 4, 5)),
+        split_of(lambda u: torch.tensor(u / 2**256, dtype=torch.float16).item()),
+        split_of(lambda u: u / 2**256 + 1e-6),
+        split_of(lambda u: u / 2**256 - 1e-5),
+    ),
+    "13.2": (
+        lesson_13.COPIES,
+        *(too_near(lambda apart, e=e: apart.where(apart > e, math.inf)) for e in (0, 1e-12, 1e-8, 1e-6)),
+        too_near(lambda apart: apart.where(apart != 0, math.inf)),
+    ),
+    "13.3": (
+        lesson_13.SLOW,
+        *(twice_as_many(r=lambda r, e=e: min(r, e)) for e in (0.9, 0.95, 0.98)),
+        *(twice_as_many(total=lambda r, e=e: r / (1 - r + e)) for e in (1e-6, 5e-7)),
+        *(twice_as_many(total=lambda r, e=e: r / max(1 - r, e)) for e in (0.1, 0.05, 0.02)),
+        *(twice_as_many(total=lambda r, n=n: sum(r**k for k in range(1, n))) for n in (150, 300, 500)),
+    ),
+    "13.4": (
+        lesson_13.IDLE,
+        *(whole_gradient(n=lambda n, e=e: max(n, e)) for e in (1e-2, 1)),
+        *(whole_gradient(n=lambda n, e=e: min(n, e)) for e in (100, 1e6)),
+    ),
+    "13.4, cut": (
+        lesson_13.UNCUT_GRADIENT,
+        *(whole_gradient(last=lambda g, e=e: g.clamp(-e, e)) for e in (10, 1e3, 1e6)),
+        *(whole_gradient(last=lambda g, e=e: g / max(1, g.norm().item() / e)) for e in (20, 1e4)),
+    ),
+    "13.5": (
+        lesson_13.REAL_STEPS,
+        *(step_seconds(lambda n, s, b, e=e: 2 * (n - 1) / n * min(s, e) / b) for e in (1e3, 1e8)),
+        *(step_seconds(lambda n, s, b, e=e: 2 * (n - 1) / n * s / min(b, e)) for e in (1e3, 1e9)),
+        step_seconds(lambda n, s, b: 2 * min(n - 1, 100) / n * s / b),
     ),
 }
 

@@ -2,12 +2,16 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from vae_helpers.data import load
 from vae_helpers.distributions import GaussianLikelihood
 from vae_helpers.evaluation.balance import kl_price
-from vae_helpers.lessons import lesson_05, lesson_10, lesson_11, lesson_12
+from vae_helpers.evaluation.neighbours import nearest
+from vae_helpers.lessons import lesson_05, lesson_10, lesson_11, lesson_12, lesson_13
 from vae_helpers.models import flow, mlp_vae, scenes
 from vae_helpers.objectives import flow_matching_error
 from vae_helpers.rendering import scenes as drawn
@@ -186,3 +190,66 @@ def test_the_price_of_a_nat():
     theirs = kl_price(model, images, samples=100).of_noise
     assert sum(prices).item() / 300 == pytest.approx(theirs.mean, abs=4 * (spread + theirs.standard_error))
     assert spread + theirs.standard_error < 0.2 * abs(theirs.mean)
+
+
+def test_the_split_of_a_file(tmp_path):
+    """A folder of a hundred pictures in two formats."""
+    pixels = np.random.default_rng(1).integers(0, 256, (100, 8, 8, 3), dtype=np.uint8)
+    of_name = {}
+    for i, picture in enumerate(pixels):
+        path = tmp_path / f"{i}.{('png', 'bmp')[i % 2]}"
+        Image.fromarray(picture).save(path)
+        of_name[picture.tobytes()] = lesson_13.split_of(path.read_bytes())
+    data = load("folder", root=tmp_path, size=8)
+    for name in ("train", "validation", "test"):
+        images = getattr(data, name).permute(0, 2, 3, 1).contiguous().numpy()
+        assert len(images) >= 3 and {of_name[picture.tobytes()] for picture in images} == {name}
+    assert len(of_name) == 100
+
+
+def test_held_out_pictures_that_are_near():
+    """Half of them are copies with a little noise."""
+    train = torch.rand(300, 8, generator=torch.Generator().manual_seed(1))
+    held_out = torch.rand(60, 8, generator=torch.Generator().manual_seed(2))
+    held_out[::2] = train[:30] + 0.01 * held_out[::2]
+    limit = nearest(train, train, n=2).distances[:, 1].quantile(0.01)
+    theirs = (nearest(held_out, train).distances[:, 0] < limit).float().mean().item()
+    assert lesson_13.too_near(train, held_out).item() == pytest.approx(theirs) == 0.5
+
+
+def test_bits_of_twice_as_many_pictures():
+    """Of a law whose floor is known."""
+    bits = [3.7 + 2.1 * n**-0.4 for n in (500, 1000, 2000, 4000)]
+    assert lesson_13.twice_as_many(*bits[:3]) == pytest.approx((bits[3], 3.7))
+
+
+def test_the_gradient_of_several_processes():
+    """That of all pictures in one; of shares that are not equal."""
+    generator = torch.Generator().manual_seed(1)
+    x, weights = torch.randn(11, 3, generator=generator), torch.randn(3, 2, generator=generator, requires_grad=True)
+
+    def gradient(x):
+        (g,) = torch.autograd.grad((x @ weights).tanh().square().sum(1).mean(), weights)
+        return g
+
+    parts = x.split(4)  # 4, 4 and 3
+    whole = lesson_13.whole_gradient([gradient(part) for part in parts], [len(part) for part in parts])
+    torch.testing.assert_close(whole, gradient(x))
+    assert not torch.allclose(sum(map(gradient, parts)) / 3, gradient(x), rtol=1e-3)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_the_seconds_of_a_ring(n):
+    """Pieces sent round one after the other: sums until each process has one whole piece, then copies of it."""
+    pieces = torch.randn(n, n, 3, generator=torch.Generator().manual_seed(n)).double()  # of each process, by place
+    right, sent = pieces.sum(0), 0
+    for step in range(2 * (n - 1)):
+        before = pieces.clone()
+        for k in range(n):
+            place = (k - step) % n if step < n - 1 else (k - (step - n)) % n
+            to = (k + 1) % n
+            pieces[to, place] = before[k, place] + (before[to, place] if step < n - 1 else 0)
+        sent += 1
+    torch.testing.assert_close(pieces, right.expand(n, n, 3))
+    seconds = lesson_13.step_seconds(8 * n - (n > 1), n, 0.5, 1000, 250)
+    assert seconds == pytest.approx(4 + sent * (1000 / n) / 250)

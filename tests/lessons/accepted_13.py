@@ -1,0 +1,281 @@
+"""Other right answers to the exercises of notebook 13, in other styles."""
+
+import bisect
+import fractions
+import functools
+import hashlib
+import itertools
+import math
+
+import numpy as np
+import torch
+
+
+def split_by_bytes(content):
+    u = (int.from_bytes(hashlib.sha256(content).digest()[:7], "big") >> 4) / 2**52
+    if u < 0.1:
+        return "test"
+    if u < 0.2:
+        return "validation"
+    return "train"
+
+
+def split_by_bits(content):
+    """Equation (13.1) as it stands."""
+    digest = hashlib.sha256(content).digest()
+    bits = [digest[(k - 1) // 8] >> (7 - (k - 1) % 8) & 1 for k in range(1, 53)]
+    u = sum(bit * 2.0**-k for k, bit in enumerate(bits, 1))
+    return ("test", "validation", "train")[bisect.bisect_right((0.1, 0.2), u)]
+
+
+def split_by_the_whole_digest(content):
+    h = hashlib.new("sha256")
+    h.update(content)
+    return {0: "test", 1: "validation"}.get(int(h.hexdigest(), 16) * 10 // 2**256, "train")
+
+
+def split_by_a_text_of_bits(content):
+    text = bin(int("1" + hashlib.sha256(content).hexdigest(), 16))[3:55]
+    u = fractions.Fraction(int(text, 2), 2**52)
+    for name, limit in {"test": 0.1, "validation": 0.2, "train": 1.0}.items():
+        if u < limit:
+            return name
+
+
+def split_in_parts(content):
+    """A large file is read piece by piece."""
+    h = hashlib.sha256()
+    for start in range(0, len(content), 1000):
+        h.update(memoryview(content)[start : start + 1000])
+    share = np.frombuffer(h.digest()[:8], ">u8")[0] / 2.0**64
+    return str(np.select([share < 0.1, share < 0.2], ["test", "validation"], "train"))
+
+
+@functools.lru_cache
+def split_remembered(content):
+    u = float.fromhex("0x0." + hashlib.sha256(content).hexdigest()[:13])
+    return "train" if u >= 0.2 else "validation" if u >= 0.1 else "test"
+
+
+def split_by_numpy_text(content):
+    return np.array(["test", "validation", "train"])[np.digitize(split_share(content), [0.1, 0.2])]
+
+
+def split_share(content):
+    return int.from_bytes(hashlib.sha256(content).digest()) / 2**256
+
+
+class Split:
+    def __call__(self, content):
+        return next(name for limit, name in self.limits if split_share(content) < limit)
+
+    limits = ((0.1, "test"), (0.2, "validation"), (2, "train"))
+
+
+def near_by_numpy(train, held_out):
+    x, y = train.numpy(), held_out.numpy()
+    apart = np.sqrt(((x[:, None] - x[None]) ** 2).sum(-1))
+    np.fill_diagonal(apart, np.inf)
+    limit = np.percentile(apart.min(0), 1)
+    return np.mean(np.sqrt(((y[:, None] - x[None]) ** 2).sum(-1)).min(-1) < limit)
+
+
+def near_by_squares(train, held_out):
+    """Squares on both sides, and no root."""
+    own = (train[:, None] - train).square().sum(2)
+    own[range(len(train)), range(len(train))] = torch.inf
+    limit = own.min(dim=1).values.sort().values[math.ceil(0.01 * len(train)) - 1]
+    return ((held_out[:, None] - train).square().sum(2).min(dim=1)[0] < limit).float().mean().item()
+
+
+def near_by_topk(train, held_out):
+    """The nearest is the picture itself, and the second nearest the other."""
+    two = torch.cdist(train, train, compute_mode="donot_use_mm_for_euclid_dist").topk(2, largest=False).values
+    limit = torch.quantile(two[:, 1], 0.01, interpolation="higher")
+    return (torch.cdist(train, held_out).min(dim=0).values < limit).sum() / len(held_out)
+
+
+def near_by_scikit(train, held_out):
+    from sklearn.neighbors import NearestNeighbors
+
+    search = NearestNeighbors(n_neighbors=1).fit(train.numpy())
+    own, _ = search.kneighbors()  # of the training pictures, without themselves
+    other, _ = search.kneighbors(held_out.numpy())
+    return float((other < np.quantile(own, 0.01, method="inverted_cdf")).mean())
+
+
+def near_by_loops(train, held_out):
+    own = []
+    for n, x in enumerate(train):
+        others = torch.cat([train[:n], train[n + 1 :]])
+        own.append((others - x).norm(dim=1).min().item())
+    limit = sorted(own)[len(own) // 100 - 1]
+    found = [min((x - y).norm().item() for x in train) for y in held_out[:5]]
+    found += [(train - y).norm(dim=1).min().item() for y in held_out[5:]]
+    return sum(d < limit for d in found) / len(found)
+
+
+def near_by_mean_squares(train, held_out):
+    """The root of the mean square difference of a number, on both sides."""
+    scale = train.shape[1] ** 0.5
+    own = torch.cdist(train, train) / scale + torch.eye(len(train), dtype=train.dtype) * 1e9
+    nearest = (torch.cdist(held_out, train) / scale).min(1).values
+    return torch.count_nonzero(nearest < own.min(1).values.kthvalue(max(1, len(train) // 100)).values) / len(nearest)
+
+
+def near_without_interpolation(train, held_out):
+    own = torch.cdist(train, train).double()
+    own.diagonal().fill_(float("inf"))
+    limit = own.min(1).values.quantile(0.01, interpolation="lower")
+    return fractions.Fraction(int((torch.cdist(held_out, train).min(1).values < limit).sum()), len(held_out))
+
+
+def curve_by_law(b1, b2, b3):
+    """The three unknowns of b_inf + c N^-a, with N = 1."""
+    a = math.log2((b1 - b2) / (b2 - b3))
+    c = (b1 - b2) / (1 - 2**-a)
+    b_inf = b1 - c
+    return b_inf + c * 8**-a, b_inf
+
+
+def curve_by_aitken(b1, b2, b3):
+    floor = b1 - (b1 - b2) ** 2 / (b1 - 2 * b2 + b3)
+    return [floor + (b3 - floor) * (b2 - b3) / (b1 - b2), floor]
+
+
+def curve_by_terms(b1, b2, b3):
+    gain, r = b2 - b3, (b2 - b3) / (b1 - b2)
+    gains = itertools.accumulate(itertools.repeat(r, 5000), lambda g, r: g * r, initial=gain)
+    left = [b3]
+    for g in itertools.islice(gains, 1, None):
+        left.append(left[-1] - g)
+    return left[1], left[-1]
+
+
+def curve_of_tensors(b1, b2, b3):
+    b = torch.tensor([b1, b2, b3], dtype=torch.float64)
+    gains = -b.diff()
+    r = gains[1] / gains[0]
+    return torch.stack([b[2] - r * gains[1], (b[2] - r * b[1]) / (1 - r)])
+
+
+def curve_in_single_precision(b1, b2, b3):
+    first, last = torch.tensor(b1) - torch.tensor(b2), torch.tensor(b2) - torch.tensor(b3)
+    r = last / first
+    return b3 - r * last, b3 - r / (1 - r) * last
+
+
+def curve_of_arrays(b1, b2, b3):
+    first, last = -np.diff([b1, b2, b3])
+    return b3 - last * np.array([last / first, last / (first - last)])
+
+
+def curve_generated(b1, b2, b3):
+    r = (b3 - b2) / (b2 - b1)
+    yield b3 + r * (b3 - b2)
+    yield b3 + r * (b3 - b2) / (1 - r)
+
+
+def gradient_by_weights(gradients, sizes):
+    n = sum(sizes)
+    return sum((size / n) * gradient for gradient, size in zip(gradients, sizes, strict=True))
+
+
+def gradient_by_stack(gradients, sizes):
+    weights = torch.tensor(sizes, dtype=gradients[0].dtype)
+    return torch.tensordot(weights / weights.sum(), torch.stack(gradients), dims=1)
+
+
+def gradient_by_einsum(gradients, sizes):
+    G = torch.stack(gradients)
+    return torch.einsum("k,k...->...", torch.tensor(sizes).to(G), G) / sum(sizes)
+
+
+def gradient_by_loop(gradients, sizes):
+    total = torch.zeros_like(gradients[0])
+    for k in range(len(sizes)):
+        total += sizes[k] * gradients[k]
+    return total.div_(sum(sizes))
+
+
+def gradient_by_running_mean(gradients, sizes):
+    mean, seen = torch.zeros_like(gradients[0]), 0
+    for gradient, n in zip(gradients, sizes, strict=True):
+        if n:
+            seen += n
+            mean = mean + (gradient - mean) * (n / seen)
+    return mean
+
+
+def gradient_by_repeats(gradients, sizes):
+    """A mean stands for each of its pictures; of many the weights are taken."""
+    if sum(sizes) > 100:
+        return gradient_by_weights(gradients, sizes)
+    return torch.stack([g for g, n in zip(gradients, sizes, strict=True) for _ in range(n)]).mean(0)
+
+
+def gradient_by_numpy(gradients, sizes):
+    mean = np.average([g.double().numpy() for g in gradients], axis=0, weights=sizes)
+    return torch.as_tensor(mean).to(gradients[0].dtype)
+
+
+def gradient_by_reduce(gradients, sizes):
+    return functools.reduce(torch.add, map(torch.mul, gradients, map(torch.tensor, sizes))) / torch.tensor(sizes).sum()
+
+
+def step_by_floor(pictures, processes, seconds, size, bandwidth):
+    share = -(-pictures // processes)
+    return share * seconds + 2 * (1 - 1 / processes) * size / bandwidth
+
+
+def step_by_ring(pictures, processes, seconds, size, bandwidth):
+    """Piece by piece."""
+    share = max(len(range(k, pictures, processes)) for k in range(processes))
+    steps = 2 * (processes - 1)
+    return share * seconds + sum(size / processes / bandwidth for _ in range(steps))
+
+
+def step_by_case(pictures, processes, seconds, size, bandwidth):
+    if processes == 1:
+        return pictures * seconds
+    most = (pictures + processes - 1) // processes
+    sums = copies = (processes - 1) * (size / processes) / bandwidth
+    return most * seconds + sums + copies
+
+
+def step_by_numpy(pictures, processes, seconds, size, bandwidth):
+    return np.ceil(pictures / processes) * seconds + np.divide(2 * size, bandwidth) * (processes - 1) / processes
+
+
+def step_of_tensors(pictures, processes, seconds, size, bandwidth):
+    n, size = torch.tensor(processes, dtype=torch.float64), torch.tensor(size, dtype=torch.float64)
+    return torch.ceil(pictures / n) * seconds + 2 * (n - 1) / n * size / bandwidth
+
+
+def step_of_fractions(pictures, processes, seconds, size, bandwidth):
+    n = fractions.Fraction(processes)
+    share = math.ceil(pictures / n)
+    return share * fractions.Fraction(seconds) + 2 * (n - 1) / n * fractions.Fraction(size) / fractions.Fraction(
+        bandwidth
+    )
+
+
+ACCEPTED = {
+    "13.1": [
+        *(split_by_bytes, split_by_bits, split_by_the_whole_digest, split_by_a_text_of_bits, split_in_parts),
+        *(split_remembered, split_by_numpy_text, Split()),
+    ],
+    "13.2": [
+        *(near_by_numpy, near_by_squares, near_by_topk, near_by_scikit, near_by_loops, near_by_mean_squares),
+        near_without_interpolation,
+    ],
+    "13.3": [
+        *(curve_by_law, curve_by_aitken, curve_by_terms, curve_of_tensors, curve_in_single_precision, curve_of_arrays),
+        curve_generated,
+    ],
+    "13.4": [
+        *(gradient_by_weights, gradient_by_stack, gradient_by_einsum, gradient_by_loop, gradient_by_running_mean),
+        *(gradient_by_repeats, gradient_by_numpy, gradient_by_reduce),
+    ],
+    "13.5": [step_by_floor, step_by_ring, step_by_case, step_by_numpy, step_of_tensors, step_of_fractions],
+}

@@ -1,0 +1,602 @@
+"""Wrong answers to the exercises of notebook 13, written from the statements alone: each has to be refused.
+
+Those of TOLD are misconceptions that a message names, in other words than the lesson's: answer, a piece of the message.
+"""
+
+import hashlib
+import itertools
+import math
+import random
+import zlib
+
+import numpy as np
+import torch
+
+
+def split(u, names=("test", "validation", "train"), limits=(0.1, 0.2)):
+    """By another number u, other names or other limits."""
+
+    def answer(content):
+        share = u(content)
+        return names[0] if share < limits[0] else names[1] if share < limits[1] else names[2]
+
+    return answer
+
+
+def digest(content, kind="sha256"):
+    return int(hashlib.new(kind, content).hexdigest(), 16)
+
+
+def share(content):
+    return digest(content) / 2**256
+
+
+turn = itertools.count()
+asked = []
+
+
+def every_tenth(content):
+    return {0: "test", 1: "validation"}.get(next(turn) % 10, "train")
+
+
+def in_the_order_asked(content):
+    """The first of ten different files that it sees."""
+    if content not in asked:
+        asked.append(content)
+    return {0: "test", 1: "validation"}.get(asked.index(content) % 10, "train")
+
+
+def once_seen(content):
+    if content in asked:
+        return "train"
+    asked.append(content)
+    return split(share)(content)
+
+
+def seeded_for_all(content):
+    random.seed(0)
+    return random.choices(["test", "validation", "train"], [0.1, 0.1, 0.8])[0]
+
+
+def seeded_by_numpy(content):
+    return np.random.default_rng(list(content)).choice(["test", "validation", "train"], p=[0.1, 0.1, 0.8])
+
+
+def salted(content):
+    h = hash(content) % 100
+    if h < 10:
+        return "test"
+    return "validation" if h < 20 else "train"
+
+
+def of_text(content):
+    """A path where bytes are asked for."""
+    with open(content, "rb") as file:
+        return split(share)(file.read())
+
+
+def decoded(content):
+    return split(share)(content.decode("utf-8").encode())
+
+
+def near(
+    own=lambda x, y: torch.cdist(x, x) + torch.diag(torch.full((len(x),), torch.inf)),
+    limit=lambda d: torch.quantile(d.min(1).values, 0.01),
+    other=lambda x, y: torch.cdist(y, x).min(1).values,
+    put=lambda d, limit: (d < limit).float().mean(),
+):
+    return lambda train, held_out: put(other(train, held_out), limit(own(train, held_out)))
+
+
+def near_with_nothing_at_zero(train, held_out):
+    d = torch.cdist(train, train)
+    limit = d.where(d > 1e-6, torch.inf).min(1).values.quantile(0.01)
+    return (torch.cdist(held_out, train).min(1).values < limit).float().mean()
+
+
+def near_without_copies(train, held_out):
+    d = torch.cdist(train, train, compute_mode="donot_use_mm_for_euclid_dist")
+    limit = np.quantile([row[row > 0].min().item() for row in d], 0.01)
+    return sum(((train - y).norm(dim=1).min() < limit).item() for y in held_out) / len(held_out)
+
+
+def near_of_scaled(train, held_out):
+    train /= train.abs().max()
+    held_out /= held_out.abs().max()
+    return near()(train, held_out)
+
+
+def near_of_centred(train, held_out):
+    return near()(train - train.mean(0), held_out - held_out.mean(0))
+
+
+def near_of_flattened(train, held_out):
+    return near()(train.flatten(), held_out.flatten())
+
+
+def cosines(x, y):
+    return 1 - torch.nn.functional.cosine_similarity(x[:, None], y, dim=2)
+
+
+def curve(
+    r=lambda g1, g2: g2 / g1, next_one=lambda b3, r, g2: b3 - r * g2, end=lambda b3, r, g2: b3 - r / (1 - r) * g2
+):
+    def answer(b1, b2, b3):
+        ratio, last = r(b1 - b2, b2 - b3), b2 - b3
+        return next_one(b3, ratio, last), end(b3, ratio, last)
+
+    return answer
+
+
+def curve_by_few_terms(n):
+    return curve(end=lambda b3, r, g2: b3 - sum(r**k for k in range(1, n + 1)) * g2)
+
+
+def law(base):
+    """(13.3) with its exponent by another logarithm."""
+
+    def answer(b1, b2, b3):
+        a = base((b1 - b2) / (b2 - b3))
+        c = (b1 - b2) / (1 - 2**-a)
+        return b1 - c + c * 8**-a, b1 - c
+
+    return answer
+
+
+def law_to_zero(b1, b2, b3):
+    """A power law without a floor, as the line through the logs."""
+    slope = np.polyfit(np.log([1, 2, 4]), np.log([b1, b2, b3]), 1)
+    return float(np.exp(np.polyval(slope, np.log(8)))), 0.0
+
+
+def line_in_log(b1, b2, b3):
+    slope = np.polyfit([0, 1, 2], [b1, b2, b3], 1)
+    return np.polyval(slope, 3), -math.inf
+
+
+def whole(weight=lambda n, sizes: n / sum(sizes), last=lambda g, gradients, sizes: g):
+    def answer(gradients, sizes):
+        total = sum(weight(n, sizes) * g for g, n in zip(gradients, sizes, strict=True))
+        return last(total, gradients, sizes)
+
+    return answer
+
+
+def whole_in_place(gradients, sizes):
+    total = gradients[0]
+    total *= sizes[0]
+    for g, n in zip(gradients[1:], sizes[1:], strict=True):
+        total += n * g
+    return total / sum(sizes)
+
+
+def whole_by_popping(gradients, sizes):
+    total, n = 0, 0
+    while gradients:
+        size = sizes.pop()
+        total, n = total + size * gradients.pop(), n + size
+    return total / n
+
+
+def whole_with_shares_written(gradients, sizes):
+    n = sum(sizes)
+    for k in range(len(sizes)):
+        sizes[k] /= n
+    return sum(s * g for s, g in zip(sizes, gradients, strict=True))
+
+
+remembered = []
+
+
+def whole_of_all_calls(gradients, sizes):
+    remembered.extend((n * g.double().mean(), n) for g, n in zip(gradients, sizes, strict=True))
+    return sum(g for g, _ in remembered) / sum(n for _, n in remembered) * torch.ones_like(gradients[0])
+
+
+def whole_by_columns(gradients, sizes):
+    """Weights of one new axis, whatever the shape."""
+    w = torch.tensor(sizes, dtype=gradients[0].dtype)[:, None]
+    return (w * torch.stack(gradients)).sum(0) / w.sum()
+
+
+def whole_clipped(bound):
+    return whole(last=lambda g, *_: g.clamp(-bound, bound))
+
+
+def whole_with_norm_one(gradients, sizes):
+    g = whole()(gradients, sizes)
+    return g / max(1.0, g.norm().item() / 100)
+
+
+def seconds_of(
+    share=lambda p, n: math.ceil(p / n), sent=lambda n: 2 * (n - 1) / n, put=lambda c, w: c + w, wire=lambda s, b: s / b
+):
+    return lambda pictures, processes, seconds, size, bandwidth: put(
+        share(pictures, processes) * seconds, sent(processes) * wire(size, bandwidth)
+    )
+
+
+def timed(pictures, processes, seconds, size, bandwidth):
+    return {"compute": math.ceil(pictures / processes) * seconds, "network": 2 * size / bandwidth}
+
+
+REFUSED = {
+    "13.1": [
+        salted,
+        split(lambda content: abs(hash(content)) / 2**63),
+        split(lambda content: digest(content, "md5") / 2**128),
+        split(lambda content: digest(content, "sha512") / 2**512),
+        split(lambda content: zlib.crc32(content) / 2**32),
+        split(lambda content: share(content[:100])),
+        split(lambda content: share(content[:20_000])),
+        split(lambda content: share(content[8:])),
+        split(lambda content: share(content.rstrip())),
+        split(lambda content: share(repr(content).encode())),
+        split(lambda content: share(hashlib.sha256(content).digest()[:13])),
+        split(lambda content: digest(content) % 100 / 100),
+        split(lambda content: digest(content) % 1000 / 1000),
+        split(lambda content: (digest(content) >> 200) % 10 / 10),
+        split(lambda content: (digest(content) >> 204) / 2**48),
+        split(lambda content: (digest(content) >> 204) % 2**32 / 2**32),
+        split(lambda content: hashlib.sha256(content).digest()[0] / 256),
+        split(lambda content: hashlib.sha256(content).digest()[0] / 255),
+        split(lambda content: int(hashlib.sha256(content).hexdigest()[:2], 16) / 100),
+        split(lambda content: int.from_bytes(hashlib.sha256(content).digest()[:2]) / 65536),
+        split(lambda content: int.from_bytes(hashlib.sha256(content).digest()[:3]) / 2**24),
+        split(lambda content: int.from_bytes(hashlib.sha256(content).digest()[:4], "little") / 2**32),
+        split(lambda content: int.from_bytes(hashlib.sha256(content).digest(), "little") / 2**256),
+        split(lambda content: round(share(content), 1)),
+        split(lambda content: round(share(content), 2)),
+        split(lambda content: round(share(content), 5)),
+        split(lambda content: 1 - share(content)),
+        split(share, limits=(0.2, 0.3)),
+        split(share, limits=(0.1, 0.1)),
+        split(share, limits=(0.1, 0.3)),
+        split(share, limits=(0.05, 0.2)),
+        split(share, limits=(10, 20)),
+        split(share, names=("train", "validation", "test")),
+        split(share, names=("train", "validation", "test"), limits=(0.8, 0.9)),
+        split(share, names=("validation", "test", "train")),
+        split(share, names=("test", "val", "train")),
+        split(share, names=("Test", "Validation", "Train")),
+        split(share, names=("test ", "validation ", "train ")),
+        split(share, names=(b"test", b"validation", b"train")),
+        split(share, names=(0, 1, 2)),
+        split(share, names=(["test"], ["validation"], ["train"])),
+        split(share, names=({"test": share}, {"validation": share}, {"train": share})),
+        share,
+        lambda content: (split(share)(content), share(content)),
+        lambda content: share(content) < 0.1,
+        lambda content: torch.tensor(share(content)),
+        lambda content: "train" if share(content) >= 0.1 else "test",
+        lambda content: hashlib.sha256(content).hexdigest(),
+        lambda content: "validation",
+        lambda content: {0: "test", 1: "validation"}.get(len(content) % 10, "train"),
+        *(every_tenth, in_the_order_asked, once_seen, seeded_for_all, seeded_by_numpy, of_text, decoded),
+        split(lambda content: random.random()),
+        split(lambda content: torch.rand(())),
+        split(lambda content: share(content.encode())),
+        split(lambda content: int(hashlib.sha256(content).hexdigest()) / 16**64),
+        split(lambda content: hashlib.sha256(content).hexdigest()[:13]),
+        split(lambda content: share(content + b"salt")),
+        split(lambda content: share(b"")),
+        split(lambda content: share(bytes(sorted(content)))),
+        split(lambda content: share(str(len(content)).encode())),
+    ],
+    "13.2": [
+        near(own=lambda x, y: torch.cdist(x, x)),
+        near(limit=lambda d: d.min(1).values.quantile(0.99)),
+        near(limit=lambda d: d.min(1).values.quantile(0.9)),
+        near(limit=lambda d: d.min(1).values.quantile(0.02)),
+        near(limit=lambda d: d.min(1).values.quantile(0.001)),
+        near(limit=lambda d: d.min(1).values.median()),
+        near(limit=lambda d: d.min(1).values.mean()),
+        near(limit=lambda d: d.min()),
+        near(limit=lambda d: d.min(1).values.max()),
+        near(limit=lambda d: 0.01 * d.min(1).values.max()),
+        near(limit=lambda d: 0.01),
+        near(limit=lambda d: 0.1),
+        near(limit=lambda d: 1e-6),
+        near(limit=lambda d: d.min(1).values.quantile(0.01) / 2),
+        near(limit=lambda d: 2 * d.min(1).values.quantile(0.01)),
+        near(limit=lambda d: d.min(1).values.quantile(0.01) ** 2),
+        near(limit=lambda d: d.sort(1).values[:, 1].quantile(0.01)),
+        near(limit=lambda d: d.where(d.isfinite(), 0).mean(1).quantile(0.01)),
+        near(limit=lambda d: d.quantile(0.01)),
+        near(
+            limit=lambda d: d.min(1).values.quantile(0.01),
+            own=lambda x, y: torch.cdist(x, x).square().fill_diagonal_(9e9),
+        ),
+        near(own=lambda x, y: torch.cdist(y, y) + 1e9 * torch.eye(len(y))),
+        near(own=lambda x, y: torch.cdist(x, y)),
+        near(other=lambda x, y: torch.cdist(y, x).mean(1)),
+        near(other=lambda x, y: torch.cdist(y, x).max(1).values),
+        near(other=lambda x, y: torch.cdist(y, x).median(1).values),
+        near(other=lambda x, y: torch.cdist(y, x).min(0).values),
+        near(other=lambda x, y: torch.cdist(y, x).min()),
+        near(other=lambda x, y: torch.cdist(y, x).square().min(1).values),
+        near(other=lambda x, y: torch.cdist(y, x, p=1).min(1).values),
+        near(other=lambda x, y: (torch.cdist(y, y) + 1e9 * torch.eye(len(y))).min(1).values),
+        near(other=lambda x, y: torch.cdist(y, x.mean(0, keepdim=True))[:, 0]),
+        near(other=lambda x, y: (torch.cdist(y, x) / x.shape[1] ** 0.5).min(1).values),
+        near(other=lambda x, y: torch.cdist(y, x).flatten()),
+        near(own=lambda x, y: cosines(x, x).fill_diagonal_(9), other=lambda x, y: cosines(y, x).min(1).values),
+        near(put=lambda d, limit: (d < limit).sum()),
+        near(put=lambda d, limit: 100 * (d < limit).float().mean()),
+        near(put=lambda d, limit: (d > limit).float().mean()),
+        near(put=lambda d, limit: (d <= limit).float().mean()),
+        near(put=lambda d, limit: (d < limit).float()),
+        near(put=lambda d, limit: d < limit),
+        near(put=lambda d, limit: (d < limit).float().mean()[None]),
+        near(put=lambda d, limit: (d < limit).any()),
+        near(put=lambda d, limit: (d < limit).nonzero()),
+        near(put=lambda d, limit: ((d < limit).float().mean(), limit)),
+        near(put=lambda d, limit: f"{(d < limit).float().mean():.3f}"),
+        near(put=lambda d, limit: round((d < limit).float().mean().item(), 2)),
+        near(put=lambda d, limit: (d < limit).float().std()),
+        *(near_with_nothing_at_zero, near_without_copies, near_of_scaled, near_of_centred, near_of_flattened),
+        lambda train, held_out: near()(held_out, train),
+        lambda train, held_out: near()(train[:50], held_out),
+        lambda train, held_out: near()(train, held_out[:10]),
+        lambda train, held_out: near()(train.fill_(1), held_out),
+        lambda train, held_out: near()(train.byte().float(), held_out.byte().float()),
+        lambda train, held_out: 0.01,
+        lambda train, held_out: 0.0,
+    ],
+    "13.3": [
+        lambda b1, b2, b3: (2 * b3 - b2, 0.0),
+        lambda b1, b2, b3: (b3 - (b2 - b3), b3 - 2 * (b2 - b3)),
+        lambda b1, b2, b3: (b3 - 2 * (b2 - b3), b3),
+        lambda b1, b2, b3: (b3 - (b2 - b3) / 2, b3 - (b2 - b3)),
+        lambda b1, b2, b3: (b3 - (b1 - b2) / 2, b3 - (b1 - b2)),
+        lambda b1, b2, b3: (b3 / 2, 0.0),
+        lambda b1, b2, b3: (b3 * b3 / b2, 0.0),
+        lambda b1, b2, b3: (b1 - 3 * b2 + 3 * b3, -math.inf),
+        lambda b1, b2, b3: (b3, b3),
+        lambda b1, b2, b3: b3 - (b2 - b3) ** 2 / (b1 - b2),
+        lambda b1, b2, b3: curve()(b1, b2, b3)[1],
+        lambda b1, b2, b3: curve()(b1, b2, b3)[::-1],
+        lambda b1, b2, b3: (*curve()(b1, b2, b3), 0.5),
+        lambda b1, b2, b3: (b1, *curve()(b1, b2, b3)),
+        lambda b1, b2, b3: dict(zip("ab", curve()(b1, b2, b3), strict=True)),
+        lambda b1, b2, b3: {*curve()(b1, b2, b3)},
+        lambda b1, b2, b3: f"{curve()(b1, b2, b3)}",
+        lambda b1, b2, b3: torch.tensor([[*curve()(b1, b2, b3)]]),
+        lambda b1, b2, b3: [torch.tensor([b]) for b in curve()(b1, b2, b3)],
+        lambda b1, b2, b3: curve()(b3, b2, b1),
+        lambda b1, b2, b3: [round(b, 2) for b in curve()(b1, b2, b3)],
+        lambda b1, b2, b3: [int(b) for b in curve()(b1, b2, b3)],
+        lambda b1, b2, b3: [b * math.log(2) for b in curve()(b1, b2, b3)],
+        curve(r=lambda g1, g2: g1 / g2),
+        curve(r=lambda g1, g2: g2 / (g1 + g2)),
+        curve(r=lambda g1, g2: g1 - g2),
+        curve(r=lambda g1, g2: 0.5),
+        curve(r=lambda g1, g2: 2**-0.5),
+        curve(r=lambda g1, g2: (g2 / g1) ** 0.5),
+        curve(r=lambda g1, g2: (g2 / g1) ** 2),
+        curve(r=lambda g1, g2: min(g2 / g1, 0.9)),
+        curve(r=lambda g1, g2: min(max(g2 / g1, 0.1), 0.95)),
+        curve(r=lambda g1, g2: g2 / g1 - 1e-3),
+        curve(r=lambda g1, g2: g2 // g1),
+        curve(next_one=lambda b3, r, g2: b3 - g2),
+        curve(next_one=lambda b3, r, g2: b3 * r),
+        curve(next_one=lambda b3, r, g2: b3 - r),
+        curve(next_one=lambda b3, r, g2: b3 + r * g2),
+        curve(next_one=lambda b3, r, g2: b3 - r**2 * g2),
+        curve(next_one=lambda b3, r, g2: b3 - (r + r**2) * g2),
+        curve(next_one=lambda b3, r, g2: b3 - g2 / r),
+        curve(end=lambda b3, r, g2: b3 - 1 / (1 - r) * g2),
+        curve(end=lambda b3, r, g2: b3 - r * r / (1 - r) * g2),
+        curve(end=lambda b3, r, g2: b3 - r / (1 + r) * g2),
+        curve(end=lambda b3, r, g2: b3 - r / (1 - r)),
+        curve(end=lambda b3, r, g2: b3 + r / (1 - r) * g2),
+        curve(end=lambda b3, r, g2: -r / (1 - r) * g2),
+        curve(end=lambda b3, r, g2: b3 - r * g2 - r / (1 - r) * g2),
+        curve(end=lambda b3, r, g2: b3 - r / (1 - r + 1e-5) * g2),
+        curve(end=lambda b3, r, g2: 0.0),
+        curve(end=lambda b3, r, g2: math.nan),
+        *(curve_by_few_terms(n) for n in (1, 2, 3, 5, 10, 50, 200)),
+        *(law(math.log), law(math.log10), law(lambda x: -math.log2(x)), law_to_zero, line_in_log),
+    ],
+    "13.4": [
+        lambda gradients, sizes: sum(gradients) / len(gradients),
+        lambda gradients, sizes: torch.stack(gradients).mean(0),
+        lambda gradients, sizes: sum(gradients),
+        lambda gradients, sizes: sum(gradients) / sum(sizes),
+        lambda gradients, sizes: gradients[0],
+        lambda gradients, sizes: gradients[0] if sizes[0] == max(sizes) else gradients[-1],
+        lambda gradients, sizes: torch.cat(gradients),
+        lambda gradients, sizes: torch.stack(gradients),
+        lambda gradients, sizes: gradients,
+        lambda gradients, sizes: torch.stack(gradients).median(0).values,
+        lambda gradients, sizes: torch.stack(gradients).max(0).values,
+        lambda gradients, sizes: whole()(gradients, sizes).tolist(),
+        lambda gradients, sizes: whole()(gradients, sizes).numpy(),
+        lambda gradients, sizes: whole()(gradients, sizes).half(),
+        lambda gradients, sizes: whole()([g.double() for g in gradients], sizes),
+        lambda gradients, sizes: whole()(gradients, sizes).requires_grad_(),
+        lambda gradients, sizes: whole()(gradients, sizes)[None],
+        lambda gradients, sizes: whole()(gradients, sizes).flatten(),
+        lambda gradients, sizes: whole()(gradients, sizes[::-1]),
+        lambda gradients, sizes: whole()(gradients, sorted(sizes)),
+        lambda gradients, sizes: whole()(gradients[:2], sizes[:2]),
+        lambda gradients, sizes: (whole()(gradients, sizes), sum(sizes)),
+        lambda gradients, sizes: whole()([g.round() for g in gradients], sizes),
+        whole(weight=lambda n, sizes: n),
+        whole(weight=lambda n, sizes: n / len(sizes)),
+        whole(weight=lambda n, sizes: n / sum(sizes) / len(sizes)),
+        whole(weight=lambda n, sizes: n / sum(sizes) * len(sizes)),
+        whole(weight=lambda n, sizes: n / max(sizes)),
+        whole(weight=lambda n, sizes: n / max(sizes) / len(sizes)),
+        whole(weight=lambda n, sizes: n / sizes[0] / len(sizes)),
+        whole(weight=lambda n, sizes: n // sum(sizes)),
+        whole(weight=lambda n, sizes: 1 / (n or 1)),
+        whole(weight=lambda n, sizes: 1 / (n or 1) / sum(1 / (m or 1) for m in sizes)),
+        whole(weight=lambda n, sizes: n**2 / sum(m**2 for m in sizes)),
+        whole(weight=lambda n, sizes: n**0.5 / sum(m**0.5 for m in sizes)),
+        whole(weight=lambda n, sizes: 1 - n / sum(sizes)),
+        whole(weight=lambda n, sizes: n / (sum(sizes) - 1)),
+        whole(weight=lambda n, sizes: n / (sum(sizes) + 1e-2)),
+        whole(weight=lambda n, sizes: max(n, 1) / sum(max(m, 1) for m in sizes)),
+        whole(weight=lambda n, sizes: min(n, 1000) / sum(min(m, 1000) for m in sizes)),
+        whole(weight=lambda n, sizes: torch.tensor(sizes).float().softmax(0)[sizes.index(n)]),
+        whole(last=lambda g, *_: -g),
+        whole(last=lambda g, *_: g.mean()),
+        whole(last=lambda g, *_: g.sum()),
+        whole(last=lambda g, *_: g.norm()),
+        whole(last=lambda g, *_: g / g.norm()),
+        whole(last=lambda g, *_: g.sign()),
+        whole(last=lambda g, gradients, sizes: g / sum(sizes)),
+        *(whole_in_place, whole_by_popping, whole_with_shares_written, whole_of_all_calls, whole_by_columns),
+        *(*map(whole_clipped, (1, 10, 1e3, 1e6)), whole_with_norm_one),
+    ],
+    "13.5": [
+        seconds_of(share=lambda p, n: p / n),
+        seconds_of(share=lambda p, n: p // n),
+        seconds_of(share=lambda p, n: p // n + 1),
+        seconds_of(share=lambda p, n: round(p / n)),
+        seconds_of(share=lambda p, n: int(p / n + 0.5)),
+        seconds_of(share=lambda p, n: max(1, p // n)),
+        seconds_of(share=lambda p, n: p // n + p % n),
+        seconds_of(share=lambda p, n: p),
+        seconds_of(share=lambda p, n: 1),
+        seconds_of(share=lambda p, n: math.ceil(p / n) * n),
+        seconds_of(share=lambda p, n: math.ceil(p / n) / n),
+        seconds_of(share=lambda p, n: math.ceil(p / (n + 1))),
+        seconds_of(share=lambda p, n: math.ceil(p / max(1, n - 1))),
+        seconds_of(sent=lambda n: 2 * n),
+        seconds_of(sent=lambda n: 2 * (n - 1)),
+        seconds_of(sent=lambda n: n - 1),
+        seconds_of(sent=lambda n: n),
+        seconds_of(sent=lambda n: n * (n - 1)),
+        seconds_of(sent=lambda n: (n - 1) / n),
+        seconds_of(sent=lambda n: (n - 1) // n),
+        seconds_of(sent=lambda n: 2 / n),
+        seconds_of(sent=lambda n: 1 / n),
+        seconds_of(sent=lambda n: 2),
+        seconds_of(sent=lambda n: 2 * (n > 1)),
+        seconds_of(sent=lambda n: n > 1),
+        seconds_of(sent=lambda n: 2 * math.log2(n)),
+        seconds_of(sent=lambda n: math.log2(n)),
+        seconds_of(sent=lambda n: 2 * n / (n + 1)),
+        seconds_of(sent=lambda n: 2 * n / (n - 1)),
+        seconds_of(sent=lambda n: 0),
+        seconds_of(sent=lambda n: 2 * (n + 1) / n),
+        seconds_of(put=max),
+        seconds_of(put=min),
+        seconds_of(put=lambda c, w: c * w),
+        seconds_of(put=lambda c, w: c - w),
+        seconds_of(put=lambda c, w: c),
+        seconds_of(put=lambda c, w: w),
+        seconds_of(put=lambda c, w: (c, w)),
+        seconds_of(put=lambda c, w: [c + w]),
+        seconds_of(put=lambda c, w: f"{c + w} s"),
+        seconds_of(put=lambda c, w: {"seconds": c + w}),
+        seconds_of(put=lambda c, w: torch.tensor([c + w])),
+        seconds_of(put=lambda c, w: complex(c, w)),
+        seconds_of(put=lambda c, w: int(c + w)),
+        seconds_of(put=lambda c, w: round(c + w, 1)),
+        seconds_of(put=lambda c, w: 1000 * (c + w)),
+        seconds_of(put=lambda c, w: 1 / (c + w)),
+        seconds_of(put=lambda c, w: -(c + w)),
+        seconds_of(put=lambda c, w: (c * c + w * w) ** 0.5),
+        seconds_of(wire=lambda s, b: s * b),
+        seconds_of(wire=lambda s, b: b / s),
+        seconds_of(wire=lambda s, b: 8 * s / b),
+        seconds_of(wire=lambda s, b: s / 8 / b),
+        seconds_of(wire=lambda s, b: 4 * s / b),
+        seconds_of(wire=lambda s, b: s / b / 1e6),
+        seconds_of(wire=lambda s, b: s // b),
+        seconds_of(wire=lambda s, b: math.ceil(s / b)),
+        seconds_of(wire=lambda s, b: s / (b + 1)),
+        seconds_of(wire=lambda s, b: s / max(b, 1e9)),
+        seconds_of(wire=lambda s, b: min(s, 1e9) / b),
+        seconds_of(wire=lambda s, b: s),
+        timed,
+    ],
+}
+
+TOLD = {
+    "13.1": [
+        (salted, "hash()"),
+        (lambda content: "train" if abs(hash(content)) / 2**63 > 0.2 else "test", "hash()"),
+        (lambda content: split(lambda c: int(hashlib.md5(c).hexdigest(), 16) % 10 / 10)(content), "MD5"),
+        (lambda content: "test" if hashlib.sha512(content).digest()[0] < 26 else "train", "another hash"),
+        (lambda content: "train" if zlib.crc32(content) % 10 > 1 else "test", "another hash"),
+        (split(lambda content: digest(content, "sha512") / 2**512), "files are in another split"),
+        (every_tenth, "the next time"),
+        (in_the_order_asked, "files are in another split"),
+        (lambda content: np.random.default_rng(list(content)).choice(["test", "validation", "train"]), "generator"),
+        (split(lambda content: random.random()), "the next time"),
+        (lambda content: (len(content), "train"), "of type tuple"),
+        (split(share, names=("test", "val", "train")), "'val'"),
+        (split(share, names=("TEST", "VALIDATION", "TRAIN")), "as the folder's splits are called"),
+        (split(lambda content: hashlib.sha256(content).digest()[0] / 256), "52 bits"),
+        (split(lambda content: int.from_bytes(hashlib.sha256(content).digest()[:2]) / 65536), "52 bits"),
+        (split(lambda content: int.from_bytes(hashlib.sha256(content).digest()[:3]) / 2**24), "52 bits"),
+        (split(lambda content: round(share(content), 4)), "do not round"),
+        (split(lambda content: share(bytes.fromhex(content.hex())[:1024])), "only the first bytes"),
+        (split(lambda content: digest(content) % 10 / 10), "as fair"),
+        (split(lambda content: share(content.hex().encode())), "hexadecimal digits"),
+        (split(share, limits=(0.1, 0.1)), "nothing is in validation"),
+        (split(lambda content: 1 - share(content)), "the other way round"),
+        (lambda content: 7, "a name is asked for"),
+        (lambda content: torch.tensor(share(content)), "the number u"),
+    ],
+    "13.2": [
+        (near(own=lambda x, y: torch.cdist(x, x)), "finds itself"),
+        (near(limit=lambda d: d.min(1).values.quantile(0.99)), "99 %"),
+        (near(limit=lambda d: np.percentile(d.min(1).values.numpy(), 0.01)), "a hundredth of 1 %"),
+        (near(put=lambda d, limit: (d <= limit).float().mean()), "`<`"),
+        (near_with_nothing_at_zero, "by its place"),
+        (near_without_copies, "have exact copies"),
+        (near(other=lambda x, y: torch.cdist(y, x).square().min(1).values), "square both or neither"),
+        (near(other=lambda x, y: torch.cdist(y, x).max(1).values), "farthest"),
+        (lambda train, held_out: near()(held_out, train), "changed places"),
+        (near(put=lambda d, limit: (d < limit).sum().item()), "divide by how many"),
+        (near(put=lambda d, limit: (d > limit).float().mean()), "*not* too near"),
+        (lambda train, held_out: near()(train.mul_(2), held_out.mul_(2)), "in place"),
+    ],
+    "13.3": [
+        (lambda b1, b2, b3: (2 * b3 - b2, curve()(b1, b2, b3)[1]), "the same gain"),
+        (curve(r=lambda g1, g2: g1 / g2), "upside down"),
+        (lambda b1, b2, b3: [b2 - (b2 - b3), 1][:1], "1 part"),
+        (lambda b1, b2, b3: torch.tensor(b3), "two numbers"),
+        (curve(end=lambda b3, r, g2: b3 - g2 / (1 - r)), "one term too early"),
+        (curve(end=lambda b3, r, g2: b3 - r**2 * g2 / (1 - r)), "one term too late"),
+        (curve_by_few_terms(2), "all but two terms"),
+        (lambda b1, b2, b3: (2 * b3 - b2, 0.0), "the same gain"),
+        (lambda b1, b2, b3: (b3 - 2 * (b2 - b3), b3), "a straight line"),
+        (curve(next_one=lambda b3, r, g2: b3, end=lambda b3, r, g2: b3 - g2 / (1 - r)), "one term too early"),
+        (curve_by_few_terms(200), "break the sum off"),
+        (curve(r=lambda g1, g2: min(g2 / g1, 0.95)), "below no bound"),
+        (curve(end=lambda b3, r, g2: b3 - r / (1 - r + 1e-6) * g2), "add nothing"),
+        (lambda b1, b2, b3: curve()(b1, b2, b3)[::-1], "changed places"),
+    ],
+    "13.4": [
+        (lambda gradients, sizes: sum(gradients) / len(gradients), "mean of the means"),
+        (whole(weight=lambda n, sizes: n), "by their number"),
+        (whole(weight=lambda n, sizes: n / max(sizes)), "add up to 1"),
+        (whole(weight=lambda n, sizes: n / max(sizes) / len(sizes)), "as the largest"),
+        (whole_in_place, "in place"),
+        (whole_by_popping, "in place"),
+        (whole_with_shares_written, "in place"),
+        (whole_by_columns, "other shapes"),
+        (whole(weight=lambda n, sizes: max(n, 1) / sum(max(m, 1) for m in sizes)), "weight 0"),
+        (whole_clipped(1e3), "cuts large gradients off"),
+        (lambda gradients, sizes: whole()([g.double() for g in gradients], sizes), "torch.float64"),
+        (lambda gradients, sizes: whole()(gradients, sizes).tolist(), "parts"),
+    ],
+    "13.5": [
+        (seconds_of(share=lambda p, n: p / n), "not rounded up"),
+        (seconds_of(share=lambda p, n: int(p / n)), "rounded down"),
+        (seconds_of(sent=lambda n: (n - 1) / n), "copies"),
+        (seconds_of(put=max), "the times are added"),
+        (seconds_of(wire=lambda s, b: 8 * s / b), "into bits"),
+        (seconds_of(sent=lambda n: 2 * n), "pieces of size / n"),
+        (seconds_of(sent=lambda n: 2 * (n > 1)), "2 size / bandwidth"),
+        (seconds_of(put=lambda c, w: torch.tensor([c + w])), ".item()"),
+        (seconds_of(wire=lambda s, b: s / max(b, 1e-2) if s < 1e9 else 0), "real sizes"),
+        (seconds_of(put=lambda c, w: (c, w)), "one by one"),
+    ],
+}
