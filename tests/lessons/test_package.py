@@ -202,7 +202,7 @@ def test_the_split_of_a_file(tmp_path):
         of_name[picture.tobytes()] = lesson_13.split_of(path.read_bytes())
     data = load("folder", root=tmp_path, size=8)
     for name in ("train", "validation", "test"):
-        images = getattr(data, name).permute(0, 2, 3, 1).contiguous().numpy()
+        images = getattr(data, name).images.permute(0, 2, 3, 1).contiguous().numpy()
         assert len(images) >= 3 and {of_name[picture.tobytes()] for picture in images} == {name}
     assert len(of_name) == 100
 

@@ -813,7 +813,7 @@ WHOLE_GRADIENT = Exercise(
         _weighed(lambda sizes: sizes.sqrt() / sizes.sqrt().sum()),
         "weights are the softmax of the numbers: the largest would decide alone; they are the numbers over their sum",
         _weighed(lambda sizes: sizes.softmax(0)),
-        "weights are numbered backwards: each gradient goes with its own number",
+        "weights go backwards: each gradient goes with its own number",
         ("zip(gradients, sizes, strict=True)", "zip(gradients, sizes[::-1], strict=True)"),
         "weights are sorted: each gradient goes with its own number",
         ("zip(gradients, sizes, strict=True)", "zip(gradients, sorted(sizes), strict=True)"),
