@@ -6,6 +6,7 @@ import functools
 import hashlib
 import itertools
 import math
+import statistics
 
 import numpy as np
 import torch
@@ -72,64 +73,6 @@ class Split:
     limits = ((0.1, "test"), (0.2, "validation"), (2, "train"))
 
 
-def near_by_numpy(train, held_out):
-    x, y = train.numpy(), held_out.numpy()
-    apart = np.sqrt(((x[:, None] - x[None]) ** 2).sum(-1))
-    np.fill_diagonal(apart, np.inf)
-    limit = np.percentile(apart.min(0), 1)
-    return np.mean(np.sqrt(((y[:, None] - x[None]) ** 2).sum(-1)).min(-1) < limit)
-
-
-def near_by_squares(train, held_out):
-    """Squares on both sides, and no root."""
-    own = (train[:, None] - train).square().sum(2)
-    own[range(len(train)), range(len(train))] = torch.inf
-    limit = own.min(dim=1).values.sort().values[math.ceil(0.01 * len(train)) - 1]
-    return ((held_out[:, None] - train).square().sum(2).min(dim=1)[0] < limit).float().mean().item()
-
-
-def near_by_topk(train, held_out):
-    """The nearest is the picture itself, and the second nearest the other."""
-    two = torch.cdist(train, train, compute_mode="donot_use_mm_for_euclid_dist").topk(2, largest=False).values
-    limit = torch.quantile(two[:, 1], 0.01, interpolation="higher")
-    return (torch.cdist(train, held_out).min(dim=0).values < limit).sum() / len(held_out)
-
-
-def near_by_scikit(train, held_out):
-    from sklearn.neighbors import NearestNeighbors
-
-    search = NearestNeighbors(n_neighbors=1).fit(train.numpy())
-    own, _ = search.kneighbors()  # of the training pictures, without themselves
-    other, _ = search.kneighbors(held_out.numpy())
-    return float((other < np.quantile(own, 0.01, method="inverted_cdf")).mean())
-
-
-def near_by_loops(train, held_out):
-    own = []
-    for n, x in enumerate(train):
-        others = torch.cat([train[:n], train[n + 1 :]])
-        own.append((others - x).norm(dim=1).min().item())
-    limit = sorted(own)[len(own) // 100 - 1]
-    found = [min((x - y).norm().item() for x in train) for y in held_out[:5]]
-    found += [(train - y).norm(dim=1).min().item() for y in held_out[5:]]
-    return sum(d < limit for d in found) / len(found)
-
-
-def near_by_mean_squares(train, held_out):
-    """The root of the mean square difference of a number, on both sides."""
-    scale = train.shape[1] ** 0.5
-    own = torch.cdist(train, train) / scale + torch.eye(len(train), dtype=train.dtype) * 1e9
-    nearest = (torch.cdist(held_out, train) / scale).min(1).values
-    return torch.count_nonzero(nearest < own.min(1).values.kthvalue(max(1, len(train) // 100)).values) / len(nearest)
-
-
-def near_without_interpolation(train, held_out):
-    own = torch.cdist(train, train).double()
-    own.diagonal().fill_(float("inf"))
-    limit = own.min(1).values.quantile(0.01, interpolation="lower")
-    return fractions.Fraction(int((torch.cdist(held_out, train).min(1).values < limit).sum()), len(held_out))
-
-
 def curve_by_law(b1, b2, b3):
     """The three unknowns of b_inf + c N^-a, with N = 1."""
     a = math.log2((b1 - b2) / (b2 - b3))
@@ -174,6 +117,100 @@ def curve_generated(b1, b2, b3):
     r = (b3 - b2) / (b2 - b1)
     yield b3 + r * (b3 - b2)
     yield b3 + r * (b3 - b2) / (1 - r)
+
+
+def near_by_numpy(train, held_out):
+    x, y = train.numpy(), held_out.numpy()
+    apart = np.sqrt(((x[:, None] - x[None]) ** 2).sum(-1))
+    usual = np.median(apart[np.triu_indices(len(x), k=1)])
+    return np.mean(np.sqrt(((y[:, None] - x[None]) ** 2).sum(-1)).min(-1) < 0.15 * usual)
+
+
+def near_by_squares(train, held_out):
+    """Squares on both sides, of 0.15, too, and no root."""
+    own = (train[:, None] - train).square().sum(2)
+    usual = own[~torch.eye(len(train), dtype=torch.bool)].median()
+    return ((held_out[:, None] - train).square().sum(2).min(dim=1)[0] < 0.0225 * usual).float().mean().item()
+
+
+def near_by_any(train, held_out):
+    """Whichever training picture it is."""
+    usual = torch.pdist(train.double()).quantile(0.5)
+    return (torch.cdist(train.double(), held_out.double()) < 0.15 * usual).any(0).sum() / len(held_out)
+
+
+def near_by_scipy(train, held_out):
+    from scipy.spatial.distance import cdist, pdist
+
+    usual = np.median(pdist(train.numpy()))
+    return float((cdist(held_out.numpy(), train.numpy()).min(axis=1) / usual < 0.15).mean())
+
+
+def near_by_scikit(train, held_out):
+    from sklearn.metrics import pairwise_distances
+    from sklearn.neighbors import NearestNeighbors
+
+    n, k = np.tril_indices(len(train), -1)
+    usual = np.percentile(pairwise_distances(train.double().numpy())[n, k], 50)
+    other, _ = NearestNeighbors(n_neighbors=1).fit(train.numpy()).kneighbors(held_out.numpy())
+    return float((other < 0.15 * usual).mean())
+
+
+def near_by_loops(train, held_out):
+    own = sorted(math.dist(x, y) for x, y in itertools.combinations(train.tolist(), 2))
+    limit = 15 * own[len(own) // 2] / 100  # the upper one of an even number
+    found = [min(math.dist(x, y) for x in train.tolist()) for y in held_out[:5].tolist()]
+    found += [(train - y).norm(dim=1).min().item() for y in held_out[5:]]
+    return sum(d < limit for d in found) / len(found)
+
+
+def near_by_mean_squares(train, held_out):
+    """The root of the mean square difference of a number, on both sides."""
+    scale = train.shape[1] ** 0.5
+    usual = (torch.pdist(train) / scale).median().item()
+    nearest = (torch.cdist(held_out, train) / scale).min(1).values
+    return torch.count_nonzero(nearest < 0.15 * usual) / len(nearest)
+
+
+def near_both_ways(train, held_out):
+    """Each pair twice, as (n, k) and as (k, n), which is the same median."""
+    own = torch.cdist(train, train)[1 - torch.eye(len(train)) > 0]
+    near = (torch.cdist(held_out, train).min(1).values < 0.15 * own.median()).sum()
+    return fractions.Fraction(int(near), len(held_out))
+
+
+def near_in_parts(train, held_out):
+    """As of a large folder: a part of the training pictures at a time."""
+    rows = [torch.cdist(train[n : n + 1], train[n + 1 :])[0] for n in range(len(train))]
+    best = torch.full((len(held_out),), math.inf, dtype=train.dtype)
+    for part in train.split(7):
+        best = torch.minimum(best, torch.cdist(held_out, part).amin(1))
+    return best.lt(torch.cat(rows).median() * 0.15).to(train.dtype).mean()
+
+
+def near_by_nan(train, held_out):
+    own = torch.cdist(train, train).fill_diagonal_(math.nan)
+    return (torch.cdist(held_out, train).topk(1, largest=False).values < 0.15 * own.nanmedian()).float().mean()
+
+
+def near_by_products(train, held_out):
+    """|x - y|^2 = |x|^2 - 2 x y + |y|^2, about the mean picture."""
+    x, y = (t.double() - train.double().mean(0) for t in (train, held_out))
+
+    def apart(a, b):
+        return (a.square().sum(1)[:, None] - 2 * a @ b.T + b.square().sum(1)).clamp(min=0).sqrt()
+
+    n, k = torch.triu_indices(len(x), len(x), offset=1)
+    own = apart(x, x)[n, k].sort().values
+    return (apart(y, x).min(1)[0] < 0.15 * own[(len(own) - 1) // 2]).double().mean().numpy()
+
+
+def near_by_statistics(train, held_out):
+    pairs = [float((x - y).norm()) for i, x in enumerate(train[:20]) for y in train[:i]]
+    if len(train) > 20:
+        pairs = torch.pdist(train).tolist()
+    limit = 0.15 * statistics.median(pairs)
+    return statistics.fmean(float((train - y).norm(dim=1).min()) < limit for y in held_out)
 
 
 def gradient_by_weights(gradients, sizes):
@@ -266,12 +303,12 @@ ACCEPTED = {
         *(split_remembered, split_by_numpy_text, Split()),
     ],
     "13.2": [
-        *(near_by_numpy, near_by_squares, near_by_topk, near_by_scikit, near_by_loops, near_by_mean_squares),
-        near_without_interpolation,
-    ],
-    "13.3": [
         *(curve_by_law, curve_by_aitken, curve_by_terms, curve_of_tensors, curve_in_single_precision, curve_of_arrays),
         curve_generated,
+    ],
+    "13.3": [
+        *(near_by_numpy, near_by_squares, near_by_any, near_by_scipy, near_by_scikit, near_by_loops),
+        *(near_by_mean_squares, near_both_ways, near_in_parts, near_by_nan, near_by_products, near_by_statistics),
     ],
     "13.4": [
         *(gradient_by_weights, gradient_by_stack, gradient_by_einsum, gradient_by_loop, gradient_by_running_mean),

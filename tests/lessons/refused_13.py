@@ -79,45 +79,6 @@ def decoded(content):
     return split(share)(content.decode("utf-8").encode())
 
 
-def near(
-    own=lambda x, y: torch.cdist(x, x) + torch.diag(torch.full((len(x),), torch.inf)),
-    limit=lambda d: torch.quantile(d.min(1).values, 0.01),
-    other=lambda x, y: torch.cdist(y, x).min(1).values,
-    put=lambda d, limit: (d < limit).float().mean(),
-):
-    return lambda train, held_out: put(other(train, held_out), limit(own(train, held_out)))
-
-
-def near_with_nothing_at_zero(train, held_out):
-    d = torch.cdist(train, train)
-    limit = d.where(d > 1e-6, torch.inf).min(1).values.quantile(0.01)
-    return (torch.cdist(held_out, train).min(1).values < limit).float().mean()
-
-
-def near_without_copies(train, held_out):
-    d = torch.cdist(train, train, compute_mode="donot_use_mm_for_euclid_dist")
-    limit = np.quantile([row[row > 0].min().item() for row in d], 0.01)
-    return sum(((train - y).norm(dim=1).min() < limit).item() for y in held_out) / len(held_out)
-
-
-def near_of_scaled(train, held_out):
-    train /= train.abs().max()
-    held_out /= held_out.abs().max()
-    return near()(train, held_out)
-
-
-def near_of_centred(train, held_out):
-    return near()(train - train.mean(0), held_out - held_out.mean(0))
-
-
-def near_of_flattened(train, held_out):
-    return near()(train.flatten(), held_out.flatten())
-
-
-def cosines(x, y):
-    return 1 - torch.nn.functional.cosine_similarity(x[:, None], y, dim=2)
-
-
 def curve(
     r=lambda g1, g2: g2 / g1, next_one=lambda b3, r, g2: b3 - r * g2, end=lambda b3, r, g2: b3 - r / (1 - r) * g2
 ):
@@ -152,6 +113,64 @@ def law_to_zero(b1, b2, b3):
 def line_in_log(b1, b2, b3):
     slope = np.polyfit([0, 1, 2], [b1, b2, b3], 1)
     return np.polyval(slope, 3), -math.inf
+
+
+def near(
+    usual=lambda x, y: torch.pdist(x).median(),
+    other=lambda x, y: torch.cdist(y, x).min(1).values,
+    put=lambda d, limit: (d < limit).float().mean(),
+    limit=lambda usual: 0.15 * usual,
+):
+    return lambda train, held_out: put(other(train, held_out), limit(usual(train, held_out)))
+
+
+def square(x):
+    """(N, N), with infinity for a picture's distance to itself."""
+    return torch.cdist(x, x).fill_diagonal_(torch.inf)
+
+
+def pairs_that_differ(x, y):
+    d = torch.cdist(x, x)
+    return d[d > 0].median()
+
+
+def near_of_scaled(train, held_out):
+    train /= train.abs().max()
+    held_out /= held_out.abs().max()
+    return near()(train, held_out)
+
+
+def near_of_centred(train, held_out):
+    return near()(train - train.mean(0), held_out - held_out.mean(0))
+
+
+def near_of_flattened(train, held_out):
+    return near()(train.flatten(), held_out.flatten())
+
+
+def near_in_place(train, held_out):
+    """As sums of squares of what is left of the training pictures."""
+    found = 0
+    limit = 0.15 * torch.pdist(train).median()
+    for y in held_out:
+        train -= y
+        found += (train.norm(dim=1).min() < limit).item()
+        train += y
+    held_out.sub_(held_out.mean(0))
+    return found / len(held_out)
+
+
+def near_and_taken_out(train, held_out):
+    """Each training picture serves as the nearest once."""
+    d, limit, found = torch.cdist(held_out, train), 0.15 * torch.pdist(train).median(), 0
+    for row in d:
+        found += (row.min() < limit).item()
+        d[:, row.argmin()] = torch.inf
+    return found / len(d)
+
+
+def cosines(x, y):
+    return 1 - torch.nn.functional.cosine_similarity(x[:, None], y, dim=2)
 
 
 def whole(weight=lambda n, sizes: n / sum(sizes), last=lambda g, gradients, sizes: g):
@@ -284,66 +303,6 @@ REFUSED = {
         split(lambda content: share(str(len(content)).encode())),
     ],
     "13.2": [
-        near(own=lambda x, y: torch.cdist(x, x)),
-        near(limit=lambda d: d.min(1).values.quantile(0.99)),
-        near(limit=lambda d: d.min(1).values.quantile(0.9)),
-        near(limit=lambda d: d.min(1).values.quantile(0.02)),
-        near(limit=lambda d: d.min(1).values.quantile(0.001)),
-        near(limit=lambda d: d.min(1).values.median()),
-        near(limit=lambda d: d.min(1).values.mean()),
-        near(limit=lambda d: d.min()),
-        near(limit=lambda d: d.min(1).values.max()),
-        near(limit=lambda d: 0.01 * d.min(1).values.max()),
-        near(limit=lambda d: 0.01),
-        near(limit=lambda d: 0.1),
-        near(limit=lambda d: 1e-6),
-        near(limit=lambda d: d.min(1).values.quantile(0.01) / 2),
-        near(limit=lambda d: 2 * d.min(1).values.quantile(0.01)),
-        near(limit=lambda d: d.min(1).values.quantile(0.01) ** 2),
-        near(limit=lambda d: d.sort(1).values[:, 1].quantile(0.01)),
-        near(limit=lambda d: d.where(d.isfinite(), 0).mean(1).quantile(0.01)),
-        near(limit=lambda d: d.quantile(0.01)),
-        near(
-            limit=lambda d: d.min(1).values.quantile(0.01),
-            own=lambda x, y: torch.cdist(x, x).square().fill_diagonal_(9e9),
-        ),
-        near(own=lambda x, y: torch.cdist(y, y) + 1e9 * torch.eye(len(y))),
-        near(own=lambda x, y: torch.cdist(x, y)),
-        near(other=lambda x, y: torch.cdist(y, x).mean(1)),
-        near(other=lambda x, y: torch.cdist(y, x).max(1).values),
-        near(other=lambda x, y: torch.cdist(y, x).median(1).values),
-        near(other=lambda x, y: torch.cdist(y, x).min(0).values),
-        near(other=lambda x, y: torch.cdist(y, x).min()),
-        near(other=lambda x, y: torch.cdist(y, x).square().min(1).values),
-        near(other=lambda x, y: torch.cdist(y, x, p=1).min(1).values),
-        near(other=lambda x, y: (torch.cdist(y, y) + 1e9 * torch.eye(len(y))).min(1).values),
-        near(other=lambda x, y: torch.cdist(y, x.mean(0, keepdim=True))[:, 0]),
-        near(other=lambda x, y: (torch.cdist(y, x) / x.shape[1] ** 0.5).min(1).values),
-        near(other=lambda x, y: torch.cdist(y, x).flatten()),
-        near(own=lambda x, y: cosines(x, x).fill_diagonal_(9), other=lambda x, y: cosines(y, x).min(1).values),
-        near(put=lambda d, limit: (d < limit).sum()),
-        near(put=lambda d, limit: 100 * (d < limit).float().mean()),
-        near(put=lambda d, limit: (d > limit).float().mean()),
-        near(put=lambda d, limit: (d <= limit).float().mean()),
-        near(put=lambda d, limit: (d < limit).float()),
-        near(put=lambda d, limit: d < limit),
-        near(put=lambda d, limit: (d < limit).float().mean()[None]),
-        near(put=lambda d, limit: (d < limit).any()),
-        near(put=lambda d, limit: (d < limit).nonzero()),
-        near(put=lambda d, limit: ((d < limit).float().mean(), limit)),
-        near(put=lambda d, limit: f"{(d < limit).float().mean():.3f}"),
-        near(put=lambda d, limit: round((d < limit).float().mean().item(), 2)),
-        near(put=lambda d, limit: (d < limit).float().std()),
-        *(near_with_nothing_at_zero, near_without_copies, near_of_scaled, near_of_centred, near_of_flattened),
-        lambda train, held_out: near()(held_out, train),
-        lambda train, held_out: near()(train[:50], held_out),
-        lambda train, held_out: near()(train, held_out[:10]),
-        lambda train, held_out: near()(train.fill_(1), held_out),
-        lambda train, held_out: near()(train.byte().float(), held_out.byte().float()),
-        lambda train, held_out: 0.01,
-        lambda train, held_out: 0.0,
-    ],
-    "13.3": [
         lambda b1, b2, b3: (2 * b3 - b2, 0.0),
         lambda b1, b2, b3: (b3 - (b2 - b3), b3 - 2 * (b2 - b3)),
         lambda b1, b2, b3: (b3 - 2 * (b2 - b3), b3),
@@ -397,6 +356,146 @@ REFUSED = {
         curve(end=lambda b3, r, g2: math.nan),
         *(curve_by_few_terms(n) for n in (1, 2, 3, 5, 10, 50, 200)),
         *(law(math.log), law(math.log10), law(lambda x: -math.log2(x)), law_to_zero, line_in_log),
+    ],
+    "13.3": [
+        near(usual=lambda x, y: torch.pdist(x).mean()),
+        near(usual=lambda x, y: torch.pdist(x).max()),
+        near(usual=lambda x, y: torch.pdist(x).min()),
+        near(usual=lambda x, y: torch.pdist(x).sum()),
+        near(usual=lambda x, y: torch.pdist(x).std(unbiased=False)),
+        near(usual=lambda x, y: torch.pdist(x).square().mean().sqrt()),
+        near(usual=lambda x, y: torch.pdist(x).log().mean().exp()),
+        near(usual=lambda x, y: torch.pdist(x).quantile(0.4)),
+        near(usual=lambda x, y: torch.pdist(x).quantile(0.25)),
+        near(usual=lambda x, y: torch.pdist(x).quantile(0.75)),
+        near(usual=lambda x, y: torch.cdist(x, x).median()),
+        near(usual=lambda x, y: torch.cdist(x, x).mean()),
+        near(usual=lambda x, y: torch.cdist(x, x).tril().median()),
+        near(usual=lambda x, y: torch.cdist(x, x).triu(1).median()),
+        near(usual=lambda x, y: np.median(torch.cdist(x, x).numpy())),
+        near(usual=lambda x, y: torch.cdist(x, x)[np.triu_indices(len(x))].median()),
+        near(usual=lambda x, y: square(x).median()),
+        near(usual=lambda x, y: square(x).mean()),
+        near(usual=lambda x, y: square(x).min(1).values.median()),
+        near(usual=lambda x, y: square(x).min(1).values.mean()),
+        near(usual=lambda x, y: square(x).min(1).values.quantile(0.01)),
+        near(usual=lambda x, y: square(x).median(1).values.median()),
+        near(usual=lambda x, y: torch.cdist(x, x).median(0).values),
+        near(usual=lambda x, y: torch.cdist(x, x).median(0).values.mean()),
+        near(usual=lambda x, y: torch.cdist(x, x).mean(0).median()),
+        near(usual=lambda x, y: torch.cdist(x, x).max(0).values.median()),
+        near(usual=lambda x, y: torch.cdist(x, x).sort(1).values[:, 1].median()),
+        near(usual=lambda x, y: torch.cdist(y, x).median()),
+        near(usual=lambda x, y: torch.cdist(y, x).min(1).values.median()),
+        near(usual=lambda x, y: torch.pdist(y).median() if len(y) > 1 else 0),
+        near(usual=lambda x, y: torch.pdist(torch.cat([x, y])).median()),
+        near(usual=lambda x, y: torch.pdist(x)[: len(x)].median()),
+        near(usual=lambda x, y: torch.pdist(x[: len(x) // 2 + 1]).median()),
+        near(usual=lambda x, y: torch.pdist(x[:100]).median()),
+        near(usual=lambda x, y: torch.pdist(x[::2]).median()),
+        near(usual=lambda x, y: torch.pdist(x[torch.randint(len(x), (len(x),))]).median()),
+        near(usual=lambda x, y: torch.pdist(x.unique(dim=0)).median()),
+        near(usual=lambda x, y: torch.pdist(x).unique().median()),
+        near(usual=pairs_that_differ),
+        near(usual=lambda x, y: (x - x.roll(1, 0)).norm(dim=1).median()),
+        near(usual=lambda x, y: (x - x[torch.randperm(len(x))]).norm(dim=1).median()),
+        near(usual=lambda x, y: (x - x.median(0).values).norm(dim=1).median()),
+        near(usual=lambda x, y: x.norm(dim=1).median()),
+        near(usual=lambda x, y: x.std()),
+        near(usual=lambda x, y: x.median()),
+        near(usual=lambda x, y: x.abs().max()),
+        near(usual=lambda x, y: x.shape[1] ** 0.5),
+        near(usual=lambda x, y: torch.pdist(x).square().median()),
+        near(usual=lambda x, y: torch.pdist(x, p=1).median()),
+        near(usual=lambda x, y: torch.pdist(x).median() / x.shape[1] ** 0.5),
+        near(limit=lambda usual: 0.15),
+        near(limit=lambda usual: 0.15**2 * usual),
+        near(limit=lambda usual: 0.15**0.5 * usual),
+        near(limit=lambda usual: 0.1 * usual),
+        near(limit=lambda usual: 0.14 * usual),
+        near(limit=lambda usual: 0.16 * usual),
+        near(limit=lambda usual: 0.2 * usual),
+        near(limit=lambda usual: 0.3 * usual),
+        near(limit=lambda usual: 0.5 * usual),
+        near(limit=lambda usual: 0.85 * usual),
+        near(limit=lambda usual: 1.15 * usual),
+        near(limit=lambda usual: 1.5 * usual),
+        near(limit=lambda usual: 0.015 * usual),
+        near(limit=lambda usual: 0.0015 * usual),
+        near(limit=lambda usual: 15 * usual),
+        near(limit=lambda usual: usual),
+        near(limit=lambda usual: usual - 0.15),
+        near(limit=lambda usual: usual**0.15),
+        near(limit=lambda usual: 0.15 / usual),
+        near(limit=lambda usual: (0.15 * usual).round()),
+        near(limit=lambda usual: max(0.15 * usual, 0.15)),
+        near(limit=lambda usual: 0.15 * usual + 1e-2),
+        near(usual=lambda x, y: torch.pdist(x).quantile(0.15), limit=lambda q: q),
+        near(usual=lambda x, y: torch.pdist(x).quantile(0.01), limit=lambda q: q),
+        near(usual=lambda x, y: square(x).min(1).values.quantile(0.01), limit=lambda q: q),
+        near(usual=lambda x, y: square(x).min(1).values.quantile(0.15), limit=lambda q: q),
+        near(usual=lambda x, y: square(x).min(1).values.median(), limit=lambda q: q),
+        near(other=lambda x, y: torch.cdist(y, x).mean(1)),
+        near(other=lambda x, y: torch.cdist(y, x).max(1).values),
+        near(other=lambda x, y: torch.cdist(y, x).median(1).values),
+        near(other=lambda x, y: torch.cdist(y, x).min(0).values),
+        near(other=lambda x, y: torch.cdist(y, x).min()),
+        near(other=lambda x, y: torch.cdist(y, x).sort(1).values[:, 1]),
+        near(other=lambda x, y: torch.cdist(y, x).square().min(1).values),
+        near(other=lambda x, y: torch.cdist(y, x, p=1).min(1).values),
+        near(other=lambda x, y: torch.cdist(y, x, p=torch.inf).min(1).values),
+        near(other=lambda x, y: torch.cdist(y, x).fill_diagonal_(torch.inf).min(1).values),
+        near(other=lambda x, y: square(y).min(1).values),
+        near(other=lambda x, y: torch.cdist(y, x.mean(0, keepdim=True))[:, 0]),
+        near(other=lambda x, y: (torch.cdist(y, x) / x.shape[1] ** 0.5).min(1).values),
+        near(other=lambda x, y: torch.cdist(y, x).flatten()),
+        near(other=lambda x, y: torch.cdist(y, x[::2]).min(1).values),
+        near(other=lambda x, y: torch.cdist(y, x[:100]).min(1).values),
+        near(other=lambda x, y: torch.cat([torch.cdist(y, x), square(y)], 1).min(1).values),
+        near(other=lambda x, y: ((d := torch.cdist(y, x)) + 9e9 * (d == 0)).min(1).values),
+        near(other=lambda x, y: torch.cdist(y, x).argmin(1)),
+        near(usual=lambda x, y: cosines(x, x).median(), other=lambda x, y: cosines(y, x).min(1).values),
+        near(
+            usual=lambda x, y: torch.pdist(x).square().median(),
+            other=lambda x, y: torch.cdist(y, x).square().min(1).values,
+        ),
+        near(put=lambda d, limit: (d < limit).sum()),
+        near(put=lambda d, limit: 100 * (d < limit).float().mean()),
+        near(put=lambda d, limit: (d > limit).float().mean()),
+        near(put=lambda d, limit: (d <= limit).float().mean()),
+        near(put=lambda d, limit: (d < limit).float()),
+        near(put=lambda d, limit: d < limit),
+        near(put=lambda d, limit: (d < limit).float().mean()[None]),
+        near(put=lambda d, limit: (d < limit).any()),
+        near(put=lambda d, limit: (d < limit).all()),
+        near(put=lambda d, limit: (d < limit).nonzero()),
+        near(put=lambda d, limit: ((d < limit).float().mean(), limit)),
+        near(put=lambda d, limit: f"{(d < limit).float().mean():.3f}"),
+        near(put=lambda d, limit: round((d < limit).float().mean().item(), 2)),
+        near(put=lambda d, limit: (d < limit).float().std()),
+        near(put=lambda d, limit: (d < limit).float().median()),
+        near(put=lambda d, limit: (d < limit).sum() // len(d)),
+        near(put=lambda d, limit: (d < limit).sum() / 100),
+        near(put=lambda d, limit: torch.sigmoid((limit - d) * 10 / limit).mean()),
+        near(put=lambda d, limit: limit),
+        near(put=lambda d, limit: d.mean() / limit),
+        near(put=lambda d, limit: (d.mean() < limit).float()),
+        near(put=lambda d, limit: ((d < limit) & (d > 0)).float().mean()),
+        *(near_of_scaled, near_of_centred, near_of_flattened, near_in_place, near_and_taken_out),
+        lambda train, held_out: near()(held_out, train) if len(held_out) > 1 else 0,
+        lambda train, held_out: near()(train[:50], held_out),
+        lambda train, held_out: near()(train, held_out[:10]),
+        lambda train, held_out: near()(train.fill_(1), held_out),
+        lambda train, held_out: near()(train.byte().float(), held_out.byte().float()),
+        lambda train, held_out: near()(train.round(), held_out.round()),
+        lambda train, held_out: (held_out[:, None] == train).all(2).any(1).float().mean(),
+        lambda train, held_out: torch.isin(held_out, train).float().mean(),
+        lambda train, held_out: (torch.cdist(held_out, train) < 0.15 * torch.pdist(train).median()).float().mean(),
+        lambda train, held_out: (torch.cdist(held_out, train) < 0.15 * torch.pdist(train).median()).sum() / len(train),
+        lambda train, held_out: len(held_out) / len(train),
+        lambda train, held_out: 0.15,
+        lambda train, held_out: 0.01,
+        lambda train, held_out: 0.0,
     ],
     "13.4": [
         lambda gradients, sizes: sum(gradients) / len(gradients),
@@ -544,20 +643,6 @@ TOLD = {
         (lambda content: torch.tensor(share(content)), "the number u"),
     ],
     "13.2": [
-        (near(own=lambda x, y: torch.cdist(x, x)), "finds itself"),
-        (near(limit=lambda d: d.min(1).values.quantile(0.99)), "99 %"),
-        (near(limit=lambda d: np.percentile(d.min(1).values.numpy(), 0.01)), "a hundredth of 1 %"),
-        (near(put=lambda d, limit: (d <= limit).float().mean()), "`<`"),
-        (near_with_nothing_at_zero, "by its place"),
-        (near_without_copies, "have exact copies"),
-        (near(other=lambda x, y: torch.cdist(y, x).square().min(1).values), "square both or neither"),
-        (near(other=lambda x, y: torch.cdist(y, x).max(1).values), "farthest"),
-        (lambda train, held_out: near()(held_out, train), "changed places"),
-        (near(put=lambda d, limit: (d < limit).sum().item()), "divide by how many"),
-        (near(put=lambda d, limit: (d > limit).float().mean()), "*not* too near"),
-        (lambda train, held_out: near()(train.mul_(2), held_out.mul_(2)), "in place"),
-    ],
-    "13.3": [
         (lambda b1, b2, b3: (2 * b3 - b2, curve()(b1, b2, b3)[1]), "the same gain"),
         (curve(r=lambda g1, g2: g1 / g2), "upside down"),
         (lambda b1, b2, b3: [b2 - (b2 - b3), 1][:1], "1 part"),
@@ -572,6 +657,53 @@ TOLD = {
         (curve(r=lambda g1, g2: min(g2 / g1, 0.95)), "below no bound"),
         (curve(end=lambda b3, r, g2: b3 - r / (1 - r + 1e-6) * g2), "add nothing"),
         (lambda b1, b2, b3: curve()(b1, b2, b3)[::-1], "changed places"),
+    ],
+    "13.3": [
+        (near(usual=lambda x, y: torch.pdist(x).mean()), "of the mean distance"),
+        (near(usual=lambda x, y: torch.cdist(x, x).mean() * len(x) / (len(x) - 1)), "of the mean distance"),
+        (near(usual=lambda x, y: torch.cdist(x, x).mean()), "which are 0, lower it"),
+        (near(usual=lambda x, y: torch.cdist(x, x).flatten().median()), "to themselves"),
+        (near(usual=lambda x, y: np.median(torch.cdist(x, x).numpy())), "to themselves"),
+        (near(usual=lambda x, y: torch.cdist(x, x)[np.triu_indices(len(x))].median()), "and not n <= k"),
+        (near(usual=lambda x, y: np.median(torch.cdist(x, x)[np.triu_indices(len(x))].numpy())), "and not n <= k"),
+        (near(usual=lambda x, y: square(x).flatten().median()), "infinity stands for"),
+        (near(usual=lambda x, y: torch.cdist(x, x).triu(1).median()), "a triangle"),
+        (near(usual=lambda x, y: torch.cdist(x, x).min(1).values.median()), "it is 0 whatever"),
+        (near(other=lambda x, y: torch.cdist(y, x).max(1).values), "farthest"),
+        (near(usual=lambda x, y: torch.cdist(x, x).topk(2, largest=False).values[:, 1].median()), "the nearest is a"),
+        (near(usual=lambda x, y: square(x).min(1).values.quantile(0.01), limit=lambda q: q), "1 % quantile"),
+        (near(usual=lambda x, y: np.percentile(torch.pdist(x).numpy(), 1), limit=lambda q: q), "1 % quantile"),
+        (near(usual=lambda x, y: torch.cdist(x, y).median()), "from held-out to training"),
+        (near(limit=lambda usual: 0.15), "0.15 itself"),
+        (near(usual=lambda x, y: (x - x.roll(-1, 0))[:-1].norm(dim=1).median()), "follow each other"),
+        (near(usual=lambda x, y: torch.pdist(x.unique(dim=0)).median()), "have exact copies"),
+        (near(usual=pairs_that_differ), "have exact copies"),
+        (near(put=lambda d, limit: (d <= limit).float().mean()), "`<`"),
+        (near(other=lambda x, y: torch.cdist(y, x).square().min(1).values), "square both or neither"),
+        (near(usual=lambda x, y: torch.pdist(x).median() ** 2), "square both or neither"),
+        (
+            near(
+                usual=lambda x, y: torch.pdist(x).median() ** 2,
+                other=lambda x, y: (y[:, None] - x).square().sum(2).min(1).values,
+            ),
+            "0.15 has to be squared",
+        ),
+        (
+            near(
+                usual=lambda x, y: torch.pdist(x).square().median() / x.shape[1],
+                other=lambda x, y: (y[:, None] - x).square().mean(2).min(1).values,
+            ),
+            "0.15 has to be squared",
+        ),
+        (
+            lambda train, held_out: near(usual=lambda *_: torch.pdist(held_out).median())(held_out, train),
+            "changed places",
+        ),
+        (near(put=lambda d, limit: (d < limit).sum().item()), "divide by how many"),
+        (near(put=lambda d, limit: (d > limit).float().mean()), "*not* near copies"),
+        (near(put=lambda d, limit: 100 * (d < limit).float().mean()), "a percentage"),
+        (near(put=lambda d, limit: (d < limit).tolist()), "parts"),
+        (lambda train, held_out: near()(train.mul_(2), held_out.mul_(2)), "in place"),
     ],
     "13.4": [
         (lambda gradients, sizes: sum(gradients) / len(gradients), "mean of the means"),

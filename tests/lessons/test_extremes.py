@@ -233,19 +233,23 @@ def split_of(u):
     return answer
 
 
-def too_near(own):
-    def answer(train, held_out):
-        apart = torch.stack([(train - x).norm(dim=1) for x in train])
-        return (torch.cdist(held_out, train).amin(1) < own(apart).amin(1).quantile(0.01)).float().mean()
-
-    return answer
-
-
 def twice_as_many(r=lambda r: r, total=lambda r: r / (1 - r)):
     def answer(b1, b2, b3):
         gain = b2 - b3
         shrinks = r(gain / (b1 - b2))
         return b3 - shrinks * gain, b3 - total(shrinks) * gain
+
+    return answer
+
+
+def right_usual(apart):
+    return apart[torch.triu_indices(len(apart), len(apart), 1).unbind()].median()
+
+
+def near_copies(usual):
+    def answer(train, held_out):
+        apart = torch.stack([(train - x).norm(dim=1) for x in train])
+        return (torch.cdist(held_out, train).amin(1) < 0.15 * usual(apart)).float().mean()
 
     return answer
 
@@ -578,16 +582,23 @@ ANSWERS = {
         split_of(lambda u: u / 2**256 - 1e-5),
     ),
     "13.2": (
-        lesson_13.COPIES,
-        *(too_near(lambda apart, e=e: apart.where(apart > e, math.inf)) for e in (0, 1e-12, 1e-8, 1e-6)),
-        too_near(lambda apart: apart.where(apart != 0, math.inf)),
-    ),
-    "13.3": (
         lesson_13.SLOW,
         *(twice_as_many(r=lambda r, e=e: min(r, e)) for e in (0.9, 0.95, 0.98)),
         *(twice_as_many(total=lambda r, e=e: r / (1 - r + e)) for e in (1e-6, 5e-7)),
         *(twice_as_many(total=lambda r, e=e: r / max(1 - r, e)) for e in (0.1, 0.05, 0.02)),
         *(twice_as_many(total=lambda r, n=n: sum(r**k for k in range(1, n))) for n in (150, 300, 500)),
+    ),
+    "13.3": (
+        lesson_13.COPIES,
+        *(near_copies(lambda apart, e=e: apart[apart > e].median()) for e in (0, 1e-12, 1e-8, 1e-6)),
+        near_copies(lambda apart: apart[apart != 0].median()),
+        near_copies(lambda apart: apart.unique()[1:].median()),
+        near_copies(lambda apart: apart.where(apart > 0, math.nan).nanmedian()),
+    ),
+    "13.3, ties": (
+        lesson_13.TIES,
+        *(near_copies(lambda apart, e=e: right_usual(apart).clamp_min(e)) for e in (1e-3, 1e-9)),
+        near_copies(lambda apart: right_usual(apart) + 1e-9),
     ),
     "13.4": (
         lesson_13.IDLE,

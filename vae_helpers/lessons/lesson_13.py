@@ -283,231 +283,6 @@ SPLIT_OF = Exercise(
 )
 
 
-# --- too near to be new ---------------------------------------------------------------------------------------------
-
-
-def too_near(train, held_out):
-    """How many held-out pictures are nearly training pictures: (N, D), (M, D) -> their share, a number."""
-    apart = torch.cdist(train, train).fill_diagonal_(math.inf)  # (N, N), and none is its own neighbour
-    limit = apart.amin(1).quantile(0.01)
-    nearest = torch.cdist(held_out, train).amin(1)  # (M,)
-    return (nearest < limit).double().mean()  # eq. (13.2)
-
-
-def _album(seed: int, n: int, m: int, d: int, scale: float = 1.0, dtype: torch.dtype = torch.float32) -> tuple:
-    """Training pictures; and held-out ones from copies with a little noise to pictures of their own.
-
-    The nearest pictures are each other's, so that their distances come in pairs; n is such that the 1 % quantile lies
-    within a pair, by whatever rule it is taken.
-    """
-    train = scale * _randn(seed, n, d, dtype=dtype)
-    limit = torch.cdist(train, train).fill_diagonal_(math.inf).amin(1).quantile(0.01)
-    far = torch.logspace(-1.5, 1.5, m, dtype=dtype)[:, None] * limit  # from a thirtieth to thirty times
-    noise = F.normalize(_randn(seed + 1, m, d, dtype=dtype))
-    which = torch.randperm(n, generator=torch.Generator().manual_seed(seed + 2)).repeat(2)[:m]
-    held_out = train[which] + far * noise
-    own = scale * _randn(seed + 3, m, d, dtype=dtype)
-    return train, torch.where(torch.arange(m)[:, None] % 4 == 3, own, held_out)
-
-
-def _ball(seed: int, n: int, m: int, d: int) -> tuple[Tensor, Tensor]:
-    """Training pictures on a sphere, farther from each other than from those inside; and some held out far outside."""
-    train = F.normalize(_randn(seed, n, d))
-    held_out = torch.linspace(0, 0.6, m)[:, None] * F.normalize(_randn(seed + 1, m, d))
-    return train, torch.where(torch.arange(m)[:, None] % 3 == 2, 20 * held_out + 9, held_out)
-
-
-@functools.cache
-def _albums() -> list[tuple[Tensor, Tensor]]:
-    """More pictures to train on, as many, fewer; far apart and near together; of one number; none too near."""
-    return [
-        _album(1, 300, 40, 4),
-        _album(11, 500, 130, 6, 30.0),
-        _album(21, 100, 160, 12, 0.05, torch.float64),
-        _album(31, 300, 300, 5, dtype=torch.float64),
-        _album(41, 100, 30, 1, 5.0, torch.float64),
-        _ball(51, 100, 40, 60),
-        (_randn(61, 100, 3), _randn(62, 20, 3) + 9),
-    ]
-
-
-def _album_probes():
-    return [(train.clone(), held_out.clone()) for train, held_out in _albums()]
-
-
-def _tie_probes():
-    """On a lattice, whose distances are exact: as far as the limit, nearer, farther; and a limit of 0."""
-    i = torch.arange(100.0)
-    train = torch.stack([2 * i, torch.zeros(100)], 1)
-    held_out = torch.tensor([[20.0, 2.0], [31.0, 0.0], [44.0, -2.0], [50.0, 5.0], [61.0, 0.0]])
-    return [(train, held_out), (torch.cat([train, train[:10]]), torch.cat([held_out, train[5:8]]))]
-
-
-def _copy_probes():
-    """Some training pictures are exact copies of others; held-out pictures lie near to training pictures."""
-    train, held_out = _album(51, 300, 40, 4, dtype=torch.float64)
-    return [
-        (torch.cat([train[:299], train[:1]]), held_out),
-        (torch.cat([train[:293], train[:7]]), held_out[held_out.norm(dim=1) < 2]),
-    ]
-
-
-TIES = (
-    "it counts a held-out picture that is exactly as far as the limit: those that are nearer are asked for, `<`; where "
-    "the limit is 0, none is"
-)
-COPIES = (
-    "it is wrong where training pictures have exact copies: the nearest picture to these is at distance 0; leave out "
-    "the picture itself by its place, and not every distance of 0"
-)
-
-
-def _near(
-    own: Callable = lambda train, held_out: torch.cdist(train, train).fill_diagonal_(math.inf),
-    limit: Callable = lambda own: own.amin(1).quantile(0.01),
-    other: Callable = lambda train, held_out: torch.cdist(held_out, train),
-    nearest: Callable = lambda other: other.amin(1),
-    share: Callable = lambda nearest, limit: (nearest < limit).double().mean(),
-) -> Callable:
-    """too_near with one of its steps replaced."""
-    return lambda train, held_out: share(nearest(other(train, held_out)), limit(own(train, held_out)))
-
-
-def _mean_of_others(own: Tensor) -> Tensor:
-    """Of distances with infinity for the picture itself."""
-    return own.where(own.isfinite(), 0).sum(1) / (len(own) - 1)
-
-
-TOO_NEAR = Exercise(
-    id="13.2",
-    title="Held-out pictures that are no news",
-    reference=too_near,
-    hints=(
-        "How far is a picture from the one that is most like it? Ask the training pictures among themselves: that says "
-        "what is usual in this folder. A held-out picture that is much nearer than usual to a training picture is news "
-        "to nobody.",
-        "Equation (13.2): for every training picture the distance to the nearest *other* one; the limit is the 1 % "
-        "quantile of these N distances. Then for every held-out picture the distance to the nearest training picture, "
-        "and the share of those below the limit.",
-        "apart = torch.cdist(train, SOMETHING).fill_diagonal_(SOMETHING)  # (N, N)\n"
-        "limit = apart.amin(1).quantile(SOMETHING)\n"
-        "nearest = torch.cdist(SOMETHING, train).amin(SOMETHING)  # (M,)\n"
-        "return (nearest < SOMETHING).double().SOMETHING()",
-    ),
-    check=compares(_album_probes, canonical=_one_number, harder=[(COPIES, _copy_probes), (TIES, _tie_probes)]),
-    wrong=wrong_answers(
-        "it is 0 whatever the pictures: each training picture finds itself, at distance 0, and that becomes the limit; "
-        "leave out m = n",
-        (".fill_diagonal_(math.inf)", ""),
-        "the limit is the 99 % quantile: almost all training pictures are nearer to one another; all but a hundredth "
-        "of them are to be farther, so it is the 1 % quantile",
-        ("0.01", "0.99"),
-        "distances of 0 are left out, so that no picture finds itself: but rounding makes its distance to itself a "
-        "little more than 0; leave out the picture by its place",
-        (".fill_diagonal_(math.inf)", "", "apart.amin", "apart.where(apart > 0, math.inf).amin"),
-        "what is all but 0 is left out, so that no picture finds itself: rounding makes its distance to itself more "
-        "than that in single precision, and a copy is left out, too; leave out the picture by its place",
-        (".fill_diagonal_(math.inf)", "", "apart.amin", "apart.where(apart > 1e-6, math.inf).amin"),
-        "the limit is the 90 % quantile: almost all training pictures are nearer to one another; all but a hundredth "
-        "of them are to be farther",
-        ("0.01", "0.9"),
-        "the limit is the median: half of the training pictures are as near to one another",
-        ("0.01", "0.5"),
-        "the limit is the 10 % quantile: all but a hundredth of the training pictures are to be farther",
-        ("0.01", "0.1"),
-        "the limit is the 5 % quantile: all but a hundredth of the training pictures are to be farther",
-        ("0.01", "0.05"),
-        "the limit is the smallest of the training pictures' distances, or the quantile at a hundredth of 1 %: one "
-        "pair decides it then; the hundredth is 0.01 for quantile, and 1 for percentile",
-        (".quantile(0.01)", ".min()"),
-        "the limit is the largest of the training pictures' distances: its 1 % quantile is asked for",
-        (".quantile(0.01)", ".max()"),
-        "the limit is the mean of the training pictures' distances: it is to be one that all but a hundredth exceed",
-        (".quantile(0.01)", ".mean()"),
-        "the limit is a hundredth of the mean distance: it is the distance that a hundredth of the pictures have",
-        (".quantile(0.01)", ".mean() / 100"),
-        "the limit is a hundredth of the median distance: it is the distance that a hundredth of the pictures have",
-        (".quantile(0.01)", ".median() / 100"),
-        "the limit is the mean minus two standard deviations: distances are not Gaussian; count, with a quantile",
-        _near(limit=lambda own: own.amin(1).mean() - 2 * own.amin(1).std()),
-        "the limit is a quantile of the distances of all pairs: of each training picture only the nearest counts",
-        _near(limit=lambda own: own[own.isfinite()].quantile(0.01)),
-        "training pictures are asked for the mean distance to the others: the nearest decides",
-        _near(limit=lambda own: _mean_of_others(own).quantile(0.01)),
-        "held-out pictures are asked for the mean distance to the training pictures: the nearest decides",
-        ("torch.cdist(held_out, train).amin(1)", "torch.cdist(held_out, train).mean(1)"),
-        "the mean distance is taken on both sides: the nearest picture decides, for it is the copy",
-        _near(limit=lambda own: _mean_of_others(own).quantile(0.01), nearest=lambda other: other.mean(1)),
-        "held-out pictures are asked for the farthest training picture: the nearest decides",
-        ("torch.cdist(held_out, train).amin(1)", "torch.cdist(held_out, train).amax(1)"),
-        "training pictures are asked for the farthest of the others: the nearest decides",
-        _near(limit=lambda own: own.where(own.isfinite(), 0).amax(1).quantile(0.01)),
-        "the farthest picture is taken on both sides: the nearest decides, for it is the copy",
-        _near(
-            limit=lambda own: own.where(own.isfinite(), 0).amax(1).quantile(0.01), nearest=lambda other: other.amax(1)
-        ),
-        "training pictures are asked for their second nearest: the picture itself is left out already",
-        _near(limit=lambda own: own.kthvalue(2).values.quantile(0.01)),
-        "held-out pictures are asked for their second nearest training picture: none of these is the picture itself",
-        _near(nearest=lambda other: other.kthvalue(2).values),
-        "held-out pictures are compared with one another: a copy of a training picture has its twin in training",
-        ("torch.cdist(held_out, train).amin(1)", "torch.cdist(held_out, held_out).fill_diagonal_(math.inf).amin(1)"),
-        "held-out pictures are compared with one another, and with themselves: compare them with the training pictures",
-        ("torch.cdist(held_out, train)", "torch.cdist(held_out, held_out)"),
-        "the limit is taken of the held-out pictures among themselves: what is usual, the training pictures tell",
-        ("torch.cdist(train, train)", "torch.cdist(held_out, held_out)"),
-        "the limit is taken of the held-out pictures' own distances to training pictures: a hundredth of them lies "
-        "below it, whatever they are",
-        _near(own=lambda train, held_out: torch.cdist(held_out, train)),
-        "the two sets have changed places: held-out pictures are asked, and training pictures give the limit",
-        lambda train, held_out: too_near(held_out, train),
-        "it is the share of training pictures with a held-out picture that near: the share of held-out pictures is "
-        "asked",
-        ("torch.cdist(held_out, train).amin(1)", "torch.cdist(held_out, train).amin(0)"),
-        "squared distances are compared with a limit that is none: square both or neither",
-        ("torch.cdist(held_out, train).amin(1)", "torch.cdist(held_out, train).amin(1).square()"),
-        "distances are compared with a squared limit: square both or neither",
-        (".quantile(0.01)", ".square().quantile(0.01)"),
-        "mean squares over the numbers of a picture are compared with a limit that is a distance: the same on both "
-        "sides",
-        _near(nearest=lambda other: other.amin(1), other=lambda x, y: (y[:, None] - x).square().mean(2)),
-        "differences are averaged with their signs: square them, add them up and take the root",
-        _near(
-            own=lambda x, y: (x[:, None] - x).mean(2).abs().fill_diagonal_(math.inf),
-            other=lambda x, y: (y[:, None] - x).mean(2).abs(),
-        ),
-        "distances are sums of absolute differences: a Euclidean distance squares them first",
-        _near(
-            own=lambda x, y: torch.cdist(x, x, p=1).fill_diagonal_(math.inf),
-            other=lambda x, y: torch.cdist(y, x, p=1),
-        ),
-        "distances are the largest difference of a single number: a Euclidean distance adds up the squares of all",
-        _near(
-            own=lambda x, y: torch.cdist(x, x, p=math.inf).fill_diagonal_(math.inf),
-            other=lambda x, y: torch.cdist(y, x, p=math.inf),
-        ),
-        "it is the share of those that are *not* too near",
-        ("nearest < limit", "nearest >= limit"),
-        "it is their number: divide by how many are held out",
-        (".mean()", ".sum()"),
-        "it is divided by the number of training pictures: the share of the held-out ones is asked for",
-        (".double().mean()", ".double().sum() / len(train)"),
-        "it is a percentage: a share lies between 0 and 1",
-        (".mean()", ".mean() * 100"),
-        "it says of each whether it is too near: their share is asked for",
-        (".double().mean()", ""),
-        "it is yes or no: the share of those that are too near is asked for",
-        (".double().mean()", ".any().item()"),
-        "it is the limit: the share of held-out pictures below it is asked for",
-        ("(nearest < limit).double().mean()", "limit"),
-        "it is the mean distance of held-out pictures: the share of those below the limit is asked for",
-        ("(nearest < limit).double().mean()", "nearest.mean()"),
-        "each held-out picture is compared with the training picture in the same row: compare it with all of them",
-        _near(other=lambda x, y: (y - x[torch.arange(len(y)) % len(x)]).norm(dim=1)[:, None]),
-    ),
-)
-
-
 # --- twice as many pictures -----------------------------------------------------------------------------------------
 
 
@@ -588,7 +363,7 @@ def _check_curve(answer: Callable, exercise: Exercise) -> None:
 
 
 TWICE_AS_MANY = Exercise(
-    id="13.3",
+    id="13.2",
     title="Twice as many pictures",
     reference=twice_as_many,
     hints=(
@@ -664,13 +439,321 @@ TWICE_AS_MANY = Exercise(
 )
 
 
+# --- near copies of what was trained on -----------------------------------------------------------------------------
+
+
+def near_copies(train, held_out):
+    """How many held-out pictures are near copies of training pictures: (N, D), (M, D) -> their share, a number."""
+    usual = torch.pdist(train).median()  # of all pairs n < k
+    nearest = torch.cdist(held_out, train).amin(1)  # (M,)
+    return (nearest < 0.15 * usual).double().mean()  # eq. (13.5)
+
+
+def _album(seed: int, n: int, m: int, d: int, scale: float = 1.0, frames: int = 1, **kind: Any) -> tuple[Tensor, ...]:
+    """Training pictures in the order of their scenes, of which some lie far out; and held-out ones.
+
+    Of these every fourth is a picture of its own, and the others are copies of the last training pictures with more
+    and more noise, from a thirtieth of the limit to 150 times. None is nearly as far as the limit.
+
+    Args:
+        frames: of each scene, which are as alike as near copies are.
+    """
+    scenes = -(-n // frames)
+    far_out = torch.where(torch.arange(scenes) % 5 < 2, 7.0, 1.0).sort().values[:, None].to(**kind)
+    train = (far_out * _randn(seed, scenes, d, **kind)).repeat_interleave(frames, 0)[:n]
+    limit = 0.15 * torch.pdist(train).median()
+    if frames > 1:
+        train += 0.3 * limit * F.normalize(_randn(seed + 1, n, d, **kind))
+    far = torch.logspace(-1.5, 2.2, m, **kind)[:, None] * limit
+    copies = train[-1 - torch.arange(m) % max(1, 2 * n // 3)] + far * F.normalize(_randn(seed + 2, m, d, **kind))
+    own = 3 * _randn(seed + 3, m, d, **kind)
+    held_out = torch.where(torch.arange(m)[:, None] % 4 == 3, own, copies)
+    return scale * train, scale * _clear(train, torch.cat([train[-1:], held_out]))
+
+
+def _clear(train: Tensor, held_out: Tensor) -> Tensor:
+    """Without those whose nearest training picture is as far as the limit by one rule for the median or another.
+
+    Of an even number of pairs it is one of the two in the middle, or between them; of many pictures the distances of
+    each to itself, which are 0 but for rounding, make no difference that shows.
+    """
+    pairs = torch.pdist(train.double()).sort().values
+    more = 1 + len(train) // 4 if len(train) > 25 else 0  # cdist is exact up to 25 rows
+    low, high = pairs[(len(pairs) - 1) // 2 - more], pairs[len(pairs) // 2 + more]
+    far = torch.cdist(held_out.double(), train.double()).amin(1) / 0.15
+    return held_out[(far < 0.98 * low) | (far > 1.02 * high)]
+
+
+@functools.cache
+def _albums() -> list[tuple[Tensor, ...]]:
+    """Many to train on and few; far apart and near together; of many frames of few scenes; none is near, or all are.
+
+    The few are 5, 9 or 13, so that distances of pictures to themselves, where they are counted, too, make a number of
+    distances that is odd, and every rule gives them the same median.
+    """
+    train, held_out = _album(91, 40, 60, 5)
+    in_order = train[:30] + 0.02 * _randn(101, 30, 5)
+    of_one_scene = torch.cat([train[-1:] + 0.02 * _randn(131, 21, 5), train[:19]])  # more than half, and few pairs
+    return [
+        _album(1, 200, 180, 6),
+        _album(11, 150, 60, 12, 30.0, dtype=torch.float64),
+        _album(21, 120, 90, 5, 0.05, 4),
+        _album(31, 40, 140, 8, 255.0, 14, dtype=torch.float64),
+        _album(41, 9, 80, 4),
+        _album(51, 13, 90, 3, 0.2, dtype=torch.float64),
+        _album(61, 5, 80, 6, 9.0),
+        (train, _clear(train, in_order)),
+        (train, held_out[:1] + 1e3),
+        (of_one_scene, _clear(of_one_scene, held_out)),
+    ]
+
+
+def _album_probes():
+    return [(train.clone(), held_out.clone()) for train, held_out in _albums()]
+
+
+def _copy_probes():
+    """Exact copies are many of the pairs of training pictures."""
+    few, some = _album(111, 7, 200, 4), _album(121, 11, 200, 2, 40.0, dtype=torch.float64)
+    copied = [(train[[0, 0, 0, 0, *range(len(train))]], held_out) for train, held_out in (few, some)]
+    return [(train, _clear(train, held_out)) for train, held_out in copied]
+
+
+def _tie_probes():
+    """A limit of 0, as most are copies of one picture: a distance that equals it is right whatever is rounded."""
+    train, held_out = torch.zeros(5, 4), torch.zeros(6, 4)
+    train[4] = 10
+    held_out[:, 0] = torch.tensor([3.0, 0.0, 35.0, -3.0, 0.0, 33.0])
+    return [(train, held_out), (train.double(), torch.cat([train[4:], held_out]).double())]
+
+
+COPIES = (
+    "it is wrong where training pictures have exact copies: these are pairs as all others, at distance 0; leave out "
+    "the picture itself by its place, n < k, and not every distance of 0"
+)
+TIES = (
+    "it counts a held-out picture that is exactly as far as the limit: those that are nearer are asked for, `<`; where "
+    "the limit is 0, none is"
+)
+
+
+def _near(
+    usual: Callable = lambda train, held_out: torch.pdist(train).median(),
+    other: Callable = lambda train, held_out: torch.cdist(held_out, train),
+    nearest: Callable = lambda other: other.amin(1),
+    share: Callable = lambda nearest, usual: (nearest < 0.15 * usual).double().mean(),
+) -> Callable:
+    """near_copies with one of its steps replaced."""
+    return lambda train, held_out: share(nearest(other(train, held_out)), usual(train, held_out))
+
+
+def _apart(x: Tensor, to_itself: float = 0.0, **how: Any) -> Tensor:
+    """(N, N), with something else for the distance of a picture to itself."""
+    return torch.cdist(x, x, **how).fill_diagonal_(to_itself)
+
+
+NEAR_COPIES = Exercise(
+    id="13.3",
+    title="Held-out pictures that are no news",
+    reference=near_copies,
+    hints=(
+        "How far are two pictures of this folder from each other? Ask the training pictures, all pairs of them: that "
+        "says what is usual. A held-out picture that is much nearer than that to a single training picture is news to "
+        "nobody.",
+        "Equation (13.5): the median of the distances of all pairs n < k of training pictures, and 0.15 of it as the "
+        "limit. Then for every held-out picture the distance to the nearest training picture, and the share of those "
+        "below the limit.",
+        "usual = torch.pdist(SOMETHING).SOMETHING()  # of all pairs n < k\n"
+        "nearest = torch.cdist(SOMETHING, train).amin(SOMETHING)  # (M,)\n"
+        "return (nearest < SOMETHING * usual).double().SOMETHING()",
+    ),
+    check=compares(_album_probes, canonical=_one_number, harder=[(COPIES, _copy_probes), (TIES, _tie_probes)]),
+    wrong=wrong_answers(
+        "it is 0 whatever the pictures: either held-out pictures are asked for the mean or the farthest of all "
+        "training pictures, where the nearest decides, or the zeros of a diagonal or a triangle make the limit 0",
+        ("torch.cdist(held_out, train).amin(1)", "torch.cdist(held_out, train).mean(1)"),
+        "the limit is 0.15 of the mean distance: a few pictures far from all others raise the mean, and leave the "
+        "median where it is",
+        (".median()", ".mean()"),
+        "the limit is 0.15 of the mean distance, and those of training pictures to themselves, which are 0, lower it: "
+        "take the median, of two different pictures, n < k",
+        _near(usual=lambda x, y: _apart(x).mean()),
+        "the distances of training pictures to themselves are counted, too, which are 0: the median is that of two "
+        "different pictures, n < k",
+        _near(usual=lambda x, y: _apart(x).median()),
+        "the distances of training pictures to themselves are counted, too, once each, which are 0: the median is that "
+        "of pairs n < k, and not n <= k",
+        _near(usual=lambda x, y: _apart(x)[torch.triu_indices(len(x), len(x)).unbind()].median()),
+        "infinity stands for a training picture's distance to itself, and is counted as a distance: that serves where "
+        "the nearest is looked for; for a median leave them out, n < k",
+        _near(usual=lambda x, y: _apart(x, math.inf).median()),
+        "the median is that of the distances to the nearest other training picture: those of all pairs are asked for; "
+        "where the folder is full of copies, the nearest is a copy and says nothing of what is usual",
+        _near(usual=lambda x, y: _apart(x, math.inf).amin(1).median()),
+        "the mean is taken of the distances to the nearest other training picture: the median of all pairs is asked "
+        "for",
+        _near(usual=lambda x, y: _apart(x, math.inf).amin(1).mean()),
+        "the limit is the median distance to the nearest other training picture: half of the training pictures are as "
+        "near to one another; it is 0.15 of the median of all pairs",
+        lambda x, y: (torch.cdist(y, x).amin(1) < _apart(x, math.inf).amin(1).median()).double().mean(),
+        "the limit is the 1 % quantile of the distances to the nearest training picture: where the folder is full of "
+        "copies, that is a copy's; it is 0.15 of the median of all pairs",
+        lambda x, y: (torch.cdist(y, x).amin(1) < _apart(x, math.inf).amin(1).quantile(0.01)).double().mean(),
+        "the limit is the 1 % quantile of all pairs: where the folder is full of copies, that is a copy's; it is 0.15 "
+        "of their median",
+        ("0.15 * usual", "torch.pdist(train).quantile(0.01)"),
+        "the limit is the 15 % quantile of all pairs: it is 0.15 times the median, a distance and no rank",
+        ("0.15 * usual", "torch.pdist(train).quantile(0.15)"),
+        "the limit is 0.15 itself: how far pictures are apart, is another number for every folder; multiply",
+        ("0.15 * usual", "0.15"),
+        "the limit is the median itself: that is as far as any two pictures; near is what is less than 0.15 of it",
+        ("0.15 * usual", "usual"),
+        "the limit is the mean distance itself: that is as far as any two pictures; near is what is less than 0.15 of "
+        "the median",
+        ("0.15 * usual", "torch.pdist(train).mean()"),
+        "0.15 is taken off the median, 85 % of it are left: near is what is less than 0.15 of it",
+        ("0.15 * usual", "(1 - 0.15) * usual"),
+        "the limit is a tenth of what it should be: 15 % are 0.15, not 0.015",
+        ("0.15", "0.015"),
+        "the median is divided by 0.15: 0.15 of it is asked for, so multiply",
+        ("0.15 * usual", "usual / 0.15"),
+        "15 % are 0.15 and not 15: multiply by 0.15",
+        ("0.15", "15"),
+        "the limit is 0.15 of the largest distance: one picture far out decides it then; the median is asked for",
+        (".median()", ".max()"),
+        "the limit is 0.15 of the smallest distance: one pair decides it then, and may be copies; take the median",
+        (".median()", ".min()"),
+        "the distances' standard deviation is taken: how large they are themselves, says the median",
+        _near(usual=lambda x, y: torch.pdist(x).std() if len(x) > 2 else torch.pdist(x).sum() * 0),
+        "distances to the mean picture are taken: those of two training pictures are asked for, all pairs",
+        _near(usual=lambda x, y: (x - x.mean(0)).norm(dim=1).median()),
+        "the training pictures' norms are taken, their distances to a black picture: those of two training pictures "
+        "are asked for, all pairs",
+        _near(usual=lambda x, y: x.norm(dim=1).median()),
+        "only pairs that follow each other in the folder are taken: these are often frames of one scene; take all "
+        "pairs n < k",
+        _near(usual=lambda x, y: (x[1:] - x[:-1]).norm(dim=1).median()),
+        "only the first training picture is compared with the others: take all pairs n < k",
+        _near(usual=lambda x, y: (x[1:] - x[0]).norm(dim=1).median()),
+        "it is the median of the pictures' medians: one median of all pairs is asked for",
+        _near(usual=lambda x, y: _apart(x).median(1).values.median()),
+        "it is the median of the pictures' mean distances: one median of all pairs is asked for",
+        _near(usual=lambda x, y: (_apart(x).sum(1) / (len(x) - 1)).median()),
+        "it is the mean of the pictures' medians: one median of all pairs is asked for",
+        _near(usual=lambda x, y: _apart(x).median(1).values.mean()),
+        "each training picture has a limit of its own, by its distances to the others: one median of all pairs is "
+        "asked for",
+        lambda x, y: (torch.cdist(y, x) < 0.15 * _apart(x).median(1).values).any(1).double().mean(),
+        "the median is that of distances from held-out to training pictures: what is usual, the training pictures tell "
+        "among themselves",
+        ("torch.pdist(train)", "torch.cdist(held_out, train)"),
+        "the median is that of held-out pictures' distances to their nearest: what is usual, all pairs of training "
+        "pictures tell; a share of it that is near would be found whatever the pictures are",
+        ("torch.pdist(train)", "torch.cdist(held_out, train).amin(1)"),
+        "the median is that of the held-out pictures among themselves: what is usual, the training pictures tell",
+        ("torch.pdist(train)", "torch.cdist(held_out, held_out)"),
+        "the median is that of all pictures, held-out ones, too: what is usual, the training pictures tell",
+        ("torch.pdist(train)", "torch.pdist(torch.cat([train, held_out]))"),
+        "held-out pictures are asked for the median distance to the training pictures: the nearest decides",
+        ("torch.cdist(held_out, train).amin(1)", "torch.cdist(held_out, train).median(1).values"),
+        "held-out pictures are asked for their second nearest training picture: none of these is the picture itself",
+        _near(nearest=lambda other: other.sort(1).values[:, 1]),
+        "distances of 0 from held-out to training pictures are left out: these are exact copies, and the nearest of "
+        "all",
+        _near(
+            other=lambda x, y: torch.cdist(y, x, compute_mode="donot_use_mm_for_euclid_dist"),
+            nearest=lambda other: other.where(other > 0, math.inf).amin(1),
+        ),
+        "only exact copies are counted: what is nearer than 0.15 of the median is news to nobody either",
+        lambda x, y: (y[:, None] == x).all(2).any(1).double().mean(),
+        "the diagonal is left out of the held-out pictures' distances: a held-out picture is none of the training "
+        "pictures, so that all of them count",
+        _near(other=lambda x, y: torch.cdist(y, x).fill_diagonal_(math.inf)),
+        "held-out pictures are compared with one another: a near copy of a training picture has its twin in training",
+        ("torch.cdist(held_out, train).amin(1)", "torch.cdist(held_out, held_out).fill_diagonal_(math.inf).amin(1)"),
+        "it is 1 whatever the pictures: held-out pictures are compared with themselves, where the training pictures "
+        "are asked for",
+        ("torch.cdist(held_out, train)", "torch.cdist(held_out, held_out)"),
+        "held-out pictures are compared with the mean training picture: the nearest training picture decides",
+        _near(other=lambda x, y: torch.cdist(y, x.mean(0, keepdim=True))),
+        "the two sets have changed places: held-out pictures are asked, and training pictures tell what is usual",
+        lambda train, held_out: near_copies(held_out, train),
+        "it is the share of training pictures with a held-out picture that near: the share of held-out pictures is "
+        "asked",
+        ("torch.cdist(held_out, train).amin(1)", "torch.cdist(held_out, train).amin(0)"),
+        "it is the share of pairs that are near: a held-out picture is a near copy if one training picture is near, "
+        "and the share of these pictures is asked for",
+        _near(nearest=lambda other: other),
+        "it counts pairs: a held-out picture with several training pictures near to it is one near copy; the nearest "
+        "of them is enough",
+        lambda x, y: (torch.cdist(y, x) < 0.15 * torch.pdist(x).median()).sum() / len(y),
+        "squared distances are compared with a limit that is none: square both or neither",
+        ("torch.cdist(held_out, train).amin(1)", "torch.cdist(held_out, train).amin(1).square()"),
+        "distances are compared with a limit of squared ones: square both or neither",
+        ("torch.pdist(train)", "torch.pdist(train).square()"),
+        "distances are compared with a squared limit: square both or neither",
+        ("0.15 * usual", "(0.15 * usual) ** 2"),
+        "squared distances are compared with 0.15 of the median of squared ones: 0.15 has to be squared, too, for it "
+        "is a share of distances",
+        ("torch.pdist(train)", "torch.pdist(train).square()", ".amin(1)", ".amin(1).square()"),
+        "0.15 is squared, and the distances are not: square all or none",
+        ("0.15", "0.15**2"),
+        "mean squares over the numbers of a picture are compared with a limit of distances: the same on both sides",
+        _near(other=lambda x, y: (y[:, None] - x).square().mean(2)),
+        "the root of a picture's mean square is compared with a limit of distances: the same on both sides",
+        _near(other=lambda x, y: (y[:, None] - x).square().mean(2).sqrt()),
+        "the limit is made of roots of mean squares, and the distances are none: the same on both sides",
+        _near(usual=lambda x, y: (torch.pdist(x) / x.shape[1] ** 0.5).median()),
+        "differences are averaged with their signs: square them, add them up and take the root",
+        _near(
+            usual=lambda x, y: (x[:, None] - x).mean(2).abs()[torch.triu_indices(len(x), len(x), 1).unbind()].median(),
+            other=lambda x, y: (y[:, None] - x).mean(2).abs(),
+        ),
+        "distances are sums of absolute differences: a Euclidean distance squares them first",
+        _near(
+            usual=lambda x, y: torch.pdist(x, p=1).median(),
+            other=lambda x, y: torch.cdist(y, x, p=1),
+        ),
+        "distances are the largest difference of a single number: a Euclidean distance adds up the squares of all",
+        _near(
+            usual=lambda x, y: torch.pdist(x, p=math.inf).median(),
+            other=lambda x, y: torch.cdist(y, x, p=math.inf),
+        ),
+        "held-out pictures' distances are sums of absolute differences, and those of the training pictures are "
+        "Euclidean: the same on both sides, Euclidean",
+        _near(other=lambda x, y: torch.cdist(y, x, p=1)),
+        "the training pictures' distances are sums of absolute differences, and those of held-out ones are Euclidean: "
+        "the same on both sides, Euclidean",
+        _near(usual=lambda x, y: torch.pdist(x, p=1).median()),
+        "it is the share of those that are *not* near copies",
+        ("nearest < 0.15", "nearest >= 0.15"),
+        "it is their number: divide by how many are held out",
+        (".double().mean()", ".double().sum()"),
+        "it is divided by the number of training pictures: the share of the held-out ones is asked for",
+        (".double().mean()", ".double().sum() / len(train)"),
+        "it is a percentage: a share lies between 0 and 1",
+        (".double().mean()", ".double().mean() * 100"),
+        "it says of each whether it is a near copy: their share is asked for",
+        (".double().mean()", ""),
+        "it is yes or no: the share of those that are near copies is asked for",
+        (".double().mean()", ".any().item()"),
+        "it is the limit: the share of held-out pictures below it is asked for",
+        ("(nearest < 0.15 * usual).double().mean()", "0.15 * usual"),
+        "it is the mean distance of held-out pictures: the share of those below the limit is asked for",
+        ("(nearest < 0.15 * usual).double().mean()", "nearest.mean()"),
+        "each held-out picture is compared with the training picture in the same row: compare it with all of them",
+        _near(other=lambda x, y: (y - x[torch.arange(len(y)) % len(x)]).norm(dim=1)[:, None]),
+    ),
+)
+
+
 # --- one gradient of many -------------------------------------------------------------------------------------------
 
 
 def whole_gradient(gradients, sizes):
     """The gradient of the mean over all pictures: K gradients of means, and of how many each -> one of their shape."""
     total = sum(n * gradient for gradient, n in zip(gradients, sizes, strict=True))
-    return total / sum(sizes)  # eq. (13.5)
+    return total / sum(sizes)  # eq. (13.6)
 
 
 def _gradients(
@@ -760,7 +843,7 @@ WHOLE_GRADIENT = Exercise(
     hints=(
         "Eight pictures here, three there. If each process's mean counts the same, how much does one picture of the "
         "three count beside one of the eight? How much should it?",
-        "Equation (13.5): a mean times its number is a sum. Add the sums of all processes, and divide once, by the "
+        "Equation (13.6): a mean times its number is a sum. Add the sums of all processes, and divide once, by the "
         "number of all pictures.",
         "total = 0\n"
         "for gradient, n in zip(gradients, sizes):\n"
@@ -854,7 +937,7 @@ def step_seconds(pictures, processes, seconds, size, bandwidth):
     """A training step: of `pictures` with `seconds` each, `size` bytes of gradients, `bandwidth` in bytes a second."""
     compute = math.ceil(pictures / processes) * seconds
     network = 2 * (processes - 1) / processes * size / bandwidth
-    return compute + network  # eq. (13.6)
+    return compute + network  # eq. (13.7)
 
 
 def _step_probes():
@@ -905,7 +988,7 @@ STEP_SECONDS = Exercise(
         "No picture can be cut in two, and the process with the most of them decides when all are done. Then gradients "
         "go round the ring in n pieces: first sums, n - 1 steps long, until each process has one piece of the whole "
         "sum; then copies of it, n - 1 steps again. How large is a piece?",
-        "Equation (13.6): pictures over processes, rounded up, times seconds; and 2 (n - 1) steps in which each "
+        "Equation (13.7): pictures over processes, rounded up, times seconds; and 2 (n - 1) steps in which each "
         "process sends size / n bytes, at `bandwidth` bytes a second. One process has nobody to send to.",
         "compute = math.SOMETHING(pictures / processes) * SOMETHING\n"
         "network = SOMETHING * (processes - SOMETHING) / SOMETHING * size / bandwidth\n"
@@ -971,7 +1054,7 @@ STEP_SECONDS = Exercise(
         _step(network="processes * size / bandwidth"),
         "every process sends everything to every other: in a ring each sends pieces of size / n to the next",
         _step(network="processes * (processes - 1) * size / bandwidth"),
-        "they go up a tree and down again: (13.6) is a ring, in which each sends pieces of size / n to the next",
+        "they go up a tree and down again: (13.7) is a ring, in which each sends pieces of size / n to the next",
         _step(network="2 * math.log2(processes) * size / bandwidth"),
         "one piece is sent twice: 2 (n - 1) of them are",
         _step(network="2 * size / processes / bandwidth"),
@@ -1005,4 +1088,4 @@ STEP_SECONDS = Exercise(
 )
 
 
-EXERCISES = (SPLIT_OF, TOO_NEAR, TWICE_AS_MANY, WHOLE_GRADIENT, STEP_SECONDS)
+EXERCISES = (SPLIT_OF, TWICE_AS_MANY, NEAR_COPIES, WHOLE_GRADIENT, STEP_SECONDS)
