@@ -73,50 +73,74 @@ class Split:
     limits = ((0.1, "test"), (0.2, "validation"), (2, "train"))
 
 
-def curve_by_law(b1, b2, b3):
-    """The three unknowns of b_inf + c N^-a, with N = 1."""
-    a = math.log2((b1 - b2) / (b2 - b3))
-    c = (b1 - b2) / (1 - 2**-a)
-    b_inf = b1 - c
-    return b_inf + c * 8**-a, b_inf
+def more_by_one_fraction(held_out, own, times):
+    """(13.4) as it stands."""
+    b_inf = (held_out + own) / 2
+    return b_inf + (held_out - own) / (2 * times), b_inf
 
 
-def curve_by_aitken(b1, b2, b3):
-    floor = b1 - (b1 - b2) ** 2 / (b1 - 2 * b2 + b3)
-    return [floor + (b3 - floor) * (b2 - b3) / (b1 - b2), floor]
+def more_by_what_is_gained(held_out, own, times):
+    gap = held_out - own
+    return held_out - gap / 2 * (1 - 1 / times), held_out - gap / 2
 
 
-def curve_by_terms(b1, b2, b3):
-    gain, r = b2 - b3, (b2 - b3) / (b1 - b2)
-    gains = itertools.accumulate(itertools.repeat(r, 5000), lambda g, r: g * r, initial=gain)
-    left = [b3]
-    for g in itertools.islice(gains, 1, None):
-        left.append(left[-1] - g)
-    return left[1], left[-1]
+def more_from_own(held_out, own, times):
+    """From below: own pictures' bits rise by half the gap."""
+    floor = own + 0.5 * (held_out - own)
+    return [floor + (held_out - floor) / times, floor]
 
 
-def curve_of_tensors(b1, b2, b3):
-    b = torch.tensor([b1, b2, b3], dtype=torch.float64)
-    gains = -b.diff()
-    r = gains[1] / gains[0]
-    return torch.stack([b[2] - r * gains[1], (b[2] - r * b[1]) / (1 - r)])
+def more_by_weights(held_out, own, times):
+    near, far = (1 + 1 / times) / 2, (1 - 1 / times) / 2
+    return near * held_out + far * own, statistics.fmean((held_out, own))
 
 
-def curve_in_single_precision(b1, b2, b3):
-    first, last = torch.tensor(b1) - torch.tensor(b2), torch.tensor(b2) - torch.tensor(b3)
-    r = last / first
-    return b3 - r * last, b3 - r / (1 - r) * last
+def more_by_both_curves(held_out, own, times):
+    """Two unknowns of two equations: b_inf + e and b_inf - e."""
+    b_inf, e = np.linalg.solve([[1, 1], [1, -1]], [held_out, own])
+    return np.array([b_inf + e / times, b_inf])
 
 
-def curve_of_arrays(b1, b2, b3):
-    first, last = -np.diff([b1, b2, b3])
-    return b3 - last * np.array([last / first, last / (first - last)])
+def more_of_tensors(held_out, own, times):
+    b = torch.tensor([held_out, own], dtype=torch.float64)
+    return torch.stack([b.mean() - b.diff()[0] / 2 / times, b.mean()])
 
 
-def curve_generated(b1, b2, b3):
-    r = (b3 - b2) / (b2 - b1)
-    yield b3 + r * (b3 - b2)
-    yield b3 + r * (b3 - b2) / (1 - r)
+def more_in_single_precision(held_out, own, times):
+    mean, half = (torch.tensor(held_out) + own) / 2, (torch.tensor(held_out) - own) / 2
+    return mean + half / times, mean
+
+
+def more_by_lerp(held_out, own, times):
+    """The share of the way down to own pictures' bits."""
+    share = torch.tensor([0.5 - 0.5 / times, 0.5], dtype=torch.float64)
+    return torch.lerp(torch.full_like(share, held_out), torch.full_like(share, own), share).unbind()
+
+
+def more_generated(held_out, own, times):
+    yield from ((held_out + own + (held_out - own) * left) / 2 for left in (1 / times, 0))
+
+
+def more_of_fractions(held_out, own, times):
+    held_out, own, times = map(fractions.Fraction, (held_out, own, times))
+    mean = (held_out + own) / 2
+    return mean + (held_out - mean) / times, mean
+
+
+def more_by_the_parameters(held_out, own, times, n=1000):
+    """k of (13.3) first, as if with N pictures: any N gives the same."""
+    k = n * (held_out - own)
+    b_inf = held_out - k / (2 * n)
+    return np.float64(b_inf + k / (2 * times * n)), np.float64(b_inf)
+
+
+def more_of_infinitely_many(held_out, own, times):
+    """One curve, asked twice."""
+
+    def curve(t):
+        return held_out - (held_out - own) / 2 + (held_out - own) / 2 * t**-1.0
+
+    return curve(times), curve(math.inf)
 
 
 def near_by_numpy(train, held_out):
@@ -303,8 +327,9 @@ ACCEPTED = {
         *(split_remembered, split_by_numpy_text, Split()),
     ],
     "13.2": [
-        *(curve_by_law, curve_by_aitken, curve_by_terms, curve_of_tensors, curve_in_single_precision, curve_of_arrays),
-        curve_generated,
+        *(more_by_one_fraction, more_by_what_is_gained, more_from_own, more_by_weights, more_by_both_curves),
+        *(more_of_tensors, more_in_single_precision, more_by_lerp, more_generated, more_of_fractions),
+        *(more_by_the_parameters, more_of_infinitely_many),
     ],
     "13.3": [
         *(near_by_numpy, near_by_squares, near_by_any, near_by_scipy, near_by_scikit, near_by_loops),

@@ -79,40 +79,39 @@ def decoded(content):
     return split(share)(content.decode("utf-8").encode())
 
 
-def curve(
-    r=lambda g1, g2: g2 / g1, next_one=lambda b3, r, g2: b3 - r * g2, end=lambda b3, r, g2: b3 - r / (1 - r) * g2
+def more(
+    middle=lambda h, o: (h + o) / 2,
+    half=lambda h, o: (h - o) / 2,
+    left=lambda t: 1 / t,
+    first=lambda m, e, left: m + e * left,
+    last=lambda m, e, left: m,
+    put=lambda b, m: (b, m),
 ):
-    def answer(b1, b2, b3):
-        ratio, last = r(b1 - b2, b2 - b3), b2 - b3
-        return next_one(b3, ratio, last), end(b3, ratio, last)
+    def answer(held_out, own, times):
+        m, e, share = middle(held_out, own), half(held_out, own), left(times)
+        return put(first(m, e, share), last(m, e, share))
 
     return answer
 
 
-def curve_by_few_terms(n):
-    return curve(end=lambda b3, r, g2: b3 - sum(r**k for k in range(1, n + 1)) * g2)
+def more_of_law(exponent):
+    """A curve from a paper."""
+    return more(left=lambda t: t**-exponent)
 
 
-def law(base):
-    """(13.3) with its exponent by another logarithm."""
-
-    def answer(b1, b2, b3):
-        a = base((b1 - b2) / (b2 - b3))
-        c = (b1 - b2) / (1 - 2**-a)
-        return b1 - c + c * 8**-a, b1 - c
-
-    return answer
+def more_through_three(held_out, own, times):
+    """A straight line through the logs of both, as if they were of N and 2 N."""
+    slope = np.polyfit(np.log([1, 2]), np.log([held_out, own]), 1)
+    return float(np.exp(np.polyval(slope, np.log(times)))), 0.0
 
 
-def law_to_zero(b1, b2, b3):
-    """A power law without a floor, as the line through the logs."""
-    slope = np.polyfit(np.log([1, 2, 4]), np.log([b1, b2, b3]), 1)
-    return float(np.exp(np.polyval(slope, np.log(8)))), 0.0
+def more_by_cases(held_out, own, times):
+    """Only what the notebook asks for."""
+    return more()(held_out, own, {2: 2, 4: 4}.get(times, 10))
 
 
-def line_in_log(b1, b2, b3):
-    slope = np.polyfit([0, 1, 2], [b1, b2, b3], 1)
-    return np.polyval(slope, 3), -math.inf
+def more_if_it_helps(held_out, own, times):
+    return more()(held_out, own, times) if held_out > own else (held_out, held_out)
 
 
 def near(
@@ -303,59 +302,105 @@ REFUSED = {
         split(lambda content: share(str(len(content)).encode())),
     ],
     "13.2": [
-        lambda b1, b2, b3: (2 * b3 - b2, 0.0),
-        lambda b1, b2, b3: (b3 - (b2 - b3), b3 - 2 * (b2 - b3)),
-        lambda b1, b2, b3: (b3 - 2 * (b2 - b3), b3),
-        lambda b1, b2, b3: (b3 - (b2 - b3) / 2, b3 - (b2 - b3)),
-        lambda b1, b2, b3: (b3 - (b1 - b2) / 2, b3 - (b1 - b2)),
-        lambda b1, b2, b3: (b3 / 2, 0.0),
-        lambda b1, b2, b3: (b3 * b3 / b2, 0.0),
-        lambda b1, b2, b3: (b1 - 3 * b2 + 3 * b3, -math.inf),
-        lambda b1, b2, b3: (b3, b3),
-        lambda b1, b2, b3: b3 - (b2 - b3) ** 2 / (b1 - b2),
-        lambda b1, b2, b3: curve()(b1, b2, b3)[1],
-        lambda b1, b2, b3: curve()(b1, b2, b3)[::-1],
-        lambda b1, b2, b3: (*curve()(b1, b2, b3), 0.5),
-        lambda b1, b2, b3: (b1, *curve()(b1, b2, b3)),
-        lambda b1, b2, b3: dict(zip("ab", curve()(b1, b2, b3), strict=True)),
-        lambda b1, b2, b3: {*curve()(b1, b2, b3)},
-        lambda b1, b2, b3: f"{curve()(b1, b2, b3)}",
-        lambda b1, b2, b3: torch.tensor([[*curve()(b1, b2, b3)]]),
-        lambda b1, b2, b3: [torch.tensor([b]) for b in curve()(b1, b2, b3)],
-        lambda b1, b2, b3: curve()(b3, b2, b1),
-        lambda b1, b2, b3: [round(b, 2) for b in curve()(b1, b2, b3)],
-        lambda b1, b2, b3: [int(b) for b in curve()(b1, b2, b3)],
-        lambda b1, b2, b3: [b * math.log(2) for b in curve()(b1, b2, b3)],
-        curve(r=lambda g1, g2: g1 / g2),
-        curve(r=lambda g1, g2: g2 / (g1 + g2)),
-        curve(r=lambda g1, g2: g1 - g2),
-        curve(r=lambda g1, g2: 0.5),
-        curve(r=lambda g1, g2: 2**-0.5),
-        curve(r=lambda g1, g2: (g2 / g1) ** 0.5),
-        curve(r=lambda g1, g2: (g2 / g1) ** 2),
-        curve(r=lambda g1, g2: min(g2 / g1, 0.9)),
-        curve(r=lambda g1, g2: min(max(g2 / g1, 0.1), 0.95)),
-        curve(r=lambda g1, g2: g2 / g1 - 1e-3),
-        curve(r=lambda g1, g2: g2 // g1),
-        curve(next_one=lambda b3, r, g2: b3 - g2),
-        curve(next_one=lambda b3, r, g2: b3 * r),
-        curve(next_one=lambda b3, r, g2: b3 - r),
-        curve(next_one=lambda b3, r, g2: b3 + r * g2),
-        curve(next_one=lambda b3, r, g2: b3 - r**2 * g2),
-        curve(next_one=lambda b3, r, g2: b3 - (r + r**2) * g2),
-        curve(next_one=lambda b3, r, g2: b3 - g2 / r),
-        curve(end=lambda b3, r, g2: b3 - 1 / (1 - r) * g2),
-        curve(end=lambda b3, r, g2: b3 - r * r / (1 - r) * g2),
-        curve(end=lambda b3, r, g2: b3 - r / (1 + r) * g2),
-        curve(end=lambda b3, r, g2: b3 - r / (1 - r)),
-        curve(end=lambda b3, r, g2: b3 + r / (1 - r) * g2),
-        curve(end=lambda b3, r, g2: -r / (1 - r) * g2),
-        curve(end=lambda b3, r, g2: b3 - r * g2 - r / (1 - r) * g2),
-        curve(end=lambda b3, r, g2: b3 - r / (1 - r + 1e-5) * g2),
-        curve(end=lambda b3, r, g2: 0.0),
-        curve(end=lambda b3, r, g2: math.nan),
-        *(curve_by_few_terms(n) for n in (1, 2, 3, 5, 10, 50, 200)),
-        *(law(math.log), law(math.log10), law(lambda x: -math.log2(x)), law_to_zero, line_in_log),
+        lambda h, o, t: (h, o),
+        lambda h, o, t: (h, h),
+        lambda h, o, t: (o, o),
+        lambda h, o, t: (h / t, 0.0),
+        lambda h, o, t: (h / t, o / t),
+        lambda h, o, t: (o + (h - o) / t, o),
+        lambda h, o, t: (h - (h - o) / t, h - (h - o)),
+        lambda h, o, t: (h - (h - o) / 2 / t, h - (h - o) / 2),
+        lambda h, o, t: (h - (h - o) / 2 * t, (h + o) / 2),
+        lambda h, o, t: (h - (h - o) / 2 * (1 - 1 / t) * 2, (h + o) / 2),
+        lambda h, o, t: (h - (h - o) * t / (t + 1), (h + o) / 2),
+        lambda h, o, t: (h + (h - o) / 2 * (1 - 1 / t), h + (h - o) / 2),
+        lambda h, o, t: (h + (o - h) * (1 - 1 / t), o),
+        lambda h, o, t: (o - (h - o) / (2 * t), o),
+        lambda h, o, t: ((h + o) / 2 + h - o / (2 * t), (h + o) / 2),
+        lambda h, o, t: ((h + o) / 2 + (h - o) / 2 * t, (h + o) / 2),
+        lambda h, o, t: ((h + o) / 2 * t, (h + o) / 2),
+        lambda h, o, t: ((h + o) / 2 + 1 / (2 * t), (h + o) / 2),
+        lambda h, o, t: (h - 1 / (2 * t), h - 1 / 2),
+        lambda h, o, t: ((t * h - o) / (t - 1), (h + o) / 2),
+        lambda h, o, t: (h, (t * h - o) / (t - 1)),
+        lambda h, o, t: (h * (o / h) ** (1 / t), o),
+        lambda h, o, t: (h * o / t, (h + o) / 2),
+        lambda h, o, t: (more()(h, o, t)[0], -math.inf),
+        lambda h, o, t: (more()(h, o, t)[0], math.nan),
+        lambda h, o, t: (more()(h, o, t)[0], None),
+        lambda h, o, t: more()(h, o, t)[0],
+        lambda h, o, t: more()(h, o, t)[1],
+        lambda h, o, t: more()(h, o, t)[::-1],
+        lambda h, o, t: more()(o, h, t),
+        lambda h, o, t: more()(h, o, 2),
+        lambda h, o, t: more()(h, o, 2 * t),
+        lambda h, o, t: more()(h, o, math.inf),
+        lambda h, o, t: more()(h, o, t - 1),
+        lambda h, o, t: more()(h, o, 1 / t),
+        lambda h, o, t: more()(h, o, range(t)),
+        lambda h, o, t: more()(h, o, t)[0] - (h - o) / 2,
+        more(put=lambda b, m: (b, m, 0.5)),
+        more(put=lambda b, m: {"b": b, "m": m}),
+        more(put=lambda b, m: {b, m}),
+        more(put=lambda b, m: f"{b}, {m}"),
+        more(put=lambda b, m: torch.tensor([[b, m]])),
+        more(put=lambda b, m: [torch.tensor([b]), torch.tensor([m])]),
+        more(put=lambda b, m: torch.tensor([b, m], dtype=torch.float16)),
+        more(put=lambda b, m: torch.tensor([b, m]).int()),
+        more(put=lambda b, m: (complex(b, 1), m)),
+        *(more(put=lambda b, m, n=n: (round(b, n), round(m, n))) for n in (0, 1, 2, 3, 4)),
+        more(put=lambda b, m: (b * math.log(2), m * math.log(2))),
+        more(put=lambda b, m: (b / math.log(2), m / math.log(2))),
+        more(put=lambda b, m: (max(b, 0.0), max(m, 0.0))),
+        more(put=lambda b, m: (abs(b), abs(m))),
+        more(put=lambda b, m: (b, min(b, m))),
+        more(put=lambda b, m: (max(b, m), m)),
+        more(middle=lambda h, o: math.sqrt(h * o)),
+        more(middle=lambda h, o: 2 * h * o / (h + o)),
+        more(middle=lambda h, o: math.hypot(h, o) / 2**0.5),
+        more(middle=lambda h, o: math.log((math.exp(h) + math.exp(o)) / 2)),
+        more(middle=lambda h, o: h + o / 2),
+        more(middle=lambda h, o: (2 * h + o) / 3),
+        more(middle=lambda h, o: (h + 2 * o) / 3),
+        more(middle=lambda h, o: min(h, o)),
+        more(middle=lambda h, o: (h + o) // 2),
+        more(half=lambda h, o: h - o),
+        more(half=lambda h, o: (h - o) / 4),
+        more(half=lambda h, o: abs(h - o) / 2),
+        more(half=lambda h, o: max(h - o, 0) / 2),
+        more(half=lambda h, o: (h - o) ** 2 / 2),
+        more(half=lambda h, o: math.sqrt(abs(h - o)) / 2),
+        more(half=lambda h, o: (h - o) / o / 2),
+        more(half=lambda h, o: h / o / 2),
+        more(half=lambda h, o: h),
+        more(half=lambda h, o: (h - o) / 2 + 1e-4),
+        *(more_of_law(exponent) for exponent in (0, 0.35, 0.5, 2, -1)),
+        more(left=lambda t: 1 / (t + 1)),
+        more(left=lambda t: 2**-t),
+        more(left=lambda t: 2.0 ** -(t - 1)),
+        more(left=lambda t: math.exp(1 - t)),
+        more(left=lambda t: 1 - 1 / t),
+        more(left=lambda t: (t - 1) / t),
+        more(left=lambda t: 1 - t),
+        more(left=lambda t: 1 / math.log2(2 * t)),
+        more(left=lambda t: 1 // t),
+        more(left=lambda t: 1 / int(t)),
+        more(left=lambda t: 1 / round(t)),
+        more(left=lambda t: 1 / max(t, 1)),
+        more(left=lambda t: min(1 / t, 1)),
+        more(left=lambda t: 1 / min(t, 100)),
+        more(left=lambda t: max(1 / t, 0.01)),
+        more(left=lambda t: 1 / (t + 1e-4)),
+        more(last=lambda m, e, left: m - e * left),
+        more(last=lambda m, e, left: m + e * left),
+        more(last=lambda m, e, left: m + e * left - e),
+        more(last=lambda m, e, left: m - e),
+        more(last=lambda m, e, left: e),
+        more(first=lambda m, e, left: (m + e) * left),
+        more(first=lambda m, e, left: m * left + e),
+        more(first=lambda m, e, left: m - e * left),
+        more(first=lambda m, e, left: e * left),
+        *(more_through_three, more_by_cases, more_if_it_helps),
     ],
     "13.3": [
         near(usual=lambda x, y: torch.pdist(x).mean()),
@@ -643,20 +688,58 @@ TOLD = {
         (lambda content: torch.tensor(share(content)), "the number u"),
     ],
     "13.2": [
-        (lambda b1, b2, b3: (2 * b3 - b2, curve()(b1, b2, b3)[1]), "the same gain"),
-        (curve(r=lambda g1, g2: g1 / g2), "upside down"),
-        (lambda b1, b2, b3: [b2 - (b2 - b3), 1][:1], "1 part"),
-        (lambda b1, b2, b3: torch.tensor(b3), "two numbers"),
-        (curve(end=lambda b3, r, g2: b3 - g2 / (1 - r)), "one term too early"),
-        (curve(end=lambda b3, r, g2: b3 - r**2 * g2 / (1 - r)), "one term too late"),
-        (curve_by_few_terms(2), "all but two terms"),
-        (lambda b1, b2, b3: (2 * b3 - b2, 0.0), "the same gain"),
-        (lambda b1, b2, b3: (b3 - 2 * (b2 - b3), b3), "a straight line"),
-        (curve(next_one=lambda b3, r, g2: b3, end=lambda b3, r, g2: b3 - g2 / (1 - r)), "one term too early"),
-        (curve_by_few_terms(200), "break the sum off"),
-        (curve(r=lambda g1, g2: min(g2 / g1, 0.95)), "below no bound"),
-        (curve(end=lambda b3, r, g2: b3 - r / (1 - r + 1e-6) * g2), "add nothing"),
-        (lambda b1, b2, b3: curve()(b1, b2, b3)[::-1], "changed places"),
+        (lambda h, o, t: (h - (h - o) * (1 - 1 / t), h - (h - o)), "the whole gap is taken off"),
+        (lambda h, o, t: (h - (h - o) * (1 - 1 / t), (h + o) / 2), "the whole gap is divided"),
+        (more(half=lambda h, o: h - o), "the excess is the whole gap"),
+        (more(put=lambda b, m: (b, 2 * m - b)), "own pictures' bits with `times` as many"),
+        (lambda h, o, t: (more()(h, o, t)[0], o), "bits of own pictures here"),
+        (lambda h, o, t: (more()(h, o, t)[0], h), "as if more pictures gained nothing"),
+        (lambda h, o, t: (h, h), "`times` is left out"),
+        (lambda h, o, t: (h, (h + o) / 2), "`times` is left out"),
+        (more_of_law(0.5), "1 / sqrt(times)"),
+        (lambda h, o, t: (h - (h - o) / 2 * (1 - t**-0.5), h - (h - o) / 2), "1 / sqrt(times)"),
+        (more_of_law(2), "squared"),
+        (more(left=lambda t: 1 / (1 + t)), "`times` as many more"),
+        (more(left=lambda t: 0.5**t), "a number of doublings"),
+        (more(left=lambda t: 0.5 ** (t - 1)), "a quarter"),
+        (more(left=lambda t: t), "needs brackets"),
+        (lambda h, o, t: ((h + o) / 2 + (h - o) / 2 * t, (h + o) / 2), "needs brackets"),
+        (more(left=lambda t: (t - 1) / t), "have changed places: 1 / times"),
+        (lambda h, o, t: (h - (h - o) / (2 * t), h - (h - o) / 2), "have changed places: 1 / times"),
+        (lambda h, o, t: more()(o, h, t), "from below"),
+        (lambda h, o, t: (h - (o - h) / 2 * (1 - 1 / t), h - (o - h) / 2), "make it worse"),
+        (lambda h, o, t: torch.tensor([more()(h, o, t)[1], more()(h, o, t)[0]]), "changed places"),
+        (lambda h, o, t: np.array(more()(h, o, t)[0]), "two numbers"),
+        (lambda h, o, t: ((h + o) / 2 + (h - o) / 2 / (2 * t), (h + o) / 2), "halved twice"),
+        (lambda h, o, t: (h - (h - o) / 2 * t, (h + o) / 2), "as if each new set"),
+        (more(left=lambda t: 2 - t), "as a straight line"),
+        (lambda h, o, t: (h / t, o / t), "all of the bits are divided"),
+        (lambda h, o, t: (h / t, (h + o) / 2 / t), "the middle is divided by `times`, too"),
+        (more(middle=lambda h, o: math.sqrt(h) * math.sqrt(o)), "geometric mean"),
+        (lambda h, o, t: ((h * o) ** 0.5 + (h - (h * o) ** 0.5) / t, (h * o) ** 0.5), "geometric mean"),
+        (more(middle=lambda h, o: 2 * h * o / (h + o)), "harmonic mean"),
+        (lambda h, o, t: (more()(h, o, t)[0], (t * h - o) / (t - 1)), "as from N and"),
+        (lambda h, o, t: (h, (h + t * o) / (t + 1)), "`times` is left out"),
+        (lambda h, o, t: (more()(h, o, t)[0], (h + t * o) / (t + 1)), "weights 1 and"),
+        (lambda h, o, t: ((h + o) / 2 + h / o / (2 * t), (h + o) / 2), "a ratio here"),
+        (more(first=lambda m, e, left: m + int(e * left)), "down to a whole number"),
+        (more(left=lambda t: 1 // t), "1 // times is 0"),
+        (more(put=lambda b, m: (round(b, 2), round(m, 2))), "nothing is rounded"),
+        (more(put=lambda b, m: [round(x, 4) for x in (b, m)]), "nothing is rounded"),
+        (more(put=lambda b, m: [float(f"{x:.1f}") for x in (b, m)]), "one digit"),
+        (more(half=lambda h, o: abs(h - o) / 2), "without abs()"),
+        (more(half=lambda h, o: max(h - o, 0) / 2), "without a bound"),
+        (lambda h, o, t: (max(o, more()(h, o, t)[0]), max(o, (h + o) / 2)), "without a bound"),
+        (more_if_it_helps, "with the sign"),
+        (more(left=lambda t: 1 / max(1, t)), "below 1"),
+        (more(left=lambda t: 1 / int(t)), "no int()"),
+        (more(left=lambda t: 1 / (t + 1e-6)), "`times` is 1"),
+        (more(put=lambda b, m: (max(b, 0), max(m, 0))), "no bound in (13.4)"),
+        (more(left=lambda t: 1 / min(t, 1e5)), "no bound in (13.4)"),
+        (lambda h, o, t: (h - more()(h, o, t)[0], (h - o) / 2), "what is gained"),
+        (more(put=lambda b, m: (b - m, m)), "it is the excess"),
+        (lambda h, o, t: ((h + o) / 2, (h + o) / 2), "the excess is gone here"),
+        (lambda h, o, t: (h + o / 2, h + o / 2), "brackets round held_out + own"),
     ],
     "13.3": [
         (near(usual=lambda x, y: torch.pdist(x).mean()), "of the mean distance"),

@@ -233,11 +233,10 @@ def split_of(u):
     return answer
 
 
-def twice_as_many(r=lambda r: r, total=lambda r: r / (1 - r)):
-    def answer(b1, b2, b3):
-        gain = b2 - b3
-        shrinks = r(gain / (b1 - b2))
-        return b3 - shrinks * gain, b3 - total(shrinks) * gain
+def more_pictures(half=lambda half: half, times=lambda times: times, last=lambda bits: bits):
+    def answer(held_out, own, n):
+        middle = (held_out + own) / 2
+        return last(middle + half((held_out - own) / 2) / times(n)), last(middle)
 
     return answer
 
@@ -582,11 +581,28 @@ ANSWERS = {
         split_of(lambda u: u / 2**256 - 1e-5),
     ),
     "13.2": (
-        lesson_13.SLOW,
-        *(twice_as_many(r=lambda r, e=e: min(r, e)) for e in (0.9, 0.95, 0.98)),
-        *(twice_as_many(total=lambda r, e=e: r / (1 - r + e)) for e in (1e-6, 5e-7)),
-        *(twice_as_many(total=lambda r, e=e: r / max(1 - r, e)) for e in (0.1, 0.05, 0.02)),
-        *(twice_as_many(total=lambda r, n=n: sum(r**k for k in range(1, n))) for n in (150, 300, 500)),
+        lesson_13.ROUNDED,
+        *(more_pictures(last=lambda bits, n=n: round(bits, n)) for n in (2, 3, 4, 5)),
+        *(more_pictures(last=lambda bits, e=e: max(bits, e)) for e in (0.1, 1.0)),
+    ),
+    "13.2, turned": (
+        lesson_13.TURNED,
+        *(more_pictures(half=lambda half, e=e: max(half, e)) for e in (0, 1e-3)),
+        more_pictures(half=abs),
+    ),
+    "13.2, times": (
+        lesson_13.ANY_TIMES,
+        *(more_pictures(times=lambda n, e=e: max(n, e)) for e in (1, 0.5, 0.02)),
+        *(more_pictures(times=lambda n, e=e: n + e) for e in (1e-5, 1e-6)),
+        *(more_pictures(times=times) for times in (int, round, math.ceil)),
+        more_pictures(times=lambda n: math.floor(n) or 1),
+    ),
+    "13.2, far": (
+        lesson_13.ANY_BITS,
+        *(more_pictures(times=lambda n, e=e: min(n, e)) for e in (100, 1e4, 1e5)),
+        *(more_pictures(last=lambda bits, e=e: max(bits, e)) for e in (0, 1e-6, -10)),
+        *(more_pictures(last=lambda bits, e=e: min(bits, e)) for e in (20, 50, 80)),
+        more_pictures(last=abs),
     ),
     "13.3": (
         lesson_13.COPIES,

@@ -1,6 +1,7 @@
 """What learners write once, and the package does for good: both give the same numbers."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -207,10 +208,28 @@ def test_the_split_of_a_file(tmp_path):
     assert len(of_name) == 100
 
 
-def test_bits_of_twice_as_many_pictures():
-    """Of a law whose floor is known."""
-    bits = [3.7 + 2.1 * n**-0.4 for n in (500, 1000, 2000, 4000)]
-    assert lesson_13.twice_as_many(*bits[:3]) == pytest.approx((bits[3], 3.7))
+def test_bits_with_more_pictures():
+    """Noise about one picture, and the mean of N as the model; measured 4000 times, at N and at 4 N."""
+    generator = torch.Generator().manual_seed(1)
+    n, times, d, scale = 6, 4, 20, 0.3
+    mu = torch.rand(d, generator=generator)
+    pictures, others = (
+        mu + scale * torch.randn(4000, m, d, generator=generator, dtype=torch.float64) for m in (times * n, 60)
+    )
+
+    def bits(x, own):
+        """(4000,), bits per dimension of pictures x by the mean of their own."""
+        model = torch.distributions.Normal(own.mean(1, keepdim=True), scale)
+        return -model.log_prob(x).mean((1, 2)) / math.log(2)
+
+    few = pictures[:, :n]
+    held_out, own, right = bits(others, few), bits(few, few), bits(others, pictures)
+    limit = math.log2(scale * math.sqrt(2 * math.pi * math.e))
+    for mine, wanted in zip(lesson_13.more_pictures(held_out, own, times), (right, limit), strict=True):
+        off = mine - wanted
+        error = off.std().item() / len(off) ** 0.5
+        assert abs(off.mean().item()) < 4 * error and error < 0.03 * (held_out - wanted).mean().item()
+    assert (held_out - limit).mean().item() == pytest.approx(1 / (2 * n) / math.log(2), rel=0.05)  # D / 2N nats
 
 
 def test_held_out_pictures_that_are_near_copies():

@@ -283,41 +283,71 @@ SPLIT_OF = Exercise(
 )
 
 
-# --- twice as many pictures -----------------------------------------------------------------------------------------
+# --- more pictures --------------------------------------------------------------------------------------------------
 
 
-def twice_as_many(b1, b2, b3):
-    """Bits per dimension at 8 N and at infinitely many pictures, from those at N, 2 N and 4 N: 3 numbers -> 2."""
-    gain = b2 - b3  # the last one, which eq. (13.3) makes r times that before
-    r = gain / (b1 - b2)  # eq. (13.4)
-    return b3 - r * gain, b3 - r / (1 - r) * gain
+def more_pictures(held_out, own, times):
+    """Bits of held-out pictures with `times` as many training pictures, and with infinitely many: 3 numbers -> 2."""
+    middle = (held_out + own) / 2  # own ones cost as much less as held-out ones cost more, eq. (13.3)
+    half = (held_out - own) / 2
+    return middle + half / times, middle  # eq. (13.4)
 
 
-def _power_law(floor: float, c: float, a: float) -> tuple[float, float, float]:
-    return tuple(floor + c * n**-a for n in (1, 2, 4))
-
-
-def _curve_probes():
-    """Gains that shrink slowly and fast, all of them below a half or above it in turn."""
+def _more_probes():
+    """All that is right has two digits behind the point, so that rounding is told by what follows."""
     return [
-        _power_law(4.1, 1.3, 0.35),
-        _power_law(2.75, 0.8, 1.4),
-        _power_law(5.6, 3.1, 0.7),
-        _power_law(0.9, 0.35, 0.2),
-        _power_law(3.3, 2.2, 2.6),
+        (5.2, 3.6, 2),
+        (3.5, 2.7, 4),
+        (9.0, 3.0, 2),
+        (4.4, 2.4, 10),
+        (7.1, 6.3, 8),
+        (2.6, 1.4, 3),
+        (1.5, 1.3, 5),
     ]
 
 
-def _slow_probes():
-    """r = 63/64, of numbers that single precision holds exactly."""
-    return [(6.0, 6 - 64 / 1024, 6 - 127 / 1024), (9.0, 9 - 256 / 2048, 9 - 508 / 2048)]
+def _fine_probes():
+    return [(4.0123456, 3.0654321, 3), (0.7718281, 0.5314159, 7), (0.0314159, 0.0271828, 4), (6, 3, 16)]
 
 
-SLOW = (
-    "it is wrong where each gain is nearly as large as the one before: add nothing to 1 - r, keep r below no bound, "
-    "and do not break the sum off, which is r / (1 - r)"
+def _turned_probes():
+    return [(3.1234, 3.1441, 4), (2.5, 2.75, 2), (4.0, 4.0, 10), (1.2, 1.9, 3)]
+
+
+def _part_probes():
+    """Once as many, numbers that are not whole, fewer."""
+    return [(5.2, 3.6, 1), (4.1, 3.2, 1.5), (3.3, 2.1, 0.5), (4.4, 3.1, 2.75), (0.9, 0.7, 0.01), (2.5, 2.1, 1.0)]
+
+
+def _far_probes():
+    """Very many pictures, and densities, whose bits may be below 0."""
+    return [
+        (20.0, 2.0, 3000),
+        (20.0, 2.0, 10**6),
+        (-1.3, -2.1, 4),
+        (0.4, -0.9, 8),
+        (150.0, 20.0, 100),
+        (-30.0, -90.0, 2),
+    ]
+
+
+ROUNDED = "it is wrong from the third digit behind the point on, or for small numbers: nothing is rounded"
+TURNED = (
+    "it is wrong where own pictures cost more than held-out ones, or as much, which chance brings about if the gap is "
+    "small: (13.4) holds with the sign that the gap has, without abs() and without a bound"
 )
-SHOULD_BE_TWO = "it has to be two numbers: bits per dimension at 8 N pictures, and at infinitely many"
+ANY_TIMES = (
+    "it is wrong where `times` is 1, no whole number, or below 1: (13.4) holds for these as it is, and with half as "
+    "many pictures the excess is twice as large; no int(), no // and no bound"
+)
+ANY_BITS = (
+    "it is wrong for very many pictures, or for bits that are many or below 0, as those of densities may be: there is "
+    "no bound in (13.4)"
+)
+SHOULD_BE_TWO = (
+    "it has to be two numbers: bits per dimension of held-out pictures with `times` as many to train on, and with "
+    "infinitely many"
+)
 
 
 def _two_numbers(answer: Callable) -> Callable:
@@ -342,11 +372,21 @@ def _one_of_two(place: int) -> Callable:
     return lambda answer: lambda *args: _two_numbers(answer)(*args)[place]
 
 
-_compare_both = compares(_curve_probes, canonical=_two_numbers, harder=[(SLOW, _slow_probes)])
-_compare_one = [compares(_curve_probes, canonical=_one_of_two(place)) for place in range(2)]
+_compare_both = compares(
+    _more_probes,
+    tolerance=1e-6,
+    canonical=_two_numbers,
+    harder=[
+        (ROUNDED, _fine_probes),
+        (TURNED, _turned_probes),
+        (ANY_TIMES, _part_probes),
+        (ANY_BITS, _far_probes),
+    ],
+)
+_compare_one = [compares(_more_probes, tolerance=1e-6, canonical=_one_of_two(place)) for place in range(2)]
 
 
-def _check_curve(answer: Callable, exercise: Exercise) -> None:
+def _check_more(answer: Callable, exercise: Exercise) -> None:
     """Both numbers; a mistake that is known is named where it was made in one of them alone, too."""
     try:
         _compare_both(answer, exercise)
@@ -362,79 +402,149 @@ def _check_curve(answer: Callable, exercise: Exercise) -> None:
         raise
 
 
-TWICE_AS_MANY = Exercise(
+BOTH = "middle + half / times, middle"  # in the reference
+MIDDLE, HALF = "(held_out + own) / 2", "(held_out - own) / 2"
+
+
+def _more(first: str = "middle + half / times", last: str = "middle") -> tuple[str, str]:
+    """A change of the reference: of one of the two numbers, or of both."""
+    return BOTH, f"{first}, {last}"
+
+
+MORE_PICTURES = Exercise(
     id="13.2",
-    title="Twice as many pictures",
-    reference=twice_as_many,
+    title="More pictures",
+    reference=more_pictures,
     hints=(
-        "Twice as many pictures gained b1 - b2, and again twice as many gained b2 - b3, which is less. By what factor "
-        "does each doubling's gain shrink under (13.3)? What will the next one gain, and all that could follow?",
-        "Equation (13.4): r is the last gain over the one before. The next gain is r times the last, the one after it "
-        "r times r times the last, ...: r + r^2 + r^3 + ... = r / (1 - r), if r is below 1.",
-        "gain = b2 - b3\nr = gain / (SOMETHING)\nnext_gain = SOMETHING * gain\n"
-        "return b3 - next_gain, b3 - SOMETHING / (1 - SOMETHING) * gain",
+        "Had it infinitely many pictures to train on, a model would know its own no better than others. Held-out ones "
+        "cost more than that now, and own ones less: how much of each, by (13.3)? And what becomes of that excess if "
+        "N is `times` as large?",
+        "Equation (13.4): D / 2N above b_inf on one side, D / 2N below it on the other, so that b_inf lies in the "
+        "middle of the two, and the excess is half of the gap. It has N below the line: of `times` as many pictures it "
+        "is 1 / times of what it was.",
+        "middle = (held_out + SOMETHING) / SOMETHING\nhalf = (SOMETHING - own) / SOMETHING\n"
+        "return SOMETHING + half / SOMETHING, SOMETHING",
     ),
-    check=_check_curve,
+    check=_check_more,
     wrong=wrong_answers(
-        "the same gain is made again: each doubling gains less than the one before, r times as much",
-        ("b3 - r * gain", "b3 - gain"),
-        "the curve goes on as a straight line in the number of pictures: twice the last gain would follow; each "
-        "doubling gains r times as much as the one before",
-        ("b3 - r * gain", "b3 - 2 * gain"),
-        "the next gain is half of the last: how much smaller it is, r says, and it is another for every folder",
-        ("b3 - r * gain", "b3 - gain / 2"),
-        "each gain is half of the one before: how much smaller it is, r says, and it is another for every folder",
-        ("r = gain / (b1 - b2)", "r = 0.5"),
-        "r is upside down: it is the last gain over the one before, less than 1",
-        ("gain / (b1 - b2)", "(b1 - b2) / gain"),
-        "r is the ratio of bits, as if all of them shrank by one factor, down to 0: what does is what a doubling gains",
-        ("gain / (b1 - b2)", "b3 / b2"),
-        "r is the last gain over both gains: it is the last over the first",
-        ("(b1 - b2)", "(b1 - b3)"),
-        "r is a difference: it is the last gain divided by the one before",
-        ("gain / (b1 - b2)", "(b1 - b2) - gain"),
-        "both begin one term too early, or with the first gain, b1 - b2: b3 has had b2 - b3 already, and r times that "
-        "follows",
-        ("b3 - r * gain", "b3 - r * (b1 - b2)", "b3 - r / (1 - r) * gain", "b3 - r / (1 - r) * (b1 - b2)"),
-        "more pictures make it worse here: the gains are taken off",
-        ("b3 - r * gain", "b3 + r * gain", "b3 - r / (1 - r) * gain", "b3 + r / (1 - r) * gain"),
-        "the sum begins one term too early, with the gain that b3 has had: it is r + r^2 + ... = r / (1 - r)",
-        ("r / (1 - r)", "1 / (1 - r)"),
-        "the sum begins one term too late, with r^2: the gain from 4 N to 8 N belongs to it; r / (1 - r)",
-        ("r / (1 - r)", "r**2 / (1 - r)"),
-        "both begin one term too late: 8 N is the next doubling",
-        ("b3 - r * gain", "b3 - r**2 * gain", "r / (1 - r)", "r**2 / (1 - r)"),
-        "b at 8 N is taken one doubling too far: that is at 16 N",
-        ("b3 - r * gain", "b3 - (r + r**2) * gain"),
-        "the floor forgets all but the next term: that is b at 8 N again",
-        ("r / (1 - r)", "r"),
-        "the floor forgets all but two terms: the sum of all of them is r / (1 - r)",
-        ("r / (1 - r)", "(r + r**2)"),
-        "the floor is counted from b at 8 N, and all gains again: from b3 all of them, or from b at 8 N without the "
-        "first",
-        ("b3 - r / (1 - r) * gain", "b3 - r * gain - r / (1 - r) * gain"),
-        "the floor is counted from b2: the gains that follow begin at b3",
-        ("b3 - r / (1 - r)", "b2 - r / (1 - r)"),
-        "the floor is counted from b1: the gains that follow begin at b3",
-        ("b3 - r / (1 - r)", "b1 - r / (1 - r)"),
-        "the sum of the powers of r is r / (1 - r): here the 1 has the other sign",
-        ("(1 - r)", "(1 + r)"),
-        "the sum of the powers of r is r / (1 - r): here it is turned over",
-        ("r / (1 - r)", "(1 - r) / r"),
-        "the sum of the powers of r is r / (1 - r): here it is not divided",
-        ("r / (1 - r)", "r * (1 - r)"),
-        "the floor is 0: noise in the pictures cannot be learned away, and (13.3) has a b_inf for it",
-        ("b3 - r / (1 - r) * gain", "0.0"),
-        "the floor is b3: more pictures would gain nothing",
-        ("b3 - r / (1 - r) * gain", "b3"),
-        "the two have changed places: 8 N first, then infinitely many",
-        ("b3 - r * gain, b3 - r / (1 - r) * gain", "b3 - r / (1 - r) * gain, b3 - r * gain"),
-        "the gains are returned: take them off b3",
-        ("b3 - r * gain, b3 - r / (1 - r) * gain", "r * gain, r / (1 - r) * gain"),
-        "it is r and the floor: b at 8 N is asked for first",
-        ("b3 - r * gain, b3", "r, b3"),
+        "the whole gap is taken off, down to the bits of own pictures: half of it is what held-out pictures can gain, "
+        "for with more pictures the bits of own ones rise by the other half",
+        _more("own + (held_out - own) / times", "own"),
+        "the excess is the whole gap here: it is half of it, from the middle; with once as many pictures, held-out "
+        "ones have to cost what they cost now",
+        (HALF, "held_out - own"),
+        "the whole gap is divided by `times`, from the bits of own pictures up: the excess is half of the gap, from "
+        "the middle up",
+        _more("own + (held_out - own) / times"),
+        "with infinitely many it is the bits of own pictures here: these are as far below it as held-out ones are "
+        "above it, for the model has fitted their noise; it is the middle",
+        _more(last="own"),
+        "the excess is added to the bits of own pictures: it is counted from the middle",
+        _more("own + half / times"),
+        "with infinitely many it is the bits of held-out pictures here, as if more pictures gained nothing: it is the "
+        "middle",
+        _more(last="held_out"),
+        "with infinitely many it is 0: noise in the pictures cannot be learned away, and (13.3) has a b_inf for it",
+        _more(last="0.0"),
+        "`times` is left out, and held-out pictures cost what they cost now: the excess is divided by it",
+        _more("middle + half"),
+        "the excess is gone here, as if `times` as many were infinitely many: one part in `times` of it is left (and "
+        "1 // times is 0, so divide by /)",
+        _more("middle"),
+        "the two are the same, what `times` as many give: with infinitely many the excess is gone",
+        _more(last="middle + half / times"),
+        "the excess falls as 1 / sqrt(times) here, as the standard error of a mean does: it is that error squared, and "
+        "falls as 1 / times",
+        _more("middle + half / times**0.5"),
+        "it is divided by times + 1: there are `times` as many pictures, and not `times` as many more",
+        _more("middle + half / (times + 1)"),
+        "it is divided by 2 to the power `times`: `times` is a factor, and not a number of doublings",
+        _more("middle + half / 2**times"),
+        "it is halved times - 1 times: `times` is a factor, and four times as many pictures leave a quarter",
+        _more("middle + half / 2 ** (times - 1)"),
+        "it is divided by times squared: the excess is D / 2N, with N and not its square",
+        _more("middle + half / times**2"),
+        "it is divided by 1 + log(times): the excess is D / 2N, and `times` as many leave 1 / times of it",
+        _more("middle + half / (1 + math.log2(times))"),
+        "it falls exponentially, as exp(1 - times): the excess is D / 2N, and `times` as many leave 1 / times of it",
+        _more("middle + half * math.exp(1 - times)"),
+        "it goes down as a straight line in the number of pictures, and would fall without end: the excess is D / 2N, "
+        "and falls less and less",
+        _more("middle + half - (times - 1) * half"),
+        "it is multiplied by `times`: more pictures make the excess smaller; / 2 * times multiplies, and needs "
+        "brackets to divide by both",
+        _more("middle + half * times"),
+        "what is left of the excess and what is gained have changed places: 1 / times of it is left, above the middle, "
+        "so 1 - 1 / times of it is taken off the bits of held-out pictures",
+        _more("middle + half * (1 - 1 / times)"),
+        "half the gap times `times` is taken off, as if each new set of pictures gained as much: 1 / times of the "
+        "excess is left, so 1 - 1 / times of it is gained",
+        _more("held_out - half * times"),
+        "the excess is halved twice: half of the gap, over `times`, is the gap over 2 * times",
+        _more("middle + half / (2 * times)"),
+        "the gap over `times` is taken off the bits of held-out pictures: half of the gap is the excess, and 1 / times "
+        "of that is left, above the middle",
+        _more("held_out - (held_out - own) / times"),
+        "it is own pictures' bits, which rise to the middle from below: those of held-out ones come down to it from "
+        "above; the gap is held_out - own",
+        (HALF, "(own - held_out) / 2"),
+        "the second is own pictures' bits with `times` as many: with infinitely many is asked for",
+        _more(last="middle - half / times"),
+        "more pictures make it worse here: the gap is held_out - own, and half of it is taken off held_out",
+        _more("held_out + half * (1 - 1 / times)", "held_out + half"),
+        "half the gap is taken off the bits of own pictures: it is taken off those of held-out ones, or put on own "
+        "ones'",
+        (MIDDLE, "own - (held_out - own) / 2"),
+        "with infinitely many, the whole excess is taken off what `times` as many give, where a part of it is gone "
+        "already: it is the middle",
+        _more(last="middle + half / times - half"),
+        "the two have changed places: `times` as many first, then infinitely many",
+        _more("middle", "middle + half / times"),
+        "all of the bits are divided by `times`: only the excess over the middle shrinks",
+        _more("held_out / times"),
+        "the middle is divided by `times`: only the excess over it shrinks",
+        _more("middle / times"),
+        "the middle is divided by `times`, too: only the excess over it shrinks; with infinitely many `times` plays no "
+        "part",
+        _more("(middle + half) / times", "middle / times"),
+        "it is the geometric mean: (13.3) adds to b_inf and takes off as much, so it is half of the sum",
+        (MIDDLE, "(held_out * own) ** 0.5"),
+        "it is the harmonic mean: (13.3) adds to b_inf and takes off as much, so it is half of the sum",
+        (MIDDLE, "2 / (1 / held_out + 1 / own)"),
+        "it is the sum of the two: half of it is the middle",
+        (MIDDLE, "held_out + own"),
+        "only own is divided by 2, in the sum: put brackets round held_out + own",
+        (MIDDLE, "held_out + own / 2"),
+        "only own is divided by 2, in the gap: put brackets round held_out - own",
+        (HALF, "held_out - own / 2"),
+        "it is a mean with weights 1 and `times`, more of own pictures: both lie D / 2N off now, and count the same",
+        (MIDDLE, "(held_out + times * own) / (1 + times)"),
+        "it is a mean with weights `times` and 1, more of held-out pictures: both lie D / 2N off now, and count the "
+        "same",
+        (MIDDLE, "(times * held_out + own) / (1 + times)"),
+        "it is extrapolated as from N and `times` N pictures: held_out and own are both of N, one above and one below",
+        (MIDDLE, "(times * held_out - own) / (times - 1)"),
+        "it is extrapolated as from N and `times` N pictures, own being the more: held_out and own are both of N, one "
+        "above and one below",
+        (MIDDLE, "(times * own - held_out) / (times - 1)"),
+        "the gap is a ratio here, held_out / own: (13.3) adds and takes off, so it is a difference",
+        (HALF, "held_out / own / 2"),
+        "the excess is a factor here, whose power 1 / times is taken: it is added in (13.3), and divided by `times`",
+        _more("middle * (held_out / middle) ** (1 / times)"),
+        "// cuts what is divided down to a whole number: divide by /",
+        _more("middle + half // times"),
+        "// cuts the middle down to a whole number: divide by /",
+        (MIDDLE, "(held_out + own) // 2"),
+        "it is rounded to one digit behind the point: nothing is rounded",
+        _more("round(middle + half / times, 1)", "round(middle, 1)"),
+        "it is what is gained: take it off the bits of held-out pictures",
+        _more("half - half / times", "half"),
+        "it is the excess: put it on the middle",
+        _more("half / times", "0"),
+        "it is nats: what came in bits goes out in bits",
+        _more("(middle + half / times) * math.log(2)", "middle * math.log(2)"),
         SHOULD_BE_TWO,
-        ("b3 - r * gain, b3 - r / (1 - r) * gain", "b3 - r * gain"),
+        (BOTH, "middle + half / times"),
     ),
 )
 
@@ -1088,4 +1198,4 @@ STEP_SECONDS = Exercise(
 )
 
 
-EXERCISES = (SPLIT_OF, TWICE_AS_MANY, NEAR_COPIES, WHOLE_GRADIENT, STEP_SECONDS)
+EXERCISES = (SPLIT_OF, MORE_PICTURES, NEAR_COPIES, WHOLE_GRADIENT, STEP_SECONDS)
