@@ -17,15 +17,25 @@ from vae_helpers.exercises.registry import all_exercises, exercises_of, find, le
 from vae_helpers.grading.exercise_cells import paste
 from vae_helpers.grading.grade_folder import AT_ONCE
 from vae_helpers.grading.limits import Limits
-from vae_helpers.lessons import lesson_02, lesson_03, lesson_04, lesson_05, lesson_06, lesson_07, lesson_10, lesson_11
+from vae_helpers.lessons import (
+    lesson_02,
+    lesson_03,
+    lesson_04,
+    lesson_05,
+    lesson_06,
+    lesson_07,
+    lesson_10,
+    lesson_11,
+    lesson_13,
+)
 from vae_helpers.objectives import style_leak
 
 DOCS = ROOT / "docs"
 TEACHING = (DOCS / "teaching.md").read_text("utf-8")
 GLOSSARY = (DOCS / "glossary.md").read_text("utf-8")
 NUMBERS = lesson_numbers()
-IN_WORDS = {12: "twelve", 13: "thirteen", 24: "twenty-four", 26: "twenty-six"}  # numbers of meetings
-ID = re.compile(r"\b0\d\.\d\b|(?<!\()\b1[012]\.\d{1,2}\b(?!\))")  # (10.1) is an equation
+IN_WORDS = {13: "thirteen", 14: "fourteen", 26: "twenty-six", 28: "twenty-eight"}  # numbers of meetings
+ID = re.compile(r"\b0\d\.\d\b|(?<!\()\b1[0123]\.\d{1,2}\b(?!\))")  # (10.1) is an equation
 each_notebook = pytest.mark.parametrize("number", NUMBERS)
 
 
@@ -221,6 +231,10 @@ def test_the_calculations_for_exams_are_right():
     share = 1 / (1 + math.exp(-2))
     assert f"{share:.3f} {1 - share:.3f} {code.item():.3f} {u.item():.2f}" == "0.881 0.119 0.762 0.52"
     assert f"{1 / (2 * (1 + 0.25)):.1f} {math.sqrt(3 * 32 * 32 / 2):.0f}" == "0.4 39"
+    many = [1000 * lesson_13.step_seconds(512, 16, *of) for of in ((1e-4, 0, 1), (0, 8e6, 1.25e9), (1e-4, 8e6, 1.25e9))]
+    one = 1000 * lesson_13.step_seconds(512, 1, 1e-4, 8e6, 1.25e9)
+    assert f"{one:.1f}; {' '.join(f'{t:.1f}' for t in many)}; {one / many[2]:.1f}" == "51.2; 3.2 12.0 15.2; 3.4"
+    assert lesson_13.more_pictures(3.9, 3.1, 2) == pytest.approx((3.7, 3.5))
     exams = "".join(part(TEACHING, f"### {number}: for an exam") for number in NUMBERS)
     for said in (
         "0.684",
@@ -247,6 +261,8 @@ def test_the_calculations_for_exams_are_right():
         "(0.762 - 0.5)/0.5 = 0.52$",
         "1.25) = 0.4$",
         "so $\\sigma = 39$",
+        "one takes 51.2 ms, sixteen take $3.2 + 12 = 15.2$ ms: 3.4 times",
+        "would give 3.7 bits, and infinitely many 3.5",
     ):
         assert said in " ".join(exams.split()), f"the exams do not say {said}"
 
