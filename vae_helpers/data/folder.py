@@ -415,7 +415,7 @@ def part_of_sub_folder(path: str) -> str:
 
 def _part(digest: bytes) -> str:
     """The split of a SHA-256, read as a number from 0 to 1."""
-    share = (int.from_bytes(digest[:7]) >> 4) / 2**52  # as many bits as a float has
+    share = (int.from_bytes(digest[:7]) >> 4) / 2**52  # notebook 13, eq. (13.1): as many bits as a float has
     return "test" if share < SHARES["test"] else "validation" if share < sum(SHARES.values()) else "train"
 
 

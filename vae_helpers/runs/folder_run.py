@@ -126,9 +126,9 @@ class FolderRun:
         """Of the training."""
         return History.from_dict(self.notes["history"])
 
-    def data(self) -> Dataset:
-        """The folder's pictures, as they were made for this run."""
-        return load_folder(self.plan["folder"], **picture_form(self.plan))
+    def data(self, quiet: bool = False) -> Dataset:
+        """The folder's pictures, as they were made for this run; `quiet` as for `load_folder`."""
+        return load_folder(self.plan["folder"], quiet=quiet, **picture_form(self.plan))
 
     def sample(self, n: int = 16, seed: int = 0) -> Tensor:
         """The decoder's mean pictures at n draws of the mended prior: (n, C, H, W), `float32` in [0, 1]."""
