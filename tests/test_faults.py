@@ -248,7 +248,7 @@ tried(lambda: exercise("00.3", 65 * 1.0))
 tried(lambda: checkpoints.save("model.safetensors", model))
 tried(lambda: fit(model, images, **settings, resume=True))
 tried(lambda: (picture.button.click(), print(picture.message.value)))
-tried(lambda: print(load("folder", "../pictures", size=9).image_shape))
+tried(lambda: print(load("folder", "../pictures", size=64).image_shape))
 os.remove("filler")
 print("the same files:", on_the_disk() == before)
 tried(lambda: fit(model, images, **settings, resume=True))
@@ -272,7 +272,7 @@ def test_a_full_disk_costs_a_line_and_no_file(tmp_path):
     assert parts[2] == f"OSError: [Errno 28] {full}: 'model.safetensors'"
     assert parts[3].count(full) == 1 and "checkpoint run.safetensors" in parts[3] and parts[3].endswith("went on")
     assert full in parts[4] and parts[4].endswith("went on")
-    assert f"not cached ({full})" in parts[5] and parts[5].endswith("(3, 9, 9)\nwent on")
+    assert "not cached (the pictures need" in parts[5] and parts[5].endswith("(3, 64, 64)\nwent on")
     assert parts[6].startswith("the same files: True") and parts[6].endswith("went on")
     assert "saved as picture-2.png" in parts[7] and parts[8].endswith("1\nwent on")
 
