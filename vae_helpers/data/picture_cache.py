@@ -47,9 +47,7 @@ MAX_CACHE_BYTES = 2**31  # of all cached folders together, unless the one in use
 A_DAY = 86_400 * 10**9  # nanoseconds after which an unfinished file belongs to a process that was killed
 ZEROS = 2**20  # bytes that are written at a time, to have them set aside
 LOOKED_AT = 256  # pictures whose pixels are compared with their digests when a cache is read
-LARGE = (
-    2**30
-)  # bytes of a file of which the system reads what is used and nothing around it: batches are drawn at random
+LARGE = 2**30  # bytes of a file, from which on only the pages in use are read: batches are drawn at random
 MOVES_MAPPED = os.name == "posix"  # whether the system renames, replaces and removes files that are mapped; not Windows
 NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)  # Python has it from 3.13 on
 

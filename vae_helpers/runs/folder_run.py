@@ -70,9 +70,8 @@ class FolderRun:
         """
         path = self.path / SETTINGS
         try:
-            return {"split_by": "picture"} | tomllib.loads(
-                path.read_text(encoding="utf-8")
-            )  # older runs have no choice
+            plan = tomllib.loads(path.read_text(encoding="utf-8"))
+            return {"split_by": "picture"} | plan  # older runs had no choice
         except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise RunError(
                 f"{printable(path)} cannot be read ({error}). Give another folder for the run, or take this one away."
