@@ -222,12 +222,20 @@ def test_what_the_two_readings_of_the_price_mean(monkeypatch, noise, means, beta
     ],
 )
 def test_where_the_loss_had_further_terms_the_price_is_a_number_and_no_finding(further, named):
-    report = examined(model(beta=5.0), record([1.0], **{name: [1.0] for name in further}))
+    report = examined(model(beta=5.0), record([1.0] * 300, **{name: [1.0] * 300 for name in further}))
     assert abs(report.measured["price of a nat"] / 5 - 1) < 0.1
     assert report.names == (() if named else (TOO_MUCH,))
     if named:
         why = report.skipped["price of the KL"]
         assert f"further terms ({named})" in why and "against the likelihood alone" in why
+
+
+@pytest.mark.parametrize(("steps", "judged"), [(199, False), (200, True)])
+def test_a_training_of_few_steps_has_a_price_that_is_not_judged(steps, judged):
+    report = examined(model(beta=5.0), History([steps], {"loss": [1.0]}))
+    assert abs(report.measured["price of a nat"] / 5 - 1) < 0.1
+    assert report.names == ((TOO_MUCH,) if judged else ())
+    assert judged or f"after {steps} steps no training has come to rest" in report.skipped["price of the KL"]
 
 
 class WithoutHalf(VAE):

@@ -33,16 +33,14 @@ def test_the_mean_picture_is_a_logistic_for_each_pixel():
         return np.where(edge < 0, 0.0, np.where(edge > 254, 1.0, 1 / (1 + np.exp(-(edge + 0.5 - x.mean(0)) / scale))))
 
     bits = -np.log2(below(y) - below(y - 1)).mean(1)
-    result = mean_picture(train, held_out)
-    assert result.mean == pytest.approx(bits.mean(), rel=1e-4)
-    assert result.standard_error == pytest.approx(bits.std(ddof=1) / math.sqrt(5), rel=1e-3)
+    np.testing.assert_allclose(mean_picture(train, held_out), bits, rtol=1e-4)
 
 
 def test_the_mean_picture_survives_a_pixel_that_never_changed_before():
     train, held_out = correlated(500, 0)[0], correlated(50, 1)[0]
     usual = mean_picture(train, held_out)
     train[:, :, 0, 0] = 255
-    more = 36 * (mean_picture(train, held_out).mean - usual.mean)  # bits of that pixel
+    more = 36 * (mean_picture(train, held_out) - usual).mean()  # bits of that pixel
     assert 100 < more < 400  # with the variance of its bin alone: 1,160
 
 
@@ -65,7 +63,7 @@ def test_the_gaussian_finds_the_entropy_of_gaussian_pictures():
     with_bins = covariance + torch.eye(p) / 6  # rounding has spread the levels by 1/12, and dequantisation does again
     entropy = 0.5 * (p * math.log2(2 * math.pi * math.e) + torch.logdet(with_bins).item() / math.log(2)) / p
     found = best_gaussian(train, validation, held_out)
-    assert abs(found.bits.mean - entropy) < 4 * found.bits.standard_error + 0.01
+    assert abs(found.bits.mean() - entropy) < 4 * found.bits.std() / len(held_out) ** 0.5 + 0.01
     assert found.latents > 6
 
 
@@ -90,7 +88,7 @@ def test_the_gaussian_is_chosen_on_validation_pictures():
     noise = torch.randn(130, 1, 6, 6, generator=torch.Generator().manual_seed(1))
     one_direction = (128 + 30 * brightness + noise).round().clamp(0, 255).byte()
     assert best_gaussian(one_direction[:30], one_direction[30:], train).latents == 1
-    assert best_gaussian(train, validation, validation, seed=1).bits != chosen.bits  # other noise
+    assert not torch.equal(best_gaussian(train, validation, validation, seed=1).bits, chosen.bits)  # other noise
 
 
 def test_the_gaussian_is_fitted_to_some_of_many(monkeypatch):
@@ -99,7 +97,7 @@ def test_the_gaussian_is_fitted_to_some_of_many(monkeypatch):
     some = best_gaussian(train, validation, validation)
     assert some.latents <= 48
     train[300:] = 0  # a sorted folder: the choice is from all of it
-    assert best_gaussian(train, validation, validation).bits != some.bits
+    assert not torch.equal(best_gaussian(train, validation, validation).bits, some.bits)
 
 
 @pytest.mark.parametrize("kind", FILES)
@@ -115,7 +113,7 @@ def test_files_hold_the_pictures_without_loss(kind, channels):
         sizes.append(len(file.getvalue()) * 8 / image.numel())
         again = np.asarray(Image.open(file).convert(Image.fromarray(pixels).mode))
         assert (again == pixels).all()
-    assert of_files(images, kind).mean == pytest.approx(np.mean(sizes))
+    np.testing.assert_allclose(of_files(images, kind), sizes, rtol=1e-6)
     assert sizes[0] >= 8 > sizes[1]
 
 
@@ -123,15 +121,15 @@ def test_all_opponents_together_and_the_few_pictures_that_they_need():
     train, validation, held_out = (correlated(n, n)[0] for n in (3, 2, 5))
     found = simplest_opponents(train, validation, held_out)
     assert list(found) == ["mean picture", "Gaussian", "PNG", "WebP"]
-    assert all(0 < bits.mean < 200 and bits.standard_error >= 0 for bits in found.values())
-    assert found["Gaussian"] == best_gaussian(train, validation, held_out).bits
+    assert all(bits.shape == (5,) and bits.min() > 0 and bits.max() < 300 for bits in found.values())
+    assert torch.equal(found["Gaussian"], best_gaussian(train, validation, held_out).bits)
 
 
 def test_pictures_of_one_flat_colour_cost_next_to_nothing():
     flat = torch.full((20, 3, 16, 16), 200, dtype=torch.uint8)
     found = simplest_opponents(flat, flat, flat)
-    assert found["mean picture"].mean < 1
-    assert found["Gaussian"].mean < 0.5  # the noise of dequantisation, which is no Gaussian
+    assert found["mean picture"].max() < 1
+    assert found["Gaussian"].max() < 0.5  # the noise of dequantisation, which is no Gaussian
 
 
 def test_what_is_wrong_is_said():

@@ -5,11 +5,13 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tests.runs.conftest import QUICK, draw
 from vae_helpers.__main__ import main
 from vae_helpers.data.folder import part_of_sub_folder
+from vae_helpers.evaluation import mean_and_error
 from vae_helpers.runs import RunError, Settings, compare_runs, survey
 from vae_helpers.runs.folder_run import METRICS
 from vae_helpers.runs.settings import read_toml, write_toml
@@ -125,13 +127,42 @@ def test_runs_are_compared_where_they_are_about_the_same_pictures(finished, tmp_
         shutil.copytree(finished.path, tmp_path / name)
         metrics = json.loads((tmp_path / name / METRICS).read_text())
         metrics["bits_per_dim"]["VAE"]["mean"] += change
+        metrics["test"]["bits_per_dim"] = [bits + change for bits in metrics["test"]["bits_per_dim"]]
         metrics["settings"]["latents" if name == "better" else "size"] = 32
         (tmp_path / name / METRICS).write_text(json.dumps(metrics))
     said = compare_runs(finished.path, tmp_path / "better")
-    assert "better has the fewest bits per dimension, 0.500 less" in said and "latents" in said and "\nsize" not in said
+    assert (
+        "better has the fewest bits per dimension, 0.500 ± 0.000 less" in said
+        and "latents" in said
+        and "\nsize" not in said
+    )
     assert "not compared" in compare_runs(finished.path, tmp_path / "other")
     with pytest.raises(RunError, match="two runs or more"):
         compare_runs(finished.path)
+
+
+def test_runs_are_told_apart_by_the_differences_of_each_picture(finished, tmp_path):
+    gains = torch.tensor([0.010, 0.014, 0.012]).repeat(100)[: len(finished.metrics["test"]["bits_per_dim"])]
+
+    def changed(name, change):
+        shutil.copytree(finished.path, tmp_path / name)
+        metrics = json.loads((tmp_path / name / METRICS).read_text())
+        bits = torch.tensor(metrics["test"]["bits_per_dim"]) - gains
+        metrics["test"]["bits_per_dim"] = bits.tolist()
+        metrics["bits_per_dim"]["VAE"] = mean_and_error(bits)._asdict()
+        change(metrics)
+        (tmp_path / name / METRICS).write_text(json.dumps(metrics))
+        return compare_runs(finished.path, tmp_path / name)
+
+    gap, error = mean_and_error(gains)
+    assert f"{gap:.3f} ± {error:.3f} less" in changed("same", lambda _: None) and error < 0.001
+    apart = finished.metrics["bits_per_dim"]["VAE"]["standard_error"]
+    for name, change in (
+        ("other pictures", lambda metrics: metrics["test"].update(sha256="another")),
+        ("earlier version", lambda metrics: metrics.pop("test")),
+    ):
+        said = changed(name, change)
+        assert f"± {2**0.5 * apart:.2f}"[:6] in said and "not told apart" in said, name
 
 
 def test_the_commands_say_what_is_wrong_in_a_sentence(finished, tmp_path, capsys):

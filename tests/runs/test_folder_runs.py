@@ -1,11 +1,13 @@
 """From a folder of pictures to a finished run, by every way that a run can go wrong and go on."""
 
 import errno
+import hashlib
 import json
 import os
 import re
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -67,6 +69,13 @@ def test_the_numbers_are_those_of_the_model_on_the_test_split(finished):
     measured = evaluate(model, data.test.images, samples=5, seed=0)["elbo"]
     expected = bits_per_dim(-measured.mean, data.test.images[0].numel(), levels)
     assert bits["VAE"]["mean"] == pytest.approx(expected, rel=1e-3)
+    each = finished.metrics["test"]
+    assert len(each["bits_per_dim"]) == len(data.test)
+    assert statistics.mean(each["bits_per_dim"]) == pytest.approx(bits["VAE"]["mean"], abs=1e-4)
+    assert each["sha256"] == hashlib.sha256(data.test.images.numpy().tobytes()).hexdigest()
+    ahead = finished.metrics["ahead_of"]["Gaussian"]
+    assert ahead["mean"] == pytest.approx(bits["Gaussian"]["mean"] - bits["VAE"]["mean"])
+    assert 0 < ahead["standard_error"] < bits["Gaussian"]["standard_error"] + bits["VAE"]["standard_error"]
     # The mended prior and more draws can only help, but for the draws' own spread.
     assert bits["VAE"]["mean"] <= bits["VAE, prior not mended"]["mean"] + 0.02
     assert bits["VAE, importance-weighted"]["mean"] <= bits["VAE"]["mean"] + 0.1

@@ -7,7 +7,7 @@ import torch
 
 from vae_helpers import Diagnosis, History, evaluate, fit, load
 from vae_helpers.models import ProbabilisticPCA
-from vae_helpers.runs.measuring import _until, verdict
+from vae_helpers.runs.measuring import OPPONENTS, _until, verdict
 from vae_helpers.runs.recipe import RATE, RECIPES, begin, folder_vae, proposal
 
 
@@ -101,6 +101,7 @@ def numbers(vae, gaussian=4.0, mean_picture=5.0, near=0.0, losses=(9000.0,) * 9,
     bits = {"VAE": vae, "Gaussian": gaussian, "mean picture": mean_picture, "PNG": 1.0, "WebP": 1.0}
     return {
         "bits_per_dim": {name: {"mean": mean, "standard_error": 0.01} for name, mean in bits.items()},
+        "ahead_of": {name: {"mean": bits[name] - vae, "standard_error": 0.01} for name in OPPONENTS},
         "near_copies": near,
         "history": {"validation": {"loss": list(losses)}},
         "pictures": {"training": 321, "sub-folders": sub_folders},
@@ -109,18 +110,24 @@ def numbers(vae, gaussian=4.0, mean_picture=5.0, near=0.0, losses=(9000.0,) * 9,
     }
 
 
+OVERFITTED = [9000, 8000, 7000, 7500, 7900, 8000, 8100]
+
+
 @pytest.mark.parametrize(
     ("given", "said", "not_said"),
     [
         (numbers(3.0), "Better than what is simplest: 3.000", "But"),
         (numbers(4.5, gaussian=6.0), r"Better .*best simple opponent \(mean picture\) 5.000", "Gaussian"),
-        (numbers(4.01), "Not told apart .* come to rest.*--model pixels", "Better"),
+        (numbers(3.985), "Not told apart .* come to rest.*--model pixels", "Better"),
+        (numbers(4.015), "Not told apart", "Worse"),
+        (numbers(3.975), "Better than", "Not told apart"),  # by the differences of pictures, not by both spreads
         (numbers(4.5), "Worse than .* come to rest", "Better"),
         (numbers(3.0, near=0.5), "Better .*But 50% of these pictures have a near copy.* Thin them out", "--split-by"),
         (numbers(3.0, near=0.5, sub_folders=3), "To learn that, train with --split-by folder", "Thin"),
         (numbers(3.0, near=0.5, sub_folders=3, split_by="folder"), "Thin them out to learn that", "--split-by"),
         (numbers(4.5, losses=range(9000, 8100, -100)), "Worse .*second half of training gained", "come to rest"),
-        (numbers(4.5, losses=[9000, 8000, 7000, 7500, 7900, 8000, 8100]), "321 pictures are too few", "minutes"),
+        (numbers(4.5, losses=OVERFITTED), "321 pictures are too few .*Add some[.]", "minutes"),
+        (numbers(4.5, near=0.5, losses=OVERFITTED), "Add some that are near copies of none", "minutes"),
     ],
 )
 def test_the_verdict_sets_the_number_beside_the_best_simple_opponent_and_says_why(given, said, not_said):

@@ -36,6 +36,7 @@ JUMP = 0.5  # of all that the loss has fallen
 NOISE = 4.0  # times what neighbouring records usually differ by: where little falls, noise is no jump
 DEAD = 0.9  # of the units of a layer; with ReLU half of them are no rarity
 WRONG_PRICE = 1.67  # times too much, or too little
+AT_REST = 200  # steps, before which no training is: where the decoder's spread still falls, a nat costs up to 3
 SURE = 0.1  # of a price, its standard error; where codes fall silent that of the noise grows beyond it
 HALF_PRICE = 1.5  # between noise and means, times
 NEAR = 1.15  # times what a confusion of log_var and log_std makes the noise cost
@@ -376,6 +377,8 @@ def _price(case: Case) -> Iterator[Finding]:
             f"the loss had further terms ({', '.join(further[:3])}), which the price, against the likelihood alone, "
             "leaves out: it need not be beta"
         )
+    if case.history and case.history.step and case.history.step[-1] < AT_REST:
+        raise Skipped(f"the price is {price}, but after {case.history.step[-1]} steps no training has come to rest")
     evidence = f"a nat of it costs {price.mean:.3g} ± {price.standard_error:.2g}, not {case.beta:g}"
     if price is noise and _confused(case, noise.mean / case.beta, means.mean / case.beta):
         yield Finding(

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from vae_helpers import checking
 from vae_helpers.distributions import DiscretisedLogistic, bits_per_dim
-from vae_helpers.evaluation.bounds import Estimate, mean_and_error
 from vae_helpers.images import check_images, dequantise, levels_of
 from vae_helpers.models.ppca import LARGEST_COVARIANCE, principal_directions
 
@@ -35,20 +34,20 @@ FILES = {
 class Gaussian(NamedTuple):
     """What a Gaussian needs for held-out pictures, and which Gaussian was chosen."""
 
-    bits: Estimate  # bits per dimension
+    bits: Tensor  # (N,), bits per dimension of each picture
     latents: int  # directions that have a variance of their own; all others share one
     scaled: bool  # whether each pixel was first divided by its own standard deviation
 
 
-def simplest_opponents(train: Tensor, validation: Tensor, held_out: Tensor, seed: int = 0) -> dict[str, Estimate]:
-    """Bits per dimension of held-out pictures by each opponent, with the standard error over pictures.
+def simplest_opponents(train: Tensor, validation: Tensor, held_out: Tensor, seed: int = 0) -> dict[str, Tensor]:
+    """Bits per dimension of each held-out picture by each opponent.
 
     Args:
         train, validation, held_out: stored pictures, `uint8` (N, C, H, W), of at least three, two and two. Choices are
             made on `validation`; for numbers to choose a model by, it may be given as `held_out` too.
         seed: of dequantisation, and of the pictures that are taken where there are more than are needed.
     Returns:
-        "mean picture", "Gaussian", "PNG", "WebP".
+        "mean picture", "Gaussian", "PNG", "WebP", (N,) each; of the files at most 500 pictures.
     Raises:
         TypeError, ValueError: they are not such pictures.
     """
@@ -59,8 +58,8 @@ def simplest_opponents(train: Tensor, validation: Tensor, held_out: Tensor, seed
     }
 
 
-def mean_picture(train: Tensor, held_out: Tensor) -> Estimate:
-    """Bits per dimension by one logistic for each pixel and channel, put into 256 bins; all pixels independent.
+def mean_picture(train: Tensor, held_out: Tensor) -> Tensor:
+    """Bits per dimension, (N,), by one logistic for each pixel and channel, put into 256 bins; all pixels independent.
 
     Its mean and variance are those of the training pictures. To the variance comes that of a level's bin, 1/12, and to
     the pictures one more, whose squared distance from the mean is the mean one everywhere: a pixel that was the same in
@@ -81,7 +80,7 @@ def mean_picture(train: Tensor, held_out: Tensor) -> Estimate:
     variance = (n * variance + variance.mean()) / (n + 1) + 1 / 12
     pixel = DiscretisedLogistic((mean + 0.5) / 256, variance.sqrt() * (math.sqrt(3) / math.pi / 256))
     log_p = [pixel.log_prob(levels_of(rows)).flatten(1).sum(1) for rows in held_out.split(ROWS)]
-    return mean_and_error(bits_per_dim(-torch.cat(log_p), mean.numel()))
+    return bits_per_dim(-torch.cat(log_p), mean.numel())
 
 
 def best_gaussian(train: Tensor, validation: Tensor, held_out: Tensor, seed: int = 0) -> Gaussian:
@@ -110,12 +109,11 @@ def best_gaussian(train: Tensor, validation: Tensor, held_out: Tensor, seed: int
         best = on_validation.mean(0).argmax().item()
         if chosen is None or on_validation[:, best].mean().item() > chosen[0]:
             chosen = on_validation[:, best].mean().item(), best + 1, scaled, on_held_out[:, best]
-    bits = bits_per_dim(-chosen[3], p, levels=256)
-    return Gaussian(mean_and_error(bits), *chosen[1:3])
+    return Gaussian(bits_per_dim(-chosen[3], p, levels=256), *chosen[1:3])
 
 
-def of_files(held_out: Tensor, kind: str, seed: int = 0) -> Estimate:
-    """Bits of a picture's file, all that is in it, per dimension of the picture; without loss.
+def of_files(held_out: Tensor, kind: str, seed: int = 0) -> Tensor:
+    """Bits of a picture's file, all that is in it, per dimension of the picture, (N,); without loss.
 
     Args:
         held_out: stored pictures, `uint8` (N, C, H, W), at least two; 500 of them where there are more.
@@ -133,7 +131,7 @@ def of_files(held_out: Tensor, kind: str, seed: int = 0) -> Estimate:
         pixels, file = image.cpu().permute(1, 2, 0).squeeze(-1).numpy(), io.BytesIO()
         Image.fromarray(pixels).save(file, **FILES[kind])
         bits.append(8 * len(file.getvalue()) / image.numel())
-    return mean_and_error(torch.tensor(bits))
+    return torch.tensor(bits)
 
 
 class _Evidence:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import torch
+
 from vae_helpers.data.picture_file import printable
+from vae_helpers.evaluation import Estimate, mean_and_error
 from vae_helpers.runs.folder_run import FolderRun, load_run
 from vae_helpers.runs.settings import RunError
 
@@ -67,10 +70,21 @@ def _conclusion(runs: list[FolderRun], names: list[str]) -> str:
     forms = {str([run.metrics["pictures"], *(run.metrics["settings"].get(name) for name in SAME)]) for run in runs}
     if len(forms) > 1:
         return "Their bits per dimension are about different pictures, and are not compared."
-    bits = [run.metrics["bits_per_dim"]["VAE"] for run in runs]
-    order = sorted(range(len(runs)), key=lambda i: bits[i]["mean"])
+    order = sorted(range(len(runs)), key=lambda i: runs[i].metrics["bits_per_dim"]["VAE"]["mean"])
     first, second = order[:2]
-    gap = bits[second]["mean"] - bits[first]["mean"]
-    spread = (bits[first]["standard_error"] ** 2 + bits[second]["standard_error"] ** 2) ** 0.5
-    sure = "" if gap > 2 * spread else " That is less than twice the spread between pictures."
-    return f"{names[first]} has the fewest bits per dimension, {gap:.3f} less than {names[second]}.{sure}"
+    gap, error = _behind(runs[second].metrics, runs[first].metrics)
+    sure = "" if gap > 2 * error else " That is less than twice its standard error: they are not told apart."
+    return f"{names[first]} has the fewest bits per dimension, {gap:.3f} ± {error:.3f} less than {names[second]}.{sure}"
+
+
+def _behind(behind: dict[str, Any], ahead: dict[str, Any]) -> Estimate:
+    """How many bits per dimension more, with the standard error over pictures.
+
+    Of the very same pictures the error is that of their differences: how hard a picture is for both drops out. A run
+    without the numbers of each picture, of an earlier version, has only the means to compare.
+    """
+    one, other = behind.get("test"), ahead.get("test")
+    if one and other and one["sha256"] == other["sha256"]:
+        return mean_and_error(torch.tensor(one["bits_per_dim"]) - torch.tensor(other["bits_per_dim"]))
+    a, b = (metrics["bits_per_dim"]["VAE"] for metrics in (behind, ahead))
+    return Estimate(a["mean"] - b["mean"], (a["standard_error"] ** 2 + b["standard_error"] ** 2) ** 0.5)

@@ -29,6 +29,7 @@ FORMAT = 2  # of a run's model file; one that is read years later says by this n
 SETTINGS, MODEL, METRICS = "settings.toml", "model.safetensors", "metrics.json"
 REPORT, GALLERY, EVENTS = "report.html", "gallery.png", "tensorboard"
 CHECKPOINT, BEST, LOCK = "checkpoint.safetensors", "best.safetensors", ".in_use"  # while it trains
+ELSEWHERE = "give another folder for the run (--into, or run= in Python)"
 
 
 class FolderRun:
@@ -199,7 +200,7 @@ def in_use(run: FolderRun) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise RunError(
-                f"another process is training in {printable(run.path)}. Wait for it, or give another with --into."
+                f"another process is training in {printable(run.path)}. Wait for it, or {ELSEWHERE}."
             ) from error
         except OSError:
             pass  # a file system without locks

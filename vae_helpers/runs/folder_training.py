@@ -24,7 +24,7 @@ from vae_helpers.evaluation import evaluate
 from vae_helpers.models.learned_priors import mend_prior
 from vae_helpers.models.vae import VAE
 from vae_helpers.runs import folder_run
-from vae_helpers.runs.folder_run import FolderRun, RunError, in_use, picture_form
+from vae_helpers.runs.folder_run import ELSEWHERE, FolderRun, RunError, in_use, picture_form
 from vae_helpers.runs.measuring import measure, thinned
 from vae_helpers.runs.recipe import RECIPES, begin, folder_vae, proposal
 from vae_helpers.runs.report import write_report
@@ -142,23 +142,20 @@ def _planned(folder: str | os.PathLike, place: FolderRun, asked: Settings) -> tu
         if differing:
             theirs = ", ".join(f"{k} = {then.get(k)}, not {v}" for k, v in differing.items())
             raise RunError(
-                f"{printable(place.path)} was begun with {theirs}. Leave that out to go on with it, or give another "
-                "folder with --into."
+                f"{printable(place.path)} was begun with {theirs}. Leave that out to go on with it, or {ELSEWHERE}."
             )
         return plan, f"Going on with {place.path}."
     if place.trained:
-        raise RunError(f"{printable(place.path)} has a model but no {folder_run.SETTINGS}. Give another --into.")
+        raise RunError(f"{printable(place.path)} has a model but no {folder_run.SETTINGS}: {ELSEWHERE}.")
     if place.path.is_dir() and any(file.name != folder_run.LOCK for file in place.path.iterdir()):
-        raise RunError(
-            f"{printable(place.path)} exists and is no run: it holds other files. Give another folder with --into."
-        )
+        raise RunError(f"{printable(place.path)} exists and is no run: it holds other files; {ELSEWHERE}.")
     if asked.model is not None:
         checking.choice(asked.model, "model", RECIPES)
     found = survey(folder, asked)
     if Path(found.folder) == place.path.resolve() or Path(found.folder) in place.path.resolve().parents:
         raise RunError(
-            f"the run's folder {printable(place.path)} lies in the folder of the pictures, where nothing is written. "
-            "Give another one with --into."
+            f"the run's folder {printable(place.path)} lies in the folder of the pictures, where nothing is written; "
+            f"{ELSEWHERE}."
         )
     plan = {"folder": found.folder} | {k: _plain(v) for k, v in found.proposed.given.items()}
     return plan, str(found)
@@ -172,8 +169,8 @@ def _check_same_folder(folder: str | os.PathLike, plan: dict[str, Any], place: F
     here = os.path.realpath(os.path.expanduser(os.fspath(folder)))
     if here != plan["folder"]:
         raise RunError(
-            f"{printable(place.path)} is a run on the folder {printable(plan['folder'])}, not on {printable(here)}. "
-            "Give another folder for the run with --into."
+            f"{printable(place.path)} is a run on the folder {printable(plan['folder'])}, not on {printable(here)}; "
+            f"{ELSEWHERE}."
         )
 
 
@@ -210,7 +207,7 @@ def _check_pictures(data: Dataset, plan: dict[str, Any], place: FolderRun) -> No
     if then is not None and then != _counts(data):
         raise RunError(
             f"the pictures in {printable(plan['folder'])} have changed since {printable(place.path)} was begun: "
-            f"{then} for training, validation and test then, {_counts(data)} now. Give another folder with --into."
+            f"{then} for training, validation and test then, {_counts(data)} now; {ELSEWHERE}."
         )
 
 
