@@ -24,6 +24,7 @@ from vae_helpers.distributions import GaussianLikelihood, bits_per_dim
 from vae_helpers.images import to_float
 from vae_helpers.runs import FolderRun, RunError, Settings, folder_training, load_run, train_folder
 from vae_helpers.runs.folder_run import BEST, CHECKPOINT, FORMAT, GALLERY, METRICS, MODEL, REPORT, SETTINGS
+from vae_helpers.runs.measuring import measure
 
 LEFT = {SETTINGS, MODEL, METRICS, REPORT, GALLERY}
 
@@ -332,7 +333,10 @@ def test_too_few_pictures_are_refused(n, tmp_path):
 
 
 def test_nine_pictures_are_enough_to_begin(tmp_path):
-    assert train(draw(tmp_path / "pictures", 9), tmp_path / "run", steps=4).finished
+    run = train(draw(tmp_path / "pictures", 9), tmp_path / "run", steps=4)
+    assert run.finished
+    shown = measure(run, run.data()).pictures["pictures"]
+    assert len(shown) == len(shown.unique(dim=0)) == len(run.data().test) < 8  # none is shown twice
 
 
 def test_two_processes_do_not_share_a_run(pictures, tmp_path):

@@ -212,7 +212,8 @@ def _pictures(model: MendedVAE, data: Dataset, images: Tensor) -> tuple[dict[str
     codes = torch.cat([model.encode(prepared(model, part.to(model.device))).mean for part in images.split(250)])
     rebuilt = _painted(model, codes)
     errors = (rebuilt - to_float(images)).square().flatten(1).mean(1)
-    chosen = errors.argsort()[torch.linspace(0, len(errors) - 1, SHOWN).long()]  # from the best to the worst
+    few = min(SHOWN, len(errors))
+    chosen = errors.argsort()[torch.linspace(0, len(errors) - 1, few).long()]  # from the best to the worst
     shown, again = to_float(images[chosen]), rebuilt[chosen]
     torch.manual_seed(0)
     z = model.prior.sample((SAMPLES,))
@@ -260,7 +261,8 @@ def _directions(model: MendedVAE, codes: Tensor) -> Tensor:
 
 def _interpolations(model: MendedVAE, codes: Tensor) -> Tensor:
     """From one held-out picture's code to another's, in equal steps: (PAIRS STEPS, C, H, W)."""
-    pairs = codes[torch.linspace(0, len(codes) - 1, 2 * PAIRS).long().to(codes.device)]
+    few = min(PAIRS, len(codes) // 2)
+    pairs = codes[torch.linspace(0, len(codes) - 1, 2 * few).long().to(codes.device)]
     steps = torch.linspace(0, 1, STEPS, device=codes.device)[:, None]
     return _painted(model, torch.cat([a + steps * (b - a) for a, b in zip(pairs[::2], pairs[1::2], strict=True)]))
 
