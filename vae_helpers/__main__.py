@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-TRAINING = ("model", "latents", "minutes", "steps", "batch_size", "learning_rate", "seed")
+TRAINING = ("model", "latents", "minutes", "steps", "batch_size", "learning_rate", "shift", "seed")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,6 +77,9 @@ def _add_runs(commands: argparse._SubParsersAction) -> None:
     train.add_argument("--latents", type=int, metavar="D", help="numbers of a code")
     train.add_argument("--batch-size", type=int, metavar="B", help="pictures of a step, of all processes together")
     train.add_argument("--learning-rate", type=float, metavar="R", help="its peak")
+    train.add_argument(
+        "--shift", type=int, metavar="P", help="pixels to move pictures by in training (default: what suits them)"
+    )
     train.add_argument("--seed", type=int, metavar="S", help="of weights, batches and draws (default: 0)")
     train.add_argument("--device", choices=("cpu", "cuda", "mps"), help="(default: a GPU where there is one)")
     train.add_argument("--quiet", action="store_true", help="say nothing but errors")

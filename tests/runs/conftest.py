@@ -6,7 +6,7 @@ from PIL import Image
 
 from vae_helpers.runs import train_folder
 
-QUICK = {"size": 16, "steps": 24, "latents": 4, "seed": 3}  # some seconds
+QUICK = {"size": 16, "steps": 24, "latents": 4, "shift": 1, "seed": 3}  # some seconds
 
 
 def draw(folder, n, side=20, seed=0, prefix="picture"):

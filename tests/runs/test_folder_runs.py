@@ -125,6 +125,20 @@ def test_what_was_not_asked_for_is_what_the_survey_proposes(finished):
     assert {"batch_size", "learning_rate", "model"} < plan.keys()
 
 
+def test_how_far_pictures_are_moved_is_proposed_written_and_done(tmp_path, capsys, monkeypatch):
+    asked, moved = [], []
+    monkeypatch.setattr(folder_training, "proposed_shift", lambda vae, images, seen: asked.append(seen) or 2)
+    monkeypatch.setattr(folder_training, "random_shift", lambda x, pixels: moved.append(pixels) or x)
+    folder = draw(tmp_path / "pictures", 20)
+    run = train_folder(folder, tmp_path / "run", size=16, steps=20)
+    n = run.metrics["pictures"]["training"]
+    assert asked == [20.0] and n < 20  # a batch is all pictures
+    assert run.plan["shift"] == 2 and moved == [2] * 20
+    assert "each seen 20.0 times, moved at random by up to 2 pixels." in capsys.readouterr().out
+    train_folder(folder, tmp_path / "still", size=16, steps=20, shift=0, progress=False)
+    assert len(asked) == 1 and len(moved) == 20
+
+
 def test_the_settings_of_a_run_are_a_config_of_the_same_run(finished, pictures, tmp_path):
     from vae_helpers.runs.settings import read_toml
 

@@ -8,7 +8,7 @@ import torch
 from vae_helpers import Diagnosis, History, evaluate, fit, load
 from vae_helpers.models import ProbabilisticPCA
 from vae_helpers.runs.measuring import OPPONENTS, _until, verdict
-from vae_helpers.runs.recipe import RATE, RECIPES, begin, folder_vae, proposal
+from vae_helpers.runs.recipe import RATE, RECIPES, begin, folder_vae, proposal, proposed_shift
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,23 @@ def test_its_first_steps_do_not_lose_the_beginning(faces):
         callback_every=10,
     )
     assert looks[0] < min(looks[1:]) and looks[-1] > looks[0] + 100
+
+
+def test_pictures_are_moved_where_places_do_not_matter_and_each_is_seen_often(faces):
+    """Cuts from a picture with no middle, and portraits whose eyes lie where all others' do."""
+    torch.manual_seed(0)
+    ground = torch.rand(3, 600, 600)
+    for _ in range(3):  # smooth, the same everywhere
+        ground = torch.nn.functional.avg_pool2d(ground[None], 5, 1, 2)[0]
+    ground = ((ground - ground.mean()) / ground.std() * 40 + 128).clamp(0, 255).to(torch.uint8)
+    corners = torch.randint(0, 568, (500, 2)).tolist()
+    cuts = torch.stack([ground[:, y : y + 32, x : x + 32] for y, x in corners])
+    for train, held_out, wanted in ((cuts[:400], cuts[400:], 1), (*faces, 0)):
+        vae = begin(folder_vae((3, 32, 32), "wavelet", 24), train)
+        before = torch.get_rng_state()
+        assert proposed_shift(vae, held_out, seen=16.0) == wanted
+        assert torch.equal(torch.get_rng_state(), before)
+        assert proposed_shift(vae, held_out, seen=15.9) == 0 == proposed_shift(vae, held_out[:1], seen=16.0)
 
 
 @pytest.mark.parametrize("n", [3, 10])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import os
 import shlex
@@ -21,12 +22,13 @@ from vae_helpers.data.folder import load_folder
 from vae_helpers.data.picture_file import printable
 from vae_helpers.devices import adapt_threads, forked_random_state, machine
 from vae_helpers.evaluation import evaluate
+from vae_helpers.images import random_shift
 from vae_helpers.models.learned_priors import mend_prior
 from vae_helpers.models.vae import VAE
 from vae_helpers.runs import folder_run
 from vae_helpers.runs.folder_run import ELSEWHERE, FolderRun, RunError, in_use, picture_form
 from vae_helpers.runs.measuring import measure, thinned
-from vae_helpers.runs.recipe import RECIPES, begin, folder_vae, proposal
+from vae_helpers.runs.recipe import RECIPES, begin, folder_vae, proposal, proposed_shift
 from vae_helpers.runs.report import write_report
 from vae_helpers.runs.settings import Settings, write_toml
 from vae_helpers.runs.survey import survey
@@ -247,6 +249,8 @@ def _with_steps(plan: dict[str, Any], vae: VAE, data: Dataset, place: FolderRun)
         if "steps" not in plan:
             about["minutes"] = plan.pop("minutes")
             plan["steps"] = _steps_for(about["minutes"], vae, plan, data)
+        if "shift" not in plan:
+            plan["shift"] = proposed_shift(vae, data.validation.images, _times_seen(plan, data))
         place.write(folder_run.SETTINGS, write_toml(plan, about))
         plan["about"] = about
     return plan
@@ -272,16 +276,24 @@ def _steps_for(minutes: float, vae: VAE, plan: dict[str, Any], data: Dataset) ->
 
 
 def _training_arguments(plan: dict[str, Any]) -> dict[str, Any]:
-    return {name: plan[name] for name in ("batch_size", "learning_rate", "seed")}
+    shift = plan.get("shift", 0)  # before its steps are known, and in a run of an earlier version, there is none
+    return {name: plan[name] for name in ("batch_size", "learning_rate", "seed")} | {
+        "augment": functools.partial(random_shift, pixels=shift) if shift else None
+    }
 
 
 def _what_is_trained(vae: VAE, plan: dict[str, Any], data: Dataset) -> str:
     weights = sum(p.numel() for p in vae.parameters())
-    seen = plan["steps"] * min(plan["batch_size"], len(data.train)) / len(data.train)
+    shift = plan.get("shift", 0)
+    moved = f", moved at random by up to {shift} {'pixel' if shift == 1 else 'pixels'}" if shift else ""
     return (
         f"A VAE of {weights:,} weights with {plan['latents']} latents; {plan['steps']:,} steps of {plan['batch_size']} "
-        f"pictures, each seen {seen:.1f} times."
+        f"pictures, each seen {_times_seen(plan, data):.1f} times{moved}."
     )
+
+
+def _times_seen(plan: dict[str, Any], data: Dataset) -> float:
+    return plan["steps"] * min(plan["batch_size"], len(data.train)) / len(data.train)
 
 
 @dataclass

@@ -36,6 +36,7 @@ class Settings:
         steps: in their place; with steps a run is the same on every day.
         batch_size: pictures of a step, of all processes together.
         learning_rate: its peak.
+        shift: pixels by which training pictures are moved at random, at most; 0 for not at all. See `proposed_shift`.
         seed: of the weights, batches and draws.
     """
 
@@ -50,6 +51,7 @@ class Settings:
     steps: int | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
+    shift: int | None = None
     seed: int | None = None
 
     def __post_init__(self) -> None:
@@ -64,6 +66,7 @@ class Settings:
             "steps": lambda v: checking.integer(v, "steps"),
             "batch_size": lambda v: checking.integer(v, "batch_size"),
             "learning_rate": lambda v: float(checking.positive(v, "learning_rate")),
+            "shift": lambda v: checking.integer(v, "shift", 0, MAX_SIDE, "It counts pixels."),
             "seed": checking.seed,
         }
         for name, check in checks.items():

@@ -61,7 +61,8 @@ class Survey:
         kinds: format -> how many of those.
         grey, transparent, turned: shares of those.
         classes: first sub-folder -> files.
-        proposed: Settings, filled but for those that the recipe knows: model, latents, batch_size, learning_rate.
+        proposed: Settings, filled but for those that the recipe knows: model, latents, batch_size, learning_rate,
+            shift.
         remarks: what to keep in mind, in sentences.
     """
 

@@ -168,9 +168,7 @@ class Run:
             self._check_parts(trainer, parts)
             loss = parts["loss"].mean()
             if not self.processes.alone:
-                loss = loss * (
-                    len(x) / self.batches.size
-                )  # its part of the mean: notebook 13, eq. (13.6)
+                loss = loss * (len(x) / self.batches.size)  # its part of the mean: notebook 13, eq. (13.6)
             loss.backward()
         with torch.no_grad():
             if not self.processes.alone:
