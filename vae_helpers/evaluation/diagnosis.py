@@ -37,6 +37,7 @@ NOISE = 4.0  # times what neighbouring records usually differ by: where little f
 DEAD = 0.9  # of the units of a layer; with ReLU half of them are no rarity
 WRONG_PRICE = 1.67  # times too much, or too little
 AT_REST = 200  # steps, before which no training is: where the decoder's spread still falls, a nat costs up to 3
+NO_REST = "not positive: training has not come to rest"
 SURE = 0.1  # of a price, its standard error; where codes fall silent that of the noise grows beyond it
 HALF_PRICE = 1.5  # between noise and means, times
 NEAR = 1.15  # times what a confusion of log_var and log_std makes the noise cost
@@ -366,7 +367,7 @@ def _price(case: Case) -> Iterator[Finding]:
     price = next((p for p in readings if p.mean > 0 and p.standard_error < SURE * p.mean), None)
     if price is None:
         below = any(p.mean < -2 * p.standard_error for p in readings)
-        why = "not positive: training has not come to rest" if below else "neither reading is sure"
+        why = NO_REST if below else "neither reading is sure"
         if noise not in readings:
             why = "no weight moves the codes' sigma, so that the noise says nothing, and the means are not sure"
         raise Skipped(f"the price is {noise} by the noise and {means} by the means, {why}")
@@ -387,6 +388,8 @@ def _price(case: Case) -> Iterator[Finding]:
     elif price.mean < case.beta / WRONG_PRICE:
         yield Finding("the KL weighs too little", evidence)
     elif price.mean > case.beta * WRONG_PRICE:
+        if means.mean < -2 * means.standard_error:
+            raise Skipped(f"the price is {noise} by the noise and {means} by the means, {NO_REST}")
         yield Finding("the KL weighs too much", evidence)
 
 
