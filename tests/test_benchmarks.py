@@ -10,10 +10,29 @@ import pytest
 import torch
 
 from benchmarks import __main__ as page
-from benchmarks import clinic, digits_likelihood, latent_diffusion, measuring, mlp_epoch, peers, sharper_images
+from benchmarks import (
+    clinic,
+    denoising,
+    digits_likelihood,
+    latent_diffusion,
+    measuring,
+    mlp_epoch,
+    peers,
+    sharper_images,
+)
 from benchmarks import scenes as scene_benchmark
 from benchmarks.measuring import MachineBusy, Timing, in_turns, ratio
-from vae_helpers import Flow, conv_vae, evaluate, feature_nats, mlp_vae, psnr, seed_everything, to_float
+from vae_helpers import (
+    Flow,
+    ProbabilisticPCA,
+    conv_vae,
+    evaluate,
+    feature_nats,
+    mlp_vae,
+    psnr,
+    seed_everything,
+    to_float,
+)
 from vae_helpers.models.scenes import Apart, compose
 from vae_helpers.objectives import negative_elbo
 from vae_helpers.rendering import captions, faces, scenes
@@ -653,3 +672,16 @@ def test_the_tables_of_the_clinic_are_whole(monkeypatch, capsys):
     assert [line.count("|") for line in lines] == [8] * 4 + [3] * (2 + 12) + [3] * (2 + len(clinic.HEALTHY))
     assert lines[2].startswith("| digits | ") and lines[3].startswith("| all that were seen in the making |")
     assert "| G: layers share their weights | 1 of 1 |" in lines
+
+
+def test_the_gaussian_with_all_directions_restores_as_ppca_does_and_its_moments_are_those_of_the_pictures():
+    seed_everything(0)
+    model = ProbabilisticPCA(W=torch.randn(12, 4), b=torch.rand(12), sigma=torch.tensor(0.2))
+    covariance = model.W @ model.W.T + model.sigma**2 * torch.eye(12)
+    y = torch.rand(3, 3, 2, 2)
+    restored = denoising.gaussian_mean(y, 0.1, model.b, covariance)
+    assert torch.allclose(restored.flatten(1), model.restore(y.flatten(1), 0.1), atol=1e-5)
+    images = torch.randint(0, 256, (50, 3, 2, 2), dtype=torch.uint8)
+    b, found = denoising.mean_and_covariance(images)
+    assert torch.allclose(b, to_float(images).flatten(1).mean(0), atol=1e-6)
+    assert torch.allclose(found, torch.cov(to_float(images).flatten(1).T, correction=0), atol=1e-6)
