@@ -417,6 +417,15 @@ def test_the_table_of_12_has_the_numbers_of_the_table_it_comes_from():
         assert row["patients found"] == row["named first"] == found and row["false alarms"] == alarms
 
 
+def test_what_05_tells_of_the_whole_gaussian_is_in_the_table_it_comes_from():
+    (head, *table) = rows_with_head(part((DOCS / "performance.md").read_text("utf-8"), "## Denoising portraits"))
+    weakest = {row[0]: row[1] for row in table}
+    assert head[1] == "σ = 0.02"
+    told = " ".join(cell.source for _, cell in lesson("05").markdown)
+    for row in ("Gaussian, all directions", "all directions − filter", "mean of filter and all directions"):
+        assert f"{weakest[row]} dB" in told, row
+
+
 def rows_with_head(text):
     """The rows of a table, its first one included, without the line of dashes."""
     lines = [line for line in text.splitlines() if line.startswith("|") and "---" not in line]
