@@ -102,8 +102,10 @@ def test_a_small_tolerance_holds_double_precision_to_it_and_single_precision_to_
     check = compares(double, lambda: [*three_probes(), (torch.rand(9, dtype=torch.float64),)], (), tolerance=1e-12)
     check(lambda x: x / 0.5)
     check(lambda x: 2 * x + (5e-6 if x.dtype == torch.float32 else 0))
-    message(check, lambda x: (2 * x.float()).to(x))
-    message(check, lambda x: 2 * x + 1e-4)
+    assert "not to the sixteen of float64" in message(check, lambda x: (2 * x.float()).to(x))
+    assert "not to the sixteen of float64" in message(check, lambda x: 2.000001 * x)
+    assert "too large everywhere" in message(check, lambda x: 2 * x + 1e-4)
+    assert "sixteen" not in message(check, lambda x: x.mul_(2.000001))  # it changes its argument, which matters more
 
 
 def test_a_misconception_is_named_before_a_dtype_and_wrong_values_before_both():

@@ -13,6 +13,10 @@ def each_log_prob(x, mu, log_var):
     return -0.5 * ((x - mu).square() / log_var.exp() + log_var + LOG_2_PI)
 
 
+def gaussian_with(constant):
+    return lambda x, mu, log_var: (-0.5 * ((x - mu).square() / log_var.exp() + log_var + constant)).sum(-1)
+
+
 def density(x, mu, log_var):
     return torch.exp(-((x - mu) ** 2) / (2 * log_var.exp())) / torch.sqrt(2 * math.pi * log_var.exp())
 
@@ -244,4 +248,14 @@ REFUSED = {
         lambda log_w: (torch.logsumexp(log_w, 0) - math.log(len(log_w))).exp(),
         lambda log_w: log_w.sub_(log_w.max(0).values).exp().mean(0).log() + log_w.max(0).values,
     ],
+}
+
+TOLD = {
+    "02.1": [
+        (gaussian_with(torch.log(torch.tensor(2 * math.pi))), "to float32"),
+        (gaussian_with(torch.tensor(LOG_2_PI)), "to float32"),
+        (gaussian_with(1.8379), "too few, typed or rounded"),
+        (lambda x, mu, log_var: each_log_prob(x.float(), mu.float(), log_var.float()).sum(-1).to(mu), "to float32"),
+    ],
+    "02.3": [(lambda mu, log_var: kl(mu.float(), log_var.float()).to(mu), "to float32")],
 }

@@ -67,6 +67,26 @@ def straight_through(logits, gumbel, temperature):
     return F.one_hot(y.argmax(-1), y.shape[-1]) + y - y.detach()
 
 
+def relaxed_by_exponentials(logits, gumbel, temperature):
+    e = torch.exp((logits + gumbel) / temperature)
+    return e / e.sum(-1, keepdim=True)
+
+
+def slopes_of_another_sign(first, second):
+    """The gradients of 03.3 with other signs."""
+
+    def answer(df, mu, log_var, eps):
+        by_mu, by_log_var = slopes(df, mu, log_var, eps)
+        return first * by_mu, second * by_log_var
+
+    return answer
+
+
+def slopes_by_the_variance(df, mu, log_var, eps):
+    variance = log_var.exp()
+    return df(mu + variance * eps), df(mu + variance * eps) * variance * eps
+
+
 REFUSED = {
     "03.1": [
         lambda f_z, log_q: (f_z * log_q).mean(),
@@ -227,6 +247,7 @@ REFUSED = {
         lambda f_z, score: (f_z * score.square() / score.square()).mean(),
     ],
     "03.6": [
+        relaxed_by_exponentials,
         lambda logits, gumbel, temperature: F.softmax(logits + gumbel / temperature, -1),
         lambda logits, gumbel, temperature: F.softmax(logits / temperature + gumbel, -1),
         lambda logits, gumbel, temperature: F.softmax((logits + gumbel) * temperature, -1),
@@ -257,4 +278,26 @@ REFUSED = {
         lambda logits, gumbel, temperature: torch.tensor(weights(logits.detach(), gumbel, temperature).tolist()),
         lambda logits, gumbel, temperature: weights(logits, gumbel, temperature).sum(-1),
     ],
+}
+
+TOLD = {
+    "03.1": [
+        (lambda f_z, log_q: (log_q.detach() * f_z).mean(), "holds the wrong factor fixed"),
+        (lambda f_z, log_q: 0.5 * (f_z.detach() * log_q).mean(), "its part ['gradient with respect to log_q'] is"),
+    ],
+    "03.2": [
+        (scaled(lambda mu: torch.randn_like(mu).abs()), "one sign only"),
+        (scaled(lambda mu: -torch.randn_like(mu).abs()), "one sign only"),
+        (scaled(lambda mu: torch.distributions.Exponential(1.0).sample(mu.shape)), "one sign only"),
+        (scaled(lambda mu: 0.58 * torch.randn_like(mu)), "the standard deviation of the draws is not"),
+        (scaled(lambda mu: torch.randn_like(mu).clamp(-0.7, 0.7)), "the standard deviation of the draws is not"),
+        (scaled(lambda mu: torch.rand_like(mu) - 0.5), "the noise is uniform"),
+        (scaled(lambda mu: 2 * torch.rand_like(mu) - 1), "the noise is uniform"),
+    ],
+    "03.3": [
+        (slopes_by_the_variance, "reads log_var as the log of the standard deviation"),
+        (slopes_of_another_sign(1, -1), "the sign of the second is flipped"),
+        (slopes_of_another_sign(-1, -1), "both signs are flipped"),
+    ],
+    "03.6": [(relaxed_by_exponentials, "it overflows")],
 }

@@ -36,6 +36,10 @@ Check = Callable[[Any, Exercise], None]
 Parts = Sequence[tuple[str, Leaf]]  # (where, what)
 Probes = Callable[[], Sequence[tuple]]
 _Calls = list[tuple[Outcome, Outcome, str]]  # of each probe: the answer's, the reference's, the arguments
+_FEW_DIGITS = (
+    "it is right to five digits or more, but not to the sixteen of float64: a number in it has too few, typed or rounded "
+    "to float32 (torch.tensor(2 * math.pi) is, math.log(2 * math.pi) is not), or an epsilon is added"
+)
 
 
 def compares(
@@ -50,7 +54,7 @@ def compares(
 
     On a mismatch the wrong answer of the exercise that does the same as the learner's at every probe, whatever its
     dtype, gives its message; if there is none, the message says what differs: the type, the shape, the values, what
-    becomes of the arguments, the gradient, and last the dtype. Functions may return tensors, numbers, texts, torch
+    becomes of the arguments, the gradient, and last the dtype; or that only the last digits are wrong. Functions may return tensors, numbers, texts, torch
     distributions (compared by mean and standard deviation) and tuples, lists or dictionaries of them.
 
     Args:
@@ -96,7 +100,7 @@ def compares(
                 known = outcomes(candidate.answer, reference, probes)
                 if all(same_outcome(g, k, tolerance) for g, k in zip(given, known, strict=True)):
                     raise Misconception(candidate.message)
-            raise Misconception(_pattern(calls, tolerance) or finding)
+            raise Misconception(_pattern(calls, tolerance) or _rounded(calls) or finding)
         for message, far in harder:
             more = compared(answer, reference, far)
             if _first_finding(more, tolerance):
@@ -278,6 +282,11 @@ def _pattern(calls: _Calls, tolerance: float) -> str | None:
     if near(x, y + shift, tolerance):
         return f"it is {abs(shift):.4g} too {'large' if shift > 0 else 'small'} everywhere"
     return None
+
+
+def _rounded(calls: _Calls) -> str | None:
+    """Is everything right, but only to the digits of single precision?"""
+    return None if _first_finding(calls, SINGLE) else _FEW_DIGITS
 
 
 def _structure(parts: Parts) -> str:

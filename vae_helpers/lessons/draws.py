@@ -23,6 +23,10 @@ SHARED_ROWS = "all images share one draw of the noise: eps needs the whole shape
 SHARED_COLUMNS = "all latent dimensions of an image share one number of noise: eps needs the whole shape of mu"
 NO_GRAPH = "the draw has left the graph: no gradient reaches mu or log_var, as with a plain .sample()"
 UNIFORM = "the noise is uniform, as torch.rand gives it: standard normal noise is asked for, torch.randn"
+ONE_SIDED = (
+    "the noise has one sign only: standard normal noise is below zero as often as above, so that mu is the mean of the "
+    "draws"
+)
 VARIANCE = "it scales the noise by the variance: exp(log_var) is that, and its root is asked for"
 LOG = "it scales the noise by log_var itself: a log is not a scale, and may be negative"
 UNIT = "it does not scale the noise: every draw has a standard deviation of one"
@@ -64,6 +68,9 @@ def check(answer: Callable, exercise: Exercise) -> None:
         raise Misconception(SHARED_COLUMNS)
     if not z.requires_grad:
         raise Misconception(NO_GRAPH)
+    _check_uniform(x, right)
+    if (x >= means).all() or (x <= means).all():
+        raise Misconception(ONE_SIDED)
     _check_spread(x.std(0), right)
     if ((x.mean(0) - means).abs() > 6 * right / math.sqrt(_N)).any():
         raise Misconception(MEAN)
@@ -98,18 +105,27 @@ def _check_one_batch(answer: Callable) -> None:
             raise Misconception(NUMPY if z.dtype == torch.float64 else DTYPE)
 
 
-def _check_spread(spread: torch.Tensor, right: torch.Tensor) -> None:
-    def close(wrong: torch.Tensor, first: int = 3) -> bool:
-        return torch.allclose(spread[:first], wrong[:first], rtol=0.06, atol=0.0)
+def _check_uniform(x: torch.Tensor, right: torch.Tensor) -> None:
+    """Noise of torch.rand, or of 2 torch.rand - 1: its spread is that of a flat density, and so is its fourth moment."""
+    spread = x.std(0)
+    fourth = (((x - x.mean(0)) / spread)[:, :3] ** 4).mean()  # 9/5 for a uniform distribution, 3 for a Gaussian
+    if (fourth - 1.8).abs() < 0.1 and any(_close(spread, right / math.sqrt(k)) for k in (3, 12)):
+        raise Misconception(UNIFORM)
 
-    known = ((UNIFORM, right / math.sqrt(12)), (UNIFORM, right / math.sqrt(3)), (VARIANCE, right.square()))
-    for message, wrong in (*known, (LOG, torch.tensor(_LOG_VAR).abs()), (UNIT, torch.ones(5))):
-        if close(wrong):
+
+def _check_spread(spread: torch.Tensor, right: torch.Tensor) -> None:
+    known = ((VARIANCE, right.square()), (LOG, torch.tensor(_LOG_VAR).abs()), (UNIT, torch.ones(5)))
+    for message, wrong in known:
+        if _close(spread, wrong):
             raise Misconception(message)
-    if not close(right):
+    if not _close(spread, right):
         raise Misconception(SPREAD)
-    if not close(right, 5):
+    if not _close(spread, right, 5):
         raise Misconception(CLAMPED)
+
+
+def _close(spread: torch.Tensor, wanted: torch.Tensor, first: int = 3) -> bool:
+    return torch.allclose(spread[:first], wanted[:first], rtol=0.06, atol=0.0)
 
 
 def check_noise(eps: torch.Tensor) -> None:

@@ -34,7 +34,8 @@ def _as_gradients(answer: Callable) -> Callable:
         if surrogate.requires_grad:
             found = torch.autograd.grad(surrogate.sum(), leaves, allow_unused=True)
         slopes = [torch.zeros_like(f_z) if slope is None else slope for slope in found]
-        return {"by f": slopes[0], "by log q": slopes[1], "surrogate": torch.zeros_like(surrogate.detach())}
+        named = {f"gradient with respect to {name}": slope for name, slope in zip(("f_z", "log_q"), slopes, strict=True)}
+        return {**named, "surrogate": torch.zeros_like(surrogate.detach())}
 
     return described
 
@@ -57,6 +58,8 @@ SCORE_SURROGATE = Exercise(
         "it also sends a gradient through f: in this estimator f(z) is a number that weighs "
         "the score, so take it out of the graph",
         (".detach()", ""),
+        "it holds the wrong factor fixed: f(z) is the number that weighs, and log q is what is differentiated",
+        ("f_z.detach() * log_q", "f_z * log_q.detach()"),
         "its sign is flipped: the gradient of this goes downhill; whoever wants that may negate it afterwards",
         ("(f_z", "-(f_z"),
         "it differentiates the density q, not log q: the draws already carry the weight q, see equation (3.5)",
@@ -97,6 +100,7 @@ REPARAMETERIZE = Exercise(
         Wrong(draws.LOG, change=("torch.exp(0.5 * log_var)", "log_var")),
         Wrong(draws.UNIT, change=("torch.exp(0.5 * log_var) * eps", "eps + 0 * log_var")),
         Wrong(draws.UNIFORM, change=("randn_like", "rand_like")),
+        Wrong(draws.ONE_SIDED, change=("randn_like(mu)", "randn_like(mu).abs()")),
         Wrong(draws.SHARED_ROWS, change=("randn_like(mu)", "randn(mu.shape[-1])")),
         Wrong(draws.SHARED_COLUMNS, change=("randn_like(mu)", "randn(len(mu), 1)")),
         Wrong(draws.FROZEN, change=("randn_like(mu)", "randn(mu.shape, generator=torch.Generator().manual_seed(0))")),
@@ -167,6 +171,24 @@ PATHWISE_GRADIENT = Exercise(
         ("0.5 * sigma * eps", "eps"),
         "it uses exp(log_var), the variance, where the standard deviation belongs",
         ("0.5 * log_var", "log_var"),
+        "it reads log_var as the log of the standard deviation, in the draw and in its derivative: sigma is "
+        "exp(log_var / 2)",
+        ("0.5 * log_var", "log_var", "slope * 0.5", "slope"),
+        "sigma is upside down: exp(-log_var / 2) is one over the standard deviation",
+        ("0.5 * log_var", "-0.5 * log_var"),
+        "the second is scaled by exp(log_var), the variance: the derivative of sigma = exp(log_var / 2) is half of sigma",
+        ("0.5 * sigma * eps", "log_var.exp() * eps"),
+        "the second is scaled by half the variance: what sigma's derivative is half of is sigma itself",
+        ("0.5 * sigma * eps", "0.5 * log_var.exp() * eps"),
+        "the first is right, the sign of the second is flipped: with a larger log_var the draw moves away from mu, to the "
+        "side where eps has put it",
+        ("slope * 0.5", "-slope * 0.5"),
+        "both signs are flipped: these are the gradients of -f(z), the loss of somebody who climbs",
+        ("= df(", "= -df("),
+        "it takes the slope of f at mu - sigma eps: the draw is on the other side of mu",
+        ("mu + sigma", "mu - sigma"),
+        "it follows the draw mu - sigma eps all the way: one of the same distribution, but not the one that eps makes",
+        ("mu + sigma", "mu - sigma", "slope * 0.5", "-slope * 0.5"),
         "the two are exchanged: first the gradient with respect to mu, then with respect to log_var",
         ("slope, slope * 0.5 * sigma * eps", "slope * 0.5 * sigma * eps, slope"),
     ),
@@ -258,8 +280,24 @@ def _relaxed_probes():
     return [(_randn(1, *shape), _randn(2, *shape), tau) for shape, tau in zip(shapes, temperatures, strict=True)]
 
 
+def _cold_draws():
+    """Exponents of hundreds in float32 and of thousands in float64, where exp is infinite."""
+    logits, gumbel = torch.tensor([2.0, -1.0, 0.5, 4.0]), torch.tensor([1.5, 3.0, -1.0, -2.0])
+    return [(logits, gumbel, 0.02), (logits.double(), gumbel.double(), 0.001)]
+
+
+_OVERFLOWS = (
+    "it overflows: at a low temperature the exponents are large, their exp is infinity, and infinity over infinity NaN; "
+    "F.softmax takes the largest away before the exp, which changes no weight"
+)
+
+
 def _straight_through(y):
     return F.one_hot(y.argmax(-1), y.shape[-1]) + y - y.detach()
+
+
+def _by_exponentials(y):
+    return y.exp() / y.exp().sum(-1, keepdim=True)
 
 
 RELAXED_ONE_HOT = Exercise(
@@ -271,8 +309,10 @@ RELAXED_ONE_HOT = Exercise(
         "Weight k is exp((logits_k + gumbel_k) / temperature), divided by the sum of these over k.",
         "F.softmax does the exponentials and the sum; give it the noisy logits over the temperature, last axis.",
     ),
-    check=compares(_relaxed_probes, gradients=("logits",)),
+    check=compares(_relaxed_probes, gradients=("logits",), harder=[(_OVERFLOWS, _cold_draws)]),
     wrong=wrong_answers(
+        _OVERFLOWS,
+        lambda logits, gumbel, temperature: _by_exponentials((logits + gumbel) / temperature),
         "it divides only the noise by the temperature: the sum of logits and noise is divided, so mind the brackets",
         ("(logits + gumbel) / temperature", "logits + gumbel / temperature"),
         "it draws noise of its own: the noise comes in as gumbel, and the same noise has to give the same draw",
