@@ -37,8 +37,8 @@ Parts = Sequence[tuple[str, Leaf]]  # (where, what)
 Probes = Callable[[], Sequence[tuple]]
 _Calls = list[tuple[Outcome, Outcome, str]]  # of each probe: the answer's, the reference's, the arguments
 _FEW_DIGITS = (
-    "it is right to five digits or more, but not to the sixteen of float64: a number in it has too few, typed or rounded "
-    "to float32 (torch.tensor(2 * math.pi) is, math.log(2 * math.pi) is not), or an epsilon is added"
+    "it is right to five digits or more, but not to the sixteen of float64: a number in it has too few, typed or "
+    "rounded to float32 (torch.tensor(2 * math.pi) is, math.log(2 * math.pi) is not), or an epsilon is added"
 )
 
 
@@ -53,9 +53,10 @@ def compares(
     """A check for functions: same outputs as the exercise's reference at every probe.
 
     On a mismatch the wrong answer of the exercise that does the same as the learner's at every probe, whatever its
-    dtype, gives its message; if there is none, the message says what differs: the type, the shape, the values, what
-    becomes of the arguments, the gradient, and last the dtype; or that only the last digits are wrong. Functions may return tensors, numbers, texts, torch
-    distributions (compared by mean and standard deviation) and tuples, lists or dictionaries of them.
+    dtype, gives its message; if there is none, the message says what differs: the type, the shape, the values (or only
+    their last digits), what becomes of the arguments, the gradient, and last the dtype. Functions may return tensors,
+    numbers, texts, torch distributions (compared by mean and standard deviation) and tuples, lists or dictionaries of
+    them.
 
     Args:
         probes: returns a fresh list of tuples of arguments, the same ones each time it is called (seed it;

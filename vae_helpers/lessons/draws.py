@@ -106,7 +106,7 @@ def _check_one_batch(answer: Callable) -> None:
 
 
 def _check_uniform(x: torch.Tensor, right: torch.Tensor) -> None:
-    """Noise of torch.rand, or of 2 torch.rand - 1: its spread is that of a flat density, and so is its fourth moment."""
+    """Noise of torch.rand, or of 2 torch.rand - 1, has the spread of a flat density, and its fourth moment too."""
     spread = x.std(0)
     fourth = (((x - x.mean(0)) / spread)[:, :3] ** 4).mean()  # 9/5 for a uniform distribution, 3 for a Gaussian
     if (fourth - 1.8).abs() < 0.1 and any(_close(spread, right / math.sqrt(k)) for k in (3, 12)):

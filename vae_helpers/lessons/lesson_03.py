@@ -33,9 +33,12 @@ def _as_gradients(answer: Callable) -> Callable:
         found: tuple = (None, None)
         if surrogate.requires_grad:
             found = torch.autograd.grad(surrogate.sum(), leaves, allow_unused=True)
-        slopes = [torch.zeros_like(f_z) if slope is None else slope for slope in found]
-        named = {f"gradient with respect to {name}": slope for name, slope in zip(("f_z", "log_q"), slopes, strict=True)}
-        return {**named, "surrogate": torch.zeros_like(surrogate.detach())}
+        by_f, by_log_q = (torch.zeros_like(f_z) if slope is None else slope for slope in found)
+        return {
+            "gradient with respect to f_z": by_f,
+            "gradient with respect to log_q": by_log_q,
+            "surrogate": torch.zeros_like(surrogate.detach()),
+        }
 
     return described
 
@@ -176,12 +179,13 @@ PATHWISE_GRADIENT = Exercise(
         ("0.5 * log_var", "log_var", "slope * 0.5", "slope"),
         "sigma is upside down: exp(-log_var / 2) is one over the standard deviation",
         ("0.5 * log_var", "-0.5 * log_var"),
-        "the second is scaled by exp(log_var), the variance: the derivative of sigma = exp(log_var / 2) is half of sigma",
+        "the second is scaled by exp(log_var), the variance: the derivative of sigma = exp(log_var / 2) is half of "
+        "sigma",
         ("0.5 * sigma * eps", "log_var.exp() * eps"),
         "the second is scaled by half the variance: what sigma's derivative is half of is sigma itself",
         ("0.5 * sigma * eps", "0.5 * log_var.exp() * eps"),
-        "the first is right, the sign of the second is flipped: with a larger log_var the draw moves away from mu, to the "
-        "side where eps has put it",
+        "the first is right, the sign of the second is flipped: with a larger log_var the draw moves away from mu, to "
+        "the side where eps has put it",
         ("slope * 0.5", "-slope * 0.5"),
         "both signs are flipped: these are the gradients of -f(z), the loss of somebody who climbs",
         ("= df(", "= -df("),
@@ -287,8 +291,8 @@ def _cold_draws():
 
 
 _OVERFLOWS = (
-    "it overflows: at a low temperature the exponents are large, their exp is infinity, and infinity over infinity NaN; "
-    "F.softmax takes the largest away before the exp, which changes no weight"
+    "it overflows: at a low temperature the exponents are large, their exp is infinity, and infinity over infinity "
+    "NaN; F.softmax takes the largest away before the exp, which changes no weight"
 )
 
 
