@@ -66,6 +66,18 @@ def split_share(content):
     return int.from_bytes(hashlib.sha256(content).digest()) / 2**256
 
 
+def split_by_torch(content):
+    digits = hashlib.sha256(content).hexdigest()[:13]
+    bits = torch.tensor([int(bit) for digit in digits for bit in f"{int(digit, 16):04b}"], dtype=torch.float64)
+    u = bits @ 0.5 ** torch.arange(1, 53, dtype=torch.float64)
+    return "test" if u < 0.1 else "validation" if u < 0.2 else "train"
+
+
+def split_at(limits, content):
+    u = int(hashlib.sha256(content).hexdigest()[:13], 16) / 2**52
+    return "test" if u < limits[0] else "validation" if u < limits[1] else "train"
+
+
 class Split:
     def __call__(self, content):
         return next(name for limit, name in self.limits if split_share(content) < limit)
@@ -324,7 +336,7 @@ def step_of_fractions(pictures, processes, seconds, size, bandwidth):
 ACCEPTED = {
     "13.1": [
         *(split_by_bytes, split_by_bits, split_by_the_whole_digest, split_by_a_text_of_bits, split_in_parts),
-        *(split_remembered, split_by_numpy_text, Split()),
+        *(split_remembered, split_by_numpy_text, Split(), split_by_torch, functools.partial(split_at, (0.1, 0.2))),
     ],
     "13.2": [
         *(more_by_one_fraction, more_by_what_is_gained, more_from_own, more_by_weights, more_by_both_curves),

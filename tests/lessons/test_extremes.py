@@ -574,11 +574,17 @@ ANSWERS = {
     ),
     "13.1": (
         lesson_13.FEW_BITS,
-        *(split_of(lambda u, bits=bits: (u >> (256 - bits)) / 2**bits) for bits in (8, 10, 12, 16, 20, 24)),
+        *(split_of(lambda u, bits=bits: (u >> (256 - bits)) / 2**bits) for bits in (8, 10, 12, 16, 20, 24, 32)),
         *(split_of(lambda u, digits=digits: round(u / 2**256, digits)) for digits in (3, 4, 5)),
         split_of(lambda u: torch.tensor(u / 2**256, dtype=torch.float16).item()),
         split_of(lambda u: u / 2**256 + 1e-6),
         split_of(lambda u: u / 2**256 - 1e-5),
+    ),
+    "13.1, large": (
+        lesson_13.LARGE,
+        *(lambda content, n=n: lesson_13.split_of(content[:n]) for n in (2**16, 2**20)),
+        *(lambda content, n=n: lesson_13.split_of(content[-n:]) for n in (2**16, 2**20)),
+        lambda content: lesson_13.split_of(content if len(content) < 10**6 else content[: 10**5] + content[-(10**5) :]),
     ),
     "13.2": (
         lesson_13.ROUNDED,

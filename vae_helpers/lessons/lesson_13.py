@@ -9,7 +9,7 @@ import math
 import numbers
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import CodeType
 from typing import Any
 
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from vae_helpers.exercises.checks import compares
 from vae_helpers.exercises.definition import Exercise, Misconception, wrong_answers
+from vae_helpers.exercises.guarding import AnswerRaised
 
 
 def _randn(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -68,13 +69,27 @@ def _u(content: bytes) -> float:
 
 
 TINY = (137, 220, 214, 231)  # u is below 0.1 / 16, or below 0.2 / 16
-AT_LIMITS = (44658, 49, 442590, 4933551)  # u is 0.1000048, 0.2000076, 0.09999932, 0.100000023: 24 bits are too few
+# u is 0.1000048, 0.2000076, 0.09999932, 0.100000023 and 0.2000000002: even 32 bits are too few for the last.
+AT_LIMITS = (44658, 49, 442590, 4933551, 1791654376)
+
+
+def _large_files() -> list[bytes]:
+    """Of a megabyte and a half, of each split; three differ at the end alone, three at the beginning alone."""
+    blank = bytes(3 * 2**19)
+    return [blank + b"%d" % k for k in (0, 12, 23)] + [b"%d" % k + blank for k in (0, 1, 2)]
 
 
 FEW_BITS = (
     "it is wrong for files whose u lies next to 0.1 or 0.2: u is made of 52 bits, which are 13 hexadecimal digits, and "
     "of fewer it comes out rounded; do not round it either"
 )
+LARGE = "it is wrong for large files: all of their bytes count, however many there are, from the first to the last"
+ALL_ALIKE = (
+    "all files are in one split: is it `content` that is hashed, and is u a number from 0 to below 1, for which the "
+    "leading zeros of the digest count, too"
+)
+NO_TEXT = "it takes the bytes for a text: they are those of a picture, and are hashed as they are"
+NO_PATH = "it takes `content` for the name of a file: it is what stands in the file, read already"
 CHANGES = (
     "the same bytes come into one split now and into another the next time: nothing but the bytes may decide, neither "
     "chance nor what was asked before"
@@ -108,8 +123,16 @@ OF_A_NAME = {  # what stands in the code of an answer that is wrong -> the messa
 def _as_splits(answer: Callable) -> Callable:
     """Of each file the name of its split; what is returned instead is said."""
 
-    def described(contents: tuple[bytes, ...]) -> list[str]:
-        return [_name(answer(content), content) for content in contents]
+    def described(contents: Sequence[bytes]) -> list[str]:
+        try:
+            return [_name(answer(content), content) for content in contents]
+        except AnswerRaised as raised:
+            cause = raised.__cause__
+            if isinstance(cause, UnicodeError) or isinstance(getattr(cause, "obj", None), bytes):
+                raise Misconception(NO_TEXT) from raised
+            if isinstance(cause, OSError) or "null byte" in str(cause):
+                raise Misconception(NO_PATH) from raised
+            raise
 
     return described
 
@@ -135,7 +158,7 @@ def _names_in(code: CodeType) -> Iterator[str]:
 _compare_splits = compares(
     lambda: [(_files(),)],
     canonical=_as_splits,
-    harder=[(FEW_BITS, lambda: [([b"picture %d" % i for i in AT_LIMITS],)])],
+    harder=[(FEW_BITS, lambda: [([b"picture %d" % i for i in AT_LIMITS],)]), (LARGE, lambda: [(_large_files(),)])],
 )
 
 
@@ -151,6 +174,8 @@ def _check_split(answer: Callable, exercise: Exercise) -> None:
         right = _as_splits(exercise.reference)(files)
         if first == right or str(found) in (wrong.message for wrong in exercise.wrong):
             raise
+        if len(set(first)) == 1:
+            raise Misconception(ALL_ALIKE) from found
         code = getattr(inspect.unwrap(answer), "__code__", None)
         for word in _names_in(code) if code else ():
             if word in OF_A_NAME:
@@ -241,7 +266,7 @@ SPLIT_OF = Exercise(
         ("u < 0.2", "u < 0.3"),
         "test reaches to 0.2, and validation to 0.3: each has a tenth, from 0 and from 0.1",
         ("u < 0.2", "u < 0.3", "u < 0.1", "u < 0.2"),
-        "everything is in train: test and validation have a tenth each",
+        ALL_ALIKE,
         lambda content: "train",
         "it hashes the bytes written out as a text, b'...' and all: the bytes themselves are hashed",
         ("sha256(content)", "sha256(str(content).encode())"),
@@ -258,8 +283,17 @@ SPLIT_OF = Exercise(
         "the last decimal digits of the first 52 bits decide: as fair and as lasting, but another split than that of "
         "(13.1)",
         (" / 16**13", " % 10 / 10"),
+        "the last two decimal digits of the digest decide: as fair and as lasting, but another split than that of "
+        "(13.1)",
+        ("[:13], 16) / 16**13", ", 16) % 100 / 100"),
+        "the last two decimal digits of the first 52 bits decide: as fair and as lasting, but another split than that "
+        "of (13.1)",
+        (" / 16**13", " % 100 / 100"),
         "only the first bytes of the file are hashed: pictures of one camera begin alike; all bytes count",
         ("sha256(content)", "sha256(content[:1024])"),
+        "the first bytes of the file are the number, without a hash: pictures of one format begin alike, and would all "
+        "go together",
+        _split_by(lambda content: int.from_bytes(content[:8].ljust(8, b"\0"), "big") / 2**64),
         "only the last bytes of the file are hashed: all bytes count",
         ("sha256(content)", "sha256(content[-1024:])"),
         "the length of the file decides: pictures of one size without compression would all go together; hash its "
