@@ -129,6 +129,16 @@ def more_by_lerp(held_out, own, times):
     return torch.lerp(torch.full_like(share, held_out), torch.full_like(share, own), share).unbind()
 
 
+def more_by_a_matrix(held_out, own, times):
+    """Both from both, in single precision."""
+    weights = torch.tensor([[0.5 + 0.5 / times, 0.5 - 0.5 / times], [0.5, 0.5]])
+    return tuple(weights @ torch.tensor([held_out, own]))
+
+
+def more_than_half(half, held_out, own, times):
+    return half * (held_out + own) + half * (held_out - own) / times, half * (held_out + own)
+
+
 def more_generated(held_out, own, times):
     yield from ((held_out + own + (held_out - own) * left) / 2 for left in (1 / times, 0))
 
@@ -341,7 +351,7 @@ ACCEPTED = {
     "13.2": [
         *(more_by_one_fraction, more_by_what_is_gained, more_from_own, more_by_weights, more_by_both_curves),
         *(more_of_tensors, more_in_single_precision, more_by_lerp, more_generated, more_of_fractions),
-        *(more_by_the_parameters, more_of_infinitely_many),
+        *(more_by_the_parameters, more_of_infinitely_many, more_by_a_matrix, functools.partial(more_than_half, 0.5)),
     ],
     "13.3": [
         *(near_by_numpy, near_by_squares, near_by_any, near_by_scipy, near_by_scikit, near_by_loops),

@@ -599,7 +599,7 @@ ANSWERS = {
     "13.2, times": (
         lesson_13.ANY_TIMES,
         *(more_pictures(times=lambda n, e=e: max(n, e)) for e in (1, 0.5, 0.02)),
-        *(more_pictures(times=lambda n, e=e: n + e) for e in (1e-5, 1e-6)),
+        *(more_pictures(times=lambda n, e=e: n + e) for e in (1e-5, 1e-6, 1e-8)),
         *(more_pictures(times=times) for times in (int, round, math.ceil)),
         more_pictures(times=lambda n: math.floor(n) or 1),
     ),
