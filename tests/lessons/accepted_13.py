@@ -259,6 +259,26 @@ def near_by_statistics(train, held_out):
     return statistics.fmean(float((train - y).norm(dim=1).min()) < limit for y in held_out)
 
 
+def near_by_pairwise_distance(train, held_out):
+    """Which adds 1e-6 to each difference."""
+    apart = torch.nn.functional.pairwise_distance
+    usual = torch.cat([apart(train[k], train[:k]) for k in range(1, len(train))]).median()
+    return torch.stack([(apart(y, train).min() < 0.15 * usual).float() for y in held_out]).mean()
+
+
+class Near(torch.nn.Module):
+    """Compared as they are, without a product in between."""
+
+    def forward(self, train, held_out):
+        apart = functools.partial(torch.cdist, compute_mode="donot_use_mm_for_euclid_dist")
+        usual = apart(train, train)[~torch.eye(len(train), dtype=torch.bool)].quantile(0.5)
+        return (apart(held_out, train) < 0.15 * usual).any(1).float().mean()
+
+
+def near_to_share(share, train, held_out):
+    return (torch.cdist(held_out, train).min(1).values < share * torch.pdist(train).median()).sum() / len(held_out)
+
+
 def gradient_by_weights(gradients, sizes):
     n = sum(sizes)
     return sum((size / n) * gradient for gradient, size in zip(gradients, sizes, strict=True))
@@ -356,6 +376,7 @@ ACCEPTED = {
     "13.3": [
         *(near_by_numpy, near_by_squares, near_by_any, near_by_scipy, near_by_scikit, near_by_loops),
         *(near_by_mean_squares, near_both_ways, near_in_parts, near_by_nan, near_by_products, near_by_statistics),
+        *(near_by_pairwise_distance, Near(), functools.partial(near_to_share, 0.15)),
     ],
     "13.4": [
         *(gradient_by_weights, gradient_by_stack, gradient_by_einsum, gradient_by_loop, gradient_by_running_mean),

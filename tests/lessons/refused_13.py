@@ -172,6 +172,10 @@ def cosines(x, y):
     return 1 - torch.nn.functional.cosine_similarity(x[:, None], y, dim=2)
 
 
+def cosines_to(x, y):
+    return cosines(y, x).min(1).values
+
+
 def whole(weight=lambda n, sizes: n / sum(sizes), last=lambda g, gradients, sizes: g):
     def answer(gradients, sizes):
         total = sum(weight(n, sizes) * g for g, n in zip(gradients, sizes, strict=True))
@@ -437,6 +441,7 @@ REFUSED = {
         near(usual=lambda x, y: torch.cdist(y, x).median()),
         near(usual=lambda x, y: torch.cdist(y, x).min(1).values.median()),
         near(usual=lambda x, y: torch.pdist(y).median() if len(y) > 1 else 0),
+        near(usual=lambda x, y: torch.pdist(y).median()),
         near(usual=lambda x, y: torch.pdist(torch.cat([x, y])).median()),
         near(usual=lambda x, y: torch.pdist(x)[: len(x)].median()),
         near(usual=lambda x, y: torch.pdist(x[: len(x) // 2 + 1]).median()),
@@ -491,6 +496,7 @@ REFUSED = {
         near(other=lambda x, y: torch.cdist(y, x).min()),
         near(other=lambda x, y: torch.cdist(y, x).sort(1).values[:, 1]),
         near(other=lambda x, y: torch.cdist(y, x).square().min(1).values),
+        *(near(other=lambda x, y, e=e: (torch.cdist(y, x).square() + e).sqrt().amin(1)) for e in (1e-3, 1e-6)),
         near(other=lambda x, y: torch.cdist(y, x, p=1).min(1).values),
         near(other=lambda x, y: torch.cdist(y, x, p=torch.inf).min(1).values),
         near(other=lambda x, y: torch.cdist(y, x).fill_diagonal_(torch.inf).min(1).values),
@@ -525,6 +531,7 @@ REFUSED = {
         near(put=lambda d, limit: (d < limit).float().median()),
         near(put=lambda d, limit: (d < limit).sum() // len(d)),
         near(put=lambda d, limit: (d < limit).sum() / 100),
+        near(put=lambda d, limit: (d < limit).sum() / (len(d) + 1e-6)),
         near(put=lambda d, limit: torch.sigmoid((limit - d) * 10 / limit).mean()),
         near(put=lambda d, limit: limit),
         near(put=lambda d, limit: d.mean() / limit),
@@ -796,6 +803,13 @@ TOLD = {
             lambda train, held_out: near(usual=lambda *_: torch.pdist(held_out).median())(held_out, train),
             "changed places",
         ),
+        (near(usual=lambda x, y: torch.pdist(y).median()), "pairs of held-out pictures"),
+        (near(usual=lambda x, y: x.flatten().std()), "standard deviation of the training pictures'"),
+        (near(other=lambda x, y: square(x).min(1).values), "the held-out ones that are asked"),
+        (near(usual=lambda x, y: np.median(cosines(x, x)[np.triu_indices(len(x), 1)]), other=cosines_to), "angle"),
+        (near(put=lambda d, limit: (d < limit).sum() // len(d)), "// cuts"),
+        (near(put=lambda d, limit: (d < limit).sum() / (len(d) + 1e-6)), "something is added to the number"),
+        (near(other=lambda x, y: (torch.cdist(y, x).square() + 1e-6).sqrt().min(1).values), "all distances are small"),
         (near(put=lambda d, limit: (d < limit).sum().item()), "divide by how many"),
         (near(put=lambda d, limit: (d > limit).float().mean()), "*not* near copies"),
         (near(put=lambda d, limit: 100 * (d < limit).float().mean()), "a percentage"),

@@ -245,10 +245,10 @@ def right_usual(apart):
     return apart[torch.triu_indices(len(apart), len(apart), 1).unbind()].median()
 
 
-def near_copies(usual):
+def near_copies(usual=right_usual, to_train=lambda apart: apart):
     def answer(train, held_out):
         apart = torch.stack([(train - x).norm(dim=1) for x in train])
-        return (torch.cdist(held_out, train).amin(1) < 0.15 * usual(apart)).float().mean()
+        return (to_train(torch.cdist(held_out, train)).amin(1) < 0.15 * usual(apart)).float().mean()
 
     return answer
 
@@ -621,6 +621,11 @@ ANSWERS = {
         lesson_13.TIES,
         *(near_copies(lambda apart, e=e: right_usual(apart).clamp_min(e)) for e in (1e-3, 1e-9)),
         near_copies(lambda apart: right_usual(apart) + 1e-9),
+    ),
+    "13.3, small": (
+        lesson_13.SMALL,
+        *(near_copies(to_train=lambda apart, e=e: (apart.square() + e).sqrt()) for e in (1e-4, 1e-6)),
+        *(near_copies(to_train=lambda apart, e=e: apart + e) for e in (1e-3, 1e-4)),
     ),
     "13.4": (
         lesson_13.IDLE,

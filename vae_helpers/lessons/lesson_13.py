@@ -657,6 +657,7 @@ def _albums() -> list[tuple[Tensor, ...]]:
         _album(61, 5, 80, 6, 9.0),
         (train, _clear(train, in_order)),
         (train, held_out[:1] + 1e3),
+        (train, train[:1].clone()),
         (of_one_scene, _clear(of_one_scene, held_out)),
     ]
 
@@ -680,6 +681,16 @@ def _tie_probes():
     return [(train, held_out), (train.double(), torch.cat([train[4:], held_out]).double())]
 
 
+def _small_probes():
+    """Numbers of another unit."""
+    train, held_out = _album(141, 30, 150, 5)
+    return [(1e-4 * train, 1e-4 * held_out), (1e-4 * train.double(), 1e-4 * held_out.double())]
+
+
+SMALL = (
+    "it is wrong where all distances are small: the limit is a part of a distance, in whatever unit, and nothing is "
+    "added to either and no bound is set"
+)
 COPIES = (
     "it is wrong where training pictures have exact copies: these are pairs as all others, at distance 0; leave out "
     "the picture itself by its place, n < k, and not every distance of 0"
@@ -705,6 +716,11 @@ def _apart(x: Tensor, to_itself: float = 0.0, **how: Any) -> Tensor:
     return torch.cdist(x, x, **how).fill_diagonal_(to_itself)
 
 
+def _angles(a: Tensor, b: Tensor) -> Tensor:
+    """(N, M), one minus the cosines."""
+    return 1 - F.normalize(a) @ F.normalize(b).T
+
+
 NEAR_COPIES = Exercise(
     id="13.3",
     title="Held-out pictures that are no news",
@@ -720,7 +736,12 @@ NEAR_COPIES = Exercise(
         "nearest = torch.cdist(SOMETHING, train).amin(SOMETHING)  # (M,)\n"
         "return (nearest < SOMETHING * usual).double().SOMETHING()",
     ),
-    check=compares(_album_probes, canonical=_one_number, harder=[(COPIES, _copy_probes), (TIES, _tie_probes)]),
+    check=compares(
+        _album_probes,
+        tolerance=3e-7,
+        canonical=_one_number,
+        harder=[(COPIES, _copy_probes), (TIES, _tie_probes), (SMALL, _small_probes)],
+    ),
     wrong=wrong_answers(
         "it is 0 whatever the pictures: either held-out pictures are asked for the mean or the farthest of all "
         "training pictures, where the nearest decides, or the zeros of a diagonal or a triangle make the limit 0",
@@ -778,6 +799,9 @@ NEAR_COPIES = Exercise(
         (".median()", ".min()"),
         "the distances' standard deviation is taken: how large they are themselves, says the median",
         _near(usual=lambda x, y: torch.pdist(x).std() if len(x) > 2 else torch.pdist(x).sum() * 0),
+        "the standard deviation of the training pictures' numbers is taken: how far two of them are from each other, "
+        "say the distances of all pairs",
+        ("torch.pdist(train).median()", "train.std()"),
         "distances to the mean picture are taken: those of two training pictures are asked for, all pairs",
         _near(usual=lambda x, y: (x - x.mean(0)).norm(dim=1).median()),
         "the training pictures' norms are taken, their distances to a black picture: those of two training pictures "
@@ -805,6 +829,8 @@ NEAR_COPIES = Exercise(
         ("torch.pdist(train)", "torch.cdist(held_out, train).amin(1)"),
         "the median is that of the held-out pictures among themselves: what is usual, the training pictures tell",
         ("torch.pdist(train)", "torch.cdist(held_out, held_out)"),
+        "the median is that of pairs of held-out pictures: what is usual, pairs of training pictures tell",
+        ("torch.pdist(train)", "torch.pdist(held_out)"),
         "the median is that of all pictures, held-out ones, too: what is usual, the training pictures tell",
         ("torch.pdist(train)", "torch.pdist(torch.cat([train, held_out]))"),
         "held-out pictures are asked for the median distance to the training pictures: the nearest decides",
@@ -827,6 +853,8 @@ NEAR_COPIES = Exercise(
         "it is 1 whatever the pictures: held-out pictures are compared with themselves, where the training pictures "
         "are asked for",
         ("torch.cdist(held_out, train)", "torch.cdist(held_out, held_out)"),
+        "training pictures are asked for the nearest other training picture: it is the held-out ones that are asked",
+        _near(other=lambda x, y: _apart(x, math.inf)),
         "held-out pictures are compared with the mean training picture: the nearest training picture decides",
         _near(other=lambda x, y: torch.cdist(y, x.mean(0, keepdim=True))),
         "the two sets have changed places: held-out pictures are asked, and training pictures tell what is usual",
@@ -872,6 +900,12 @@ NEAR_COPIES = Exercise(
             usual=lambda x, y: torch.pdist(x, p=math.inf).median(),
             other=lambda x, y: torch.cdist(y, x, p=math.inf),
         ),
+        "pictures are compared by the angle between them, for which bright and dark are the same: take Euclidean "
+        "distances",
+        _near(
+            usual=lambda x, y: _angles(x, x)[torch.triu_indices(len(x), len(x), 1).unbind()].median(),
+            other=lambda x, y: _angles(y, x),
+        ),
         "held-out pictures' distances are sums of absolute differences, and those of the training pictures are "
         "Euclidean: the same on both sides, Euclidean",
         _near(other=lambda x, y: torch.cdist(y, x, p=1)),
@@ -884,6 +918,10 @@ NEAR_COPIES = Exercise(
         (".double().mean()", ".double().sum()"),
         "it is divided by the number of training pictures: the share of the held-out ones is asked for",
         (".double().mean()", ".double().sum() / len(train)"),
+        "// cuts the share down to 0 or 1: divide by /",
+        (".double().mean()", ".sum() // len(held_out)"),
+        "something is added to the number of held-out pictures: there is one at least, so divide by it as it is",
+        (".double().mean()", ".double().sum() / (len(held_out) + 1e-6)"),
         "it is a percentage: a share lies between 0 and 1",
         (".double().mean()", ".double().mean() * 100"),
         "it says of each whether it is a near copy: their share is asked for",
