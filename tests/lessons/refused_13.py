@@ -221,6 +221,29 @@ def whole_by_columns(gradients, sizes):
     return (w * torch.stack(gradients)).sum(0) / w.sum()
 
 
+def whole_with_weights(weights, product):
+    return lambda gradients, sizes: product(weights(sizes), torch.stack(gradients))
+
+
+def whole_by_numpy(gradients, sizes):
+    """A plain number where a gradient is one, which from_numpy does not take."""
+    mean = np.average([g.numpy() for g in gradients], axis=0, weights=sizes)
+    return torch.from_numpy(mean).to(gradients[0])
+
+
+def whole_with_return_in_the_loop(gradients, sizes):
+    total = 0
+    for g, n in zip(gradients, sizes, strict=True):
+        total = total + n * g
+        return total / sum(sizes)
+
+
+def whole_of_the_last(gradients, sizes):
+    for g, n in zip(gradients, sizes, strict=True):
+        total = n * g
+    return total / sum(sizes)
+
+
 def whole_clipped(bound):
     return whole(last=lambda g, *_: g.clamp(-bound, bound))
 
@@ -591,7 +614,7 @@ REFUSED = {
         whole(weight=lambda n, sizes: n**0.5 / sum(m**0.5 for m in sizes)),
         whole(weight=lambda n, sizes: 1 - n / sum(sizes)),
         whole(weight=lambda n, sizes: n / (sum(sizes) - 1)),
-        whole(weight=lambda n, sizes: n / (sum(sizes) + 1e-2)),
+        *(whole(weight=lambda n, sizes, e=e: n / (sum(sizes) + e)) for e in (1e-2, 1e-6)),
         whole(weight=lambda n, sizes: max(n, 1) / sum(max(m, 1) for m in sizes)),
         whole(weight=lambda n, sizes: min(n, 1000) / sum(min(m, 1000) for m in sizes)),
         whole(weight=lambda n, sizes: torch.tensor(sizes).float().softmax(0)[sizes.index(n)]),
@@ -604,6 +627,7 @@ REFUSED = {
         whole(last=lambda g, gradients, sizes: g / sum(sizes)),
         *(whole_in_place, whole_by_popping, whole_with_shares_written, whole_of_all_calls, whole_by_columns),
         *(*map(whole_clipped, (1, 10, 1e3, 1e6)), whole_with_norm_one),
+        *(whole_by_numpy, whole_with_return_in_the_loop, whole_of_the_last),
     ],
     "13.5": [
         seconds_of(share=lambda p, n: p / n),
@@ -825,6 +849,17 @@ TOLD = {
         (whole_by_popping, "in place"),
         (whole_with_shares_written, "in place"),
         (whole_by_columns, "other shapes"),
+        (whole_by_numpy, "single number"),
+        (whole_with_weights(lambda n: torch.tensor(n) / sum(n), lambda w, g: torch.tensordot(w, g, 1)), "another type"),
+        (whole_with_weights(torch.tensor, lambda w, g: torch.einsum("k,k...", w, g) / w.sum()), "another type"),
+        (whole(weight=lambda n, sizes: n / (sum(sizes) + 1e-6)), "something is added"),
+        (whole(weight=lambda n, sizes: n // sum(sizes)), "// cuts every weight"),
+        (
+            lambda gradients, sizes: sum(n * g for g, n in zip(gradients, sizes, strict=True)) // sum(sizes),
+            "// cuts the",
+        ),
+        (whole_with_return_in_the_loop, "before the return"),
+        (whole_of_the_last, "to those before it"),
         (whole(weight=lambda n, sizes: max(n, 1) / sum(max(m, 1) for m in sizes)), "weight 0"),
         (whole_clipped(1e3), "cuts large gradients off"),
         (lambda gradients, sizes: whole()([g.double() for g in gradients], sizes), "torch.float64"),

@@ -630,6 +630,9 @@ ANSWERS = {
     "13.4": (
         lesson_13.IDLE,
         *(whole_gradient(n=lambda n, e=e: max(n, e)) for e in (1e-2, 1)),
+    ),
+    "13.4, many": (
+        lesson_13.ANY_COUNT,
         *(whole_gradient(n=lambda n, e=e: min(n, e)) for e in (100, 1e6)),
     ),
     "13.4, cut": (

@@ -964,24 +964,31 @@ def _gradient_probes():
         _gradients(21, [4, 16, 1, 9], 4),
         _gradients(31, [6], 3),
         _gradients(41, [1, 2, 5], 3, scale=0.4),
+        _gradients(151, [1], 6, dtype=torch.float64),
     ]
 
 
 def _shape_probes():
-    """Of a layer, of one where processes are as many as rows, of a convolution, of a single number."""
+    """Of a layer, of one where processes are as many as rows, of a convolution."""
     return [
         _gradients(51, [3, 5], 2, 3),
         _gradients(61, [3, 5, 1], 3, 3, dtype=torch.float64),
         _gradients(71, [1, 4, 4], 2, 3, 3, 3),
-        _gradients(81, [7, 2]),
     ]
 
 
+def _number_probes():
+    """Of a parameter that is one number, as a learned sigma is."""
+    return [_gradients(81, [7, 2]), _gradients(161, [2, 3, 3], dtype=torch.float64)]
+
+
 def _idle_probes():
-    """A process has no pictures; all have the same number; very many."""
+    return [_gradients(91, [4, 4, 0], 6), _gradients(101, [0, 5], 3, dtype=torch.float64)]
+
+
+def _count_probes():
+    """All have the same number; very many."""
     return [
-        _gradients(91, [4, 4, 0], 6),
-        _gradients(101, [0, 5], 3, dtype=torch.float64),
         _gradients(111, [3, 3, 3], 4),
         _gradients(121, [2_000_000, 1_000_000, 3], 4, dtype=torch.float64),
     ]
@@ -995,9 +1002,18 @@ ANY_SHAPE = (
     "it is right for vectors and wrong for gradients of other shapes: weights are matrices and kernels, too; weigh "
     "each gradient by its own number, and give the weights as many axes as there are"
 )
-IDLE = (
-    "it is wrong where a process had no picture, or where numbers are equal or very large: such a gradient has the "
-    "weight 0, and the divisor is the number of all pictures"
+ONE_NUMBER = (
+    "it is right for vectors and matrices, and not for the gradient of a single number, of shape (): there are no axes "
+    "then, and NumPy's results are plain numbers, which torch.from_numpy does not take and torch.as_tensor does"
+)
+IDLE = "it is wrong where a process had no picture: its gradient has the weight 0, whatever it is"
+ANY_COUNT = (
+    "it is wrong where numbers of pictures are equal, or very large: each counts as it is, and the divisor is the "
+    "number of all pictures"
+)
+OTHER_TYPE = (
+    "its weights have another type than the gradients, and a product of vectors or matrices stops there: torch.tensor "
+    "makes int64 of whole numbers, and float32 of others; gradients may be float64, and their weights have to be, too"
 )
 UNCUT_GRADIENT = "it cuts large gradients off, or gives them another length: the mean is asked for as it is"
 
@@ -1027,6 +1043,20 @@ def _into_the_first(gradients, sizes):
     return gradients[0]
 
 
+def _types_told(answer: Callable) -> Callable:
+    """Where torch stops at two types, it is said which they may be."""
+
+    def described(gradients, sizes):
+        try:
+            return answer(gradients, sizes)
+        except AnswerRaised as raised:
+            if "dtype" in str(raised.__cause__) or "scalar type" in str(raised.__cause__):
+                raise Misconception(OTHER_TYPE) from raised
+            raise
+
+    return described
+
+
 WHOLE_GRADIENT = Exercise(
     id="13.4",
     title="One gradient of several processes",
@@ -1043,7 +1073,15 @@ WHOLE_GRADIENT = Exercise(
     ),
     check=compares(
         _gradient_probes,
-        harder=[(ANY_SHAPE, _shape_probes), (IDLE, _idle_probes), (UNCUT_GRADIENT, _large_gradient_probes)],
+        tolerance=3e-7,  # single precision in the weights is enough, 1e-6 added to a number of pictures too much
+        canonical=_types_told,
+        harder=[
+            (ANY_SHAPE, _shape_probes),
+            (ONE_NUMBER, _number_probes),
+            (IDLE, _idle_probes),
+            (ANY_COUNT, _count_probes),
+            (UNCUT_GRADIENT, _large_gradient_probes),
+        ],
     ),
     wrong=wrong_answers(
         "it is the mean of the means: a picture of a small share counts for more than one of a large share; a mean "
@@ -1063,6 +1101,16 @@ WHOLE_GRADIENT = Exercise(
         ("sum(sizes)", "sum(sizes) * len(sizes)"),
         "it is divided twice by the number of pictures: once makes a mean of a sum",
         ("sum(sizes)", "sum(sizes) ** 2"),
+        "something is added to the number of pictures: there is one at least, so divide by it as it is",
+        ("sum(sizes)", "(sum(sizes) + 1e-6)"),
+        "// cuts every weight below 1 down to 0: divide by /",
+        ("n * gradient", "n // sum(sizes) * gradient", "total / sum(sizes)", "total"),
+        "// cuts the gradient down to whole numbers: divide by /",
+        ("total / sum", "total // sum"),
+        "only the first process counts, over the number of all pictures: add up all of them before the return",
+        ("sum(n * gradient for gradient, n in zip(gradients, sizes, strict=True))", "sizes[0] * gradients[0]"),
+        "only the last process counts, over the number of all pictures: add each to those before it",
+        ("sum(n * gradient for gradient, n in zip(gradients, sizes, strict=True))", "sizes[-1] * gradients[-1]"),
         "means are added up and divided by the number of pictures: they were divided by their own numbers already; "
         "multiply each by its own first",
         ("n * gradient", "gradient"),
