@@ -381,6 +381,26 @@ def step_of_tensors(pictures, processes, seconds, size, bandwidth):
     return torch.ceil(pictures / n) * seconds + 2 * (n - 1) / n * size / bandwidth
 
 
+def step_in_single_precision(pictures, processes, seconds, size, bandwidth):
+    share = torch.tensor(pictures / processes).ceil()
+    return share * seconds + 2 * (processes - 1) / processes * size / bandwidth
+
+
+def step_by_divmod(pictures, processes, seconds, size, bandwidth):
+    whole, left = divmod(pictures, processes)
+    there = size / bandwidth
+    return np.float32((whole + (left > 0)) * seconds + 2 * (there - there / processes))
+
+
+def step_rounded_by(up, pictures, processes, seconds, size, bandwidth):
+    return up(pictures / processes) * seconds + 2 * (processes - 1) * size / (processes * bandwidth)
+
+
+class Step:
+    def __call__(self, pictures, processes, seconds, size, bandwidth):
+        return math.fsum((math.ceil(pictures / processes) * seconds, 2 * size / bandwidth * (1 - 1 / processes)))
+
+
 def step_of_fractions(pictures, processes, seconds, size, bandwidth):
     n = fractions.Fraction(processes)
     share = math.ceil(pictures / n)
@@ -409,5 +429,8 @@ ACCEPTED = {
         *(gradient_by_repeats, gradient_by_numpy, gradient_by_reduce, gradient_from_numpy, gradient_by_single_weights),
         *(functools.partial(gradient_by_any_sum, sum), Whole()),
     ],
-    "13.5": [step_by_floor, step_by_ring, step_by_case, step_by_numpy, step_of_tensors, step_of_fractions],
+    "13.5": [
+        *(step_by_floor, step_by_ring, step_by_case, step_by_numpy, step_of_tensors, step_of_fractions),
+        *(step_in_single_precision, step_by_divmod, functools.partial(step_rounded_by, np.ceil), Step()),
+    ],
 }

@@ -261,9 +261,9 @@ def whole_gradient(n=lambda n: n, last=lambda g: g):
     return answer
 
 
-def step_seconds(network):
+def step_seconds(network=lambda n, s, b: 2 * (n - 1) / n * s / b, share=lambda p, n: -(-p // n), last=lambda x: x):
     def answer(pictures, processes, seconds, size, bandwidth):
-        return -(-pictures // processes) * seconds + network(processes, size, bandwidth)
+        return last(share(pictures, processes) * seconds + network(processes, size, bandwidth))
 
     return answer
 
@@ -639,6 +639,23 @@ ANSWERS = {
         lesson_13.UNCUT_GRADIENT,
         *(whole_gradient(last=lambda g, e=e: g.clamp(-e, e)) for e in (10, 1e3, 1e6)),
         *(whole_gradient(last=lambda g, e=e: g / max(1, g.norm().item() / e)) for e in (20, 1e4)),
+    ),
+    "13.5, uneven": (
+        lesson_13.UNEVEN,
+        *(step_seconds(share=lambda p, n, e=e: int(p / n + 1 - e)) for e in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)),
+        *(step_seconds(share=lambda p, n, e=e: math.ceil(p / n - e)) for e in (1e-2, 1e-4, 1e-6)),
+    ),
+    "13.5, divisor": (
+        lesson_13.DIVISOR,
+        *(step_seconds(lambda n, s, b, e=e: 2 * (n - 1) / n * s / (b + e)) for e in (1e-6, 1e-8, 1e-10, 1e-12)),
+        *(step_seconds(lambda n, s, b, e=e: 2 * (n - 1) / n * s / max(b, e)) for e in (1e-3, 1e-6, 1e-8)),
+        step_seconds(lambda n, s, b: 2 * (n - 1) / (n + 1e-6) * s / b),
+        step_seconds(share=lambda p, n: math.ceil(p / (n + 1e-6))),
+    ),
+    "13.5, short": (
+        lesson_13.SHORT_STEPS,
+        *(step_seconds(last=lambda x, n=n: round(x, n)) for n in (4, 5, 6)),
+        *(step_seconds(last=lambda x, e=e: max(x, e)) for e in (1e-3, 1e-5)),
     ),
     "13.5": (
         lesson_13.REAL_STEPS,

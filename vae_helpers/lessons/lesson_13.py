@@ -1180,17 +1180,26 @@ def step_seconds(pictures, processes, seconds, size, bandwidth):
 
 
 def _step_probes():
-    """Shares that come out even and do not, a process without pictures, one process; compute and network in turn."""
+    """Shares that come out even and do not, a process without pictures, one process; compute and network in turn.
+
+    All that is right has two digits behind the point, so that rounding is told by what follows.
+    """
     return [
         (64, 4, 0.5, 30.0, 4.0),
         (5, 2, 3.0, 7.0, 2.0),
         (65, 8, 0.25, 11.0, 5.0),
-        (5, 4, 2.0, 3.0, 7.0),
-        (3, 8, 1.5, 25.0, 9.0),
+        (5, 4, 2.0, 3.0, 5.0),
+        (3, 8, 1.5, 24.0, 10.0),
         (7, 1, 0.75, 12.0, 5.0),
-        (10, 3, 0.125, 9.0, 0.5),
-        (11, 3, 4.0, 1.0, 8.0),
+        (10, 3, 0.125, 9.0, 6.0),
+        (11, 3, 4.0, 3.0, 8.0),
+        (50, 50, 0.01, 1000.0, 4.0),
     ]
+
+
+def _uneven_step_probes():
+    """Of n + 1 pictures for n processes one has two; there is nothing to send."""
+    return [(n + 1, n, 2.0, 0.0, 1.0) for n in (10, 100, 1000, 20_000, 200_000, 1_100_000)]
 
 
 def _real_step_probes():
@@ -1203,6 +1212,25 @@ def _real_step_probes():
     ]
 
 
+def _divisor_probes():
+    """A bandwidth in an odd unit, two processes, very many pictures for one."""
+    return [(2, 2, 1.0, 2.0**-10, 2.0**-30), (1, 2, 2.0**-10, 2.0**20, 1.0), (10_000_000, 1, 1.0, 1.0, 1.0)]
+
+
+def _short_step_probes():
+    """A few microseconds."""
+    return [(64, 4, 2.0**-22, 1.0, 2.0**18), (5, 2, 3e-7, 700.0, 1e9), (1024, 16, 1e-7, 12.0, 1e6)]
+
+
+UNEVEN = (
+    "it is wrong where the share is a hair above a whole number: of 1001 pictures for 1000 processes one has two; a "
+    "number a little below 1 added, or one taken off, before cutting does not round up exactly"
+)
+DIVISOR = (
+    "something is added to what is divided by, or a bound is set to it: neither the processes nor the bandwidth are "
+    "ever 0, so divide by them as they are"
+)
+SHORT_STEPS = "it is rounded, or something is added, which shows where a step takes microseconds: seconds as they are"
 REAL_STEPS = (
     "it is wrong for real sizes, bandwidths or very many processes: bytes are divided by bytes a second as they are, "
     "and nothing is rounded but the number of pictures"
@@ -1219,6 +1247,26 @@ def _step(compute: str = "", network: str = "", put: str = "") -> tuple[str, ...
     return tuple(text for old, new in lines.items() if new for text in (old, new))
 
 
+_compare_steps = compares(
+    _step_probes,
+    tolerance=3e-7,  # what single precision can keep, and less than 1e-6 beside two processes
+    canonical=_one_number,
+    harder=[(UNEVEN, _uneven_step_probes), (REAL_STEPS, _real_step_probes), (DIVISOR, _divisor_probes)],
+)
+_compare_short_steps = compares(
+    lambda: [],
+    tolerance=1e-6,
+    canonical=lambda answer: lambda *args: 1e6 * _as_number(answer(*args)),  # microseconds
+    harder=[(SHORT_STEPS, _short_step_probes)],
+)
+
+
+def _check_step(answer: Callable, exercise: Exercise) -> None:
+    """Seconds, and microseconds, at which what is small beside a second shows."""
+    _compare_steps(answer, exercise)
+    _compare_short_steps(answer, exercise)
+
+
 STEP_SECONDS = Exercise(
     id="13.5",
     title="The seconds of a step",
@@ -1233,7 +1281,7 @@ STEP_SECONDS = Exercise(
         "network = SOMETHING * (processes - SOMETHING) / SOMETHING * size / bandwidth\n"
         "return SOMETHING + SOMETHING",
     ),
-    check=compares(_step_probes, tolerance=1e-6, canonical=_one_number, harder=[(REAL_STEPS, _real_step_probes)]),
+    check=_check_step,
     wrong=wrong_answers(
         "the share is not rounded up: of 5 pictures for 2 processes one has 3, and the other waits for it",
         ("math.ceil(pictures / processes)", "pictures / processes"),
@@ -1242,6 +1290,18 @@ STEP_SECONDS = Exercise(
         "the share is rounded to the nearest number: of 5 pictures for 4 processes one has 2, and the others wait for "
         "it",
         ("math.ceil(pictures / processes)", "round(pictures / processes)"),
+        "the share is rounded to the nearest number, a half up: of 9 pictures for 8 processes one has 2, and the "
+        "others wait for it",
+        ("math.ceil(pictures / processes)", "int(pictures / processes + 0.5)"),
+        "the share is rounded down, if not below 1: of 5 pictures for 2 processes one has 3, and the other waits for "
+        "it",
+        ("math.ceil(pictures / processes)", "max(1, pictures // processes)"),
+        "the share is upside down: pictures are shared out among processes",
+        ("math.ceil(pictures / processes)", "math.ceil(processes / pictures)"),
+        "the seconds of a picture are left out: a share is a number of pictures, and each takes `seconds`",
+        _step(compute="math.ceil(pictures / processes)"),
+        "the gradients' time is multiplied by the seconds of a picture, too: it is a time already",
+        _step(compute="math.ceil(pictures / processes)", put="(compute + network) * seconds"),
         "what does not come out even goes to one process, all of it: 7 pictures for 4 processes are 2, 2, 2 and 1",
         ("math.ceil(pictures / processes)", "(pictures // processes + pictures % processes)"),
         "one picture is added where the share comes out even, too: 64 pictures for 4 processes are 16 for each",
@@ -1250,6 +1310,10 @@ STEP_SECONDS = Exercise(
         _step(compute="math.ceil(pictures / processes * seconds)"),
         "the whole step is rounded up to seconds: it is the number of pictures that is whole",
         _step(put="math.ceil(compute + network)"),
+        "the step is cut down to whole seconds: it is the number of pictures that is whole",
+        _step(put="int(compute + network)"),
+        "the step is rounded to whole seconds: it is the number of pictures that is whole",
+        _step(put="round(compute + network)"),
         "each process computes all pictures: they share them",
         ("math.ceil(pictures / processes)", "pictures"),
         "a step takes the seconds of one picture: each process has several, one after the other",
@@ -1265,6 +1329,8 @@ STEP_SECONDS = Exercise(
         _step(put="compute"),
         "the pictures' time is left out: it is added to that of the gradients",
         _step(put="network"),
+        "one is multiplied by the other: both take time, one after the other",
+        _step(put="compute * network"),
         "one is subtracted from the other: both take time, one after the other",
         _step(put="compute - network"),
         "each process sends everything to each of the others, there and back: a ring sends pieces of size / n",
@@ -1298,11 +1364,21 @@ STEP_SECONDS = Exercise(
         "one piece is sent twice: 2 (n - 1) of them are",
         _step(network="2 * size / processes / bandwidth"),
         "it is multiplied by n and divided by n - 1: the other way round, and one process would divide by zero",
-        _step(network="2 * processes / max(processes - 1, 1) * size / bandwidth"),
+        _step(network="2 * processes / (processes - 1) * size / bandwidth"),
         "bytes are turned into bits: the bandwidth is in bytes a second, too",
         _step(network="2 * (processes - 1) / processes * 8 * size / bandwidth"),
         "bytes are taken for bits: size and bandwidth are in bytes, both",
         _step(network="2 * (processes - 1) / processes * size / 8 / bandwidth"),
+        "the bandwidth is taken for gigabytes a second: it is in bytes a second, as size is in bytes",
+        _step(network="2 * (processes - 1) / processes * size / (bandwidth * 1e9)"),
+        "the bandwidth is taken for megabytes a second: it is in bytes a second, as size is in bytes",
+        _step(network="2 * (processes - 1) / processes * size / (bandwidth * 1e6)"),
+        "the size is taken for megabytes: it is in bytes, and the bandwidth in bytes a second",
+        _step(network="2 * (processes - 1) / processes * size * 1e6 / bandwidth"),
+        "// cuts the gradients' time down to whole seconds: divide by /",
+        _step(network="2 * (processes - 1) / processes * (size // bandwidth)"),
+        "// cuts the pieces of the gradient: the formula has size / n as it is; divide by /",
+        _step(network="2 * (processes - 1) * (size // processes) / bandwidth"),
         "bytes are taken for numbers of 4 bytes each: size is in bytes",
         _step(network="2 * (processes - 1) / processes * 4 * size / bandwidth"),
         "it is multiplied by the bandwidth: bytes over bytes a second are seconds",
