@@ -79,6 +79,10 @@ def decoded(content):
     return split(share)(content.decode("utf-8").encode())
 
 
+def encoded(content):
+    return split(share)(content.encode())
+
+
 def more(
     middle=lambda h, o: (h + o) / 2,
     half=lambda h, o: (h - o) / 2,
@@ -221,8 +225,14 @@ def whole_by_columns(gradients, sizes):
     return (w * torch.stack(gradients)).sum(0) / w.sum()
 
 
-def whole_with_weights(weights, product):
-    return lambda gradients, sizes: product(weights(sizes), torch.stack(gradients))
+def whole_by_tensordot(gradients, sizes):
+    """Weights in single precision, whatever the gradients."""
+    return torch.tensordot(torch.tensor(sizes) / sum(sizes), torch.stack(gradients), 1)
+
+
+def whole_by_einsum(gradients, sizes):
+    """Weights that are whole numbers."""
+    return torch.einsum("k,k...", torch.tensor(sizes), torch.stack(gradients)) / sum(sizes)
 
 
 def whole_by_numpy(gradients, sizes):
@@ -726,7 +736,7 @@ TOLD = {
         (split(lambda content: digest(content) % 10 / 10), "as fair"),
         (split(lambda content: share(content.hex().encode())), "hexadecimal digits"),
         (decoded, "for a text"),
-        (lambda content: split(share)(content.encode()), "for a text"),
+        (encoded, "for a text"),
         (of_text, "the name of a file"),
         (lambda content: split(share)(hashlib.sha265(content)), "sha265"),
         (split(lambda content: share(content[: 2**20])), "large files"),
@@ -858,8 +868,7 @@ TOLD = {
         (whole_with_shares_written, "in place"),
         (whole_by_columns, "other shapes"),
         (whole_by_numpy, "single number"),
-        (whole_with_weights(lambda n: torch.tensor(n) / sum(n), lambda w, g: torch.tensordot(w, g, 1)), "another type"),
-        (whole_with_weights(torch.tensor, lambda w, g: torch.einsum("k,k...", w, g) / w.sum()), "another type"),
+        *((whole_by_tensordot, "another type"), (whole_by_einsum, "another type")),
         (whole(weight=lambda n, sizes: n / (sum(sizes) + 1e-6)), "something is added"),
         (whole(weight=lambda n, sizes: n // sum(sizes)), "// cuts every weight"),
         (
