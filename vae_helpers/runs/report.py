@@ -130,8 +130,8 @@ def _samples(measured: Measured) -> list[str]:
             kept,
             f"Samples are {ratio:.2f} times as far from the nearest of {near['looked through']:,} training pictures as "
             "held-out pictures are. Far below 1 would mean that pictures were learnt by heart, and so does a row of "
-            "samples that equals that of their nearest; smooth pictures are near to everything, so that a little below "
-            "1 means nothing.",
+            "samples that equals that of their nearest; what a model draws lacks what is rare, so that a little "
+            "below 1 means nothing.",
         ),
     ]
 
