@@ -140,13 +140,13 @@ def more_than_half(half, held_out, own, times):
 
 
 def more_generated(held_out, own, times):
-    yield from ((held_out + own + (held_out - own) * left) / 2 for left in (1 / times, 0))
+    return tuple((held_out + own + (held_out - own) * left) / 2 for left in (1 / times, 0))
 
 
 def more_of_fractions(held_out, own, times):
     held_out, own, times = map(fractions.Fraction, (held_out, own, times))
     mean = (held_out + own) / 2
-    return mean + (held_out - mean) / times, mean
+    return float(mean + (held_out - mean) / times), float(mean)
 
 
 def more_by_the_parameters(held_out, own, times, n=1000):

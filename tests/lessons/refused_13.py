@@ -3,6 +3,7 @@
 Those of TOLD are misconceptions that a message names, in other words than the lesson's: answer, a piece of the message.
 """
 
+import fractions
 import hashlib
 import itertools
 import math
@@ -442,6 +443,9 @@ REFUSED = {
         more(first=lambda m, e, left: m - e * left),
         more(first=lambda m, e, left: e * left),
         *(more_through_three, more_by_cases, more_if_it_helps),
+        more(put=lambda b, m: map(float, (b, m))),
+        more(put=lambda b, m: {b: 0, m: 1}.keys()),
+        more(put=lambda b, m: (fractions.Fraction(b), fractions.Fraction(m))),
     ],
     "13.3": [
         near(usual=lambda x, y: torch.pdist(x).mean()),
@@ -803,6 +807,8 @@ TOLD = {
         (more(put=lambda b, m: (b - m, m)), "it is the excess"),
         (lambda h, o, t: ((h + o) / 2, (h + o) / 2), "the excess is gone here"),
         (lambda h, o, t: (h + o / 2, h + o / 2), "brackets round held_out + own"),
+        (more(put=lambda b, m: iter((b, m))), "as a generator"),
+        (more(put=lambda b, m: [fractions.Fraction(b), m]), "make floats"),
     ],
     "13.3": [
         (near(usual=lambda x, y: torch.pdist(x).mean()), "of the mean distance"),

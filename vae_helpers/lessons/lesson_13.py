@@ -10,6 +10,7 @@ import numbers
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from types import CodeType
 from typing import Any
 
@@ -393,16 +394,25 @@ SHOULD_BE_TWO = (
 )
 
 
+ONE_BY_ONE = (
+    "its numbers come one after the other, as a generator gives them: a pair is asked for, and a cell below takes its "
+    "first number alone"
+)
+FRACTIONS = "its numbers are fractions, which a cell below cannot print with three digits: make floats of them"
+
+
 def _two_numbers(answer: Callable) -> Callable:
-    """Whatever can be unpacked into two numbers."""
+    """A pair of numbers, in whatever holds them."""
 
     def described(*args: Any) -> Any:
         pair = answer(*args)
         if isinstance(pair, (Tensor, np.ndarray)) and tuple(pair.shape) == (2,):
             pair = pair.tolist()
         elif isinstance(pair, Iterator):
-            pair = [part for part, _ in zip(pair, range(3), strict=False)]
+            raise Misconception(ONE_BY_ONE)
         if isinstance(pair, (tuple, list)):
+            if any(isinstance(part, Fraction) for part in pair):
+                raise Misconception(FRACTIONS)
             return tuple(_as_number(part) for part in pair)
         if isinstance(_as_number(pair), float):
             raise Misconception(SHOULD_BE_TWO)
