@@ -1,7 +1,7 @@
 """How often is `diagnose` right? Twelve known bugs and twelve healthy kinds of VAE, on several data sets, three seeds.
 
     python -m benchmarks.clinic FOLDER                              what docs quote: half an hour of one core
-    python -m benchmarks.clinic --seeds 1 --shorter 3 --only digits portraits                       a quick look
+    python -m benchmarks.clinic --seeds 1 --shorter 2 --only digits portraits                       a quick look
 
 FOLDER holds MNIST and Fashion-MNIST as torchvision keeps them; without it they are left out. Float32, one thread. The
 bounds of `diagnose` were chosen on digits and portraits; the other sets had no part in making it.

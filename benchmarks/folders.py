@@ -21,8 +21,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.measuring import description, one_thread, table
-from vae_helpers import VAE, bits_per_dim, evaluate, fit, load, seed_everything, train_folder
+from vae_helpers import VAE, evaluate, fit, load, seed_everything, train_folder
 from vae_helpers.lessons.lesson_13 import more_pictures
+from vae_helpers.runs import bits_of
 from vae_helpers.runs.recipe import LATENTS, begin, folder_vae, proposal
 
 COLUMNS = ("folder", "training pictures", "side", "transform", "VAE", "±", "Gaussian", "mean picture", "PNG", "WebP")
@@ -67,7 +68,8 @@ def _costs(images: Tensor, held_out: Tensor, chosen: dict, steps: int, seed: int
 
     def look(_: int, model: VAE) -> None:
         nonlocal best
-        best = min(best, tuple(_bits(model, part) for part in (held_out, images[:OWN])))
+        bounds = ((part, evaluate(model, part, samples=1)["elbo"]) for part in (held_out, images[:OWN]))
+        best = min(best, tuple(bits_of(model, bound, part[0].numel()).mean for part, bound in bounds))
 
     look(0, model)
     fit(
@@ -81,10 +83,6 @@ def _costs(images: Tensor, held_out: Tensor, chosen: dict, steps: int, seed: int
         callback_every=max(1, steps // LOOKS),
     )
     return best
-
-
-def _bits(model: VAE, images: Tensor) -> float:
-    return bits_per_dim(-evaluate(model, images, samples=1)["elbo"].mean, images[0].numel())
 
 
 def main() -> None:
