@@ -126,6 +126,12 @@ def test_a_function_may_give_a_number_in_any_wrapping_but_a_tensor_with_dimensio
     ):
         check(right)
     assert "take it out with .item()" in message(check, lambda x: torch.tensor([len(x)]))
+    check = compares(lambda x: (len(x), 2 * x), three_probes, (Wrong("it counts one more", lambda x: (len(x) + 1, 2 * x)),))
+    for more in (torch.tensor, np.array, float):
+        assert message(check, lambda x, more=more: (more(len(x) + 1), 2 * x)) == "it counts one more"
+    only = compares(lambda x: x.sum(), three_probes, (Wrong("it is a plain number", lambda x: x.sum().item()),))
+    assert message(only, lambda x: x.sum().item()) == "it is a plain number"
+    assert "float64" in message(only, lambda x: x.sum().double())
 
 
 def test_a_result_on_a_graph_of_its_own_or_sparse_is_not_right():

@@ -22,6 +22,12 @@ def over_by_lerp(front, back):
     return front + torch.lerp(back, torch.zeros_like(back), front[:, -1:])
 
 
+def over_by_careful_division(front, back):
+    a, b = front[:, 3:], back[:, 3:]
+    colour = back[:, :3] / b.clamp(min=1e-12)
+    return torch.cat([front[:, :3] + (1 - a) * b * colour, 1 - (1 - a) * (1 - b)], 1)
+
+
 def halve_by_blocks(rgba):
     n, _, h, w = rgba.shape
     blocks = rgba.reshape(n, 4, h // 2, 2, w // 2, 2)
@@ -191,6 +197,20 @@ def code_by_cosine(decode, sources, masks, start, sigma, steps=150, learning_rat
     return z.detach()
 
 
+def code_by_weight_decay(decode, sources, masks, start, sigma, steps=150, learning_rate=0.1):
+    z = start.detach().clone().requires_grad_()
+    adam = torch.optim.Adam([z], lr=learning_rate, weight_decay=1.0)  # adds z, the slope of |z|^2 / 2
+    falling = torch.optim.lr_scheduler.LinearLR(adam, 1.0, 0.0, steps)
+    for _ in range(steps):
+        mean = decode(z)
+        fits = [(m * Normal(mean, sigma).log_prob(x)).sum() for x, m in zip(sources, masks, strict=True)]
+        adam.zero_grad()
+        (-sum(fits)).backward()
+        adam.step()
+        falling.step()
+    return z.detach()
+
+
 def code_by_a_parameter(decode, sources, masks, start, sigma, steps=150, learning_rate=0.1):
     z = torch.nn.Parameter(start.clone())
     adam = torch.optim.Adam([z], lr=learning_rate, betas=(0.9, 0.98))
@@ -246,7 +266,7 @@ def fill_by_cholesky(y, known, W, b, sigma):
 
 
 ACCEPTED = {
-    "06.1": [over_in_parts, over_by_unbinding, over_by_lerp],
+    "06.1": [over_in_parts, over_by_unbinding, over_by_lerp, over_by_careful_division],
     "06.2": [
         halve_by_blocks,
         halve_by_slices,
@@ -277,6 +297,6 @@ ACCEPTED = {
         direction_in_float,
         direction_by_least_squares,
     ],
-    "06.7": [code_by_cosine, code_by_a_parameter, code_by_stacked_sources],
+    "06.7": [code_by_cosine, code_by_a_parameter, code_by_stacked_sources, code_by_weight_decay],
     "06.8": [fill_by_covariance, fill_by_a_weighted_ridge, fill_by_least_squares, fill_by_cholesky],
 }

@@ -184,6 +184,8 @@ REFUSED = {
         lambda mu: int((mu.var(0) > 0.01).sum()),
         lambda mu, threshold=0.01: int((mu.var(0) > threshold**2).sum()),
         lambda mu, threshold=0.01: int((mu.sub_(mu.mean(0)).square().mean(0) > threshold).sum()),
+        lambda mu, threshold=0.01: int((mu.var(0) >= threshold).sum()),
+        lambda mu, threshold=0.01: int((mu[:, :32].var(0) > threshold).sum()),
     ],
     "04.5": [
         lambda mu, log_var: (
@@ -256,6 +258,7 @@ REFUSED = {
         lambda kl, floor: torch.where(kl.mean(0) < floor, kl.mean(0), floor).sum(),
         lambda kl, floor: kl.detach().clamp_(min=floor).mean(0).sum() + 0 * kl.sum(),
         lambda kl, floor: kl.mean(0).div(math.log(2)).clamp(min=floor).sum(),
+        lambda kl, floor: kl.mean(0).clamp(floor, 10).sum(),
     ],
     "04.7": [
         *(changed(split_kl, change) for change in SPLIT_KL),
@@ -288,5 +291,12 @@ REFUSED = {
         lambda model, x: -Normal(model.decode(model.encode(x).mean).mean, 0.4).log_prob(x.detach()).sum((1, 2, 3)),
         lambda model, x: -model.decode(torch.zeros_like(model.encode(x).mean)).log_prob(x),
         lambda model, x: autoencoder_loss(model, x)[:, None],
+        lambda model, x: autoencoder_loss(model, x).abs(),
+        lambda model, x: autoencoder_loss(model, x).clamp(min=0),
+        lambda model, x: F.relu(autoencoder_loss(model, x)),
     ],
+}
+
+TOLD = {
+    "04.4": [(lambda mu, threshold=0.01: (mu.std(0) > threshold).sum(), "standard deviation")],
 }

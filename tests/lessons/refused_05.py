@@ -52,6 +52,25 @@ def arg_attr(y, sigma, log_density):
     return y.detach() + sigma**2 * y.grad
 
 
+def stops_early(energy, start, steps, learning_rate):
+    z, least = start.detach().clone().requires_grad_(), math.inf
+    optimiser = torch.optim.Adam([z], lr=learning_rate)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        now = energy(z).sum()
+        if now.item() > least:
+            break
+        least = now.item()
+        now.backward()
+        optimiser.step()
+    return z.detach()
+
+
+def errors(gaussian=lambda s: s**2, photons=lambda x, n: x / n, lost=lambda x, s: s / 2 * ((1 - x) ** 2 + x**2)):
+    """expected_errors with one of its parts replaced, and with tensors where the lesson's have numbers."""
+    return lambda x, sigma, n, share: (gaussian(sigma), photons(x, n).mean(), lost(x, share).mean())
+
+
 EXPECTED_ERRORS = (
     ("sigma**2", "sigma"),
     ("sigma**2", "-20 * math.log10(sigma)"),
@@ -272,12 +291,15 @@ REFUSED = {
         lambda y: median(differences(y.clamp(0, 1))) / 4.047,
         lambda y: (y - F.avg_pool2d(y, 3, 1, 1)).abs().flatten(1).median(1).values / 0.6745,
         lambda y: median(differences(y)) / 4.047 + 0.001,
+        lambda y: (median(differences(y)) / 4.047).clamp(min=0.001),
+        lambda y: (median(differences(y)) / 4.047).clamp(max=1),
     ],
     "05.4": [
         *(changed(code_energy, change) for change in CODE_ENERGY),
     ],
     "05.8": [
         *(changed(best_code, change) for change in BEST_CODE),
+        stops_early,
     ],
     "05.5": [
         *(changed(overlap_add, change) for change in OVERLAP_ADD),
@@ -343,4 +365,17 @@ REFUSED = {
         lambda loss, pixels, sigma: loss / pixels / 3 - sigma**2,
         lambda loss, pixels, sigma: (loss.mean() if torch.is_tensor(loss) else loss) - sigma**2,
     ],
+}
+
+TOLD = {
+    "05.1": [
+        (errors(gaussian=lambda s: torch.tensor(s)), "is sigma, the size of a typical error"),
+        (errors(photons=lambda x, n: x / n**2), "divided by the photons twice"),
+        (errors(photons=lambda x, n: x * n), "the photons multiply"),
+        (errors(lost=lambda x, s: s * ((1 - x) ** 2 + x**2)), "black and white at once"),
+        (errors(lost=lambda x, s: s / 2 * (1 - x) ** 2), "only the white pixels"),
+        (errors(lost=lambda x, s: s / 2 * ((1 - x.mean()) ** 2 + x.mean() ** 2)), "averages x before it squares"),
+    ],
+    "05.7": [(lambda loss, pixels, sigma: torch.tensor(loss) - pixels * sigma**2, "this is the summed error")],
+    "05.8": [(stops_early, "stop only when all are taken")],
 }

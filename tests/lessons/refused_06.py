@@ -21,6 +21,13 @@ def with_alpha(alpha):
     return lambda front, back: torch.cat([right_over(front, back)[:, :3], alpha(front[:, 3:], back[:, 3:])], 1)
 
 
+def over_by_straight_colours(front, back):
+    a, b = front[:, 3:], back[:, 3:]
+    alpha = a + (1 - a) * b
+    colours = (a * (front[:, :3] / a) + (1 - a) * b * (back[:, :3] / b)) / alpha
+    return torch.cat([colours * alpha, alpha], 1)
+
+
 def halved(
     div=lambda colours, alpha: colours / alpha.clamp(min=1e-8),
     pre=lambda colours, alpha: colours * alpha,
@@ -150,6 +157,9 @@ REFUSED = {
         lambda front, back: right_over(front, back).numpy(),
         lambda front, back: front.detach().add_((1 - front[:, 3:]) * back),
         lambda front, back: front + (1 - front[:, 3:].mean()) * back,
+        lambda front, back: right_over(front, back) * (right_over(front, back)[:, 3:] > 0.01),
+        lambda front, back: torch.where(front[:, 3:] > 0.01, right_over(front, back), back),
+        over_by_straight_colours,
     ],
     "06.2": [
         lambda rgba: F.avg_pool2d(rgba, 2),
@@ -313,6 +323,7 @@ REFUSED = {
         lambda x, mean, mask, sigma: nats(mask * (x - mean), torch.zeros_like(x), sigma).sum((1, 2, 3)),
         lambda x, mean, mask, sigma: (mask * nats(x, mean, sigma + 0.001)).sum((1, 2, 3)),
         lambda x, mean, mask, sigma: (mask * nats(x, mean, sigma))[:, :1].sum((1, 2, 3)),
+        lambda x, mean, mask, sigma: right_nats(x, mean.clamp(0, 1), mask, sigma),
         lambda x, mean, mask, sigma: torch.where(mask.bool(), nats(x, mean, sigma), torch.nan).flatten(1).nanmean(1),
         lambda x, mean, mask, sigma: (mask.detach().mul_(1.0), right_nats(x, mean, mask.clone().fill_(1), sigma))[1],
     ],
@@ -383,6 +394,7 @@ REFUSED = {
         searched(code_loss, after=lambda z, decode: z),
         searched(code_loss, after=lambda z, decode: z.detach().mean(0)),
         searched(code_loss, after=lambda z, decode: z.detach().double()),
+        searched(code_loss, after=lambda z, decode: z.detach().clamp(-3, 3)),
         searched(code_loss, after=lambda z, decode: (z.detach(), decode(z).detach())),
         lambda decode, sources, masks, start, sigma, steps=150, learning_rate=0.1: right_code(
             decode, sources, masks, start, sigma, 1
@@ -423,4 +435,8 @@ REFUSED = {
         lambda y, known, W, b, sigma: y.copy_(right_fill(y, known, W, b, sigma)),
         lambda y, known, W, b, sigma: W @ (torch.linalg.pinv(W) @ (y - b)) + b,
     ],
+}
+
+TOLD = {
+    "06.1": [(over_by_straight_colours, "divides by nothing")],
 }

@@ -20,6 +20,7 @@ from vae_helpers.exercises.outcomes import (
     Leaf,
     Outcome,
     allowed,
+    as_asked,
     as_numbers,
     both_slopes,
     kind,
@@ -88,7 +89,8 @@ def compares(
         return outcome(function, args, names, _wanted(gradients, names))
 
     def compared(answer: Callable[..., Any], reference: Callable[..., Any], probes: Probes) -> _Calls:
-        given, right = outcomes(answer, reference, probes), outcomes(reference, reference, probes)
+        right = outcomes(reference, reference, probes)
+        given = list(map(as_asked, outcomes(answer, reference, probes), right))
         torch.manual_seed(0)
         return list(zip(given, right, (_said(reference, args) for args in probes()), strict=True))
 
@@ -96,10 +98,9 @@ def compares(
         reference = exercise.reference
         calls = compared(answer, reference, probes)
         if finding := _first_finding(calls, tolerance):
-            given = [mine for mine, _, _ in calls]
             for candidate in exercise.wrong:
                 known = outcomes(candidate.answer, reference, probes)
-                if all(same_outcome(g, k, tolerance) for g, k in zip(given, known, strict=True)):
+                if all(same_outcome(g, as_asked(k, r), tolerance) for (g, r, _), k in zip(calls, known, strict=True)):
                     raise Misconception(candidate.message)
             raise Misconception(_pattern(calls, tolerance) or _rounded(calls) or finding)
         for message, far in harder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -106,6 +106,12 @@ def same_outcome(mine: Outcome, other: Outcome, tolerance: float) -> bool:
     )
 
 
+def as_asked(given: Outcome, right: Outcome) -> Outcome:
+    """The same outcome, with a plain number for each single value of a tensor or an array where `right` has one."""
+    numbers = {where for where, part in right.parts if kind(part) == "number"}
+    return replace(given, parts=tuple((at, _as_number(part) if at in numbers else part) for at, part in given.parts))
+
+
 def kind(leaf: Leaf) -> str:
     """What a part is: "tensor", "array", "number", "text" or else the name of its type."""
     if isinstance(leaf, torch.Tensor):
@@ -172,6 +178,10 @@ def _refuse_floods(parts: tuple) -> None:
 def _kept(x: Leaf) -> Leaf:
     """A part as it came, for later calls may change it; whether it hung on a graph is kept too."""
     return x.detach().clone().requires_grad_(x.requires_grad) if isinstance(x, torch.Tensor) else x
+
+
+def _as_number(part: Leaf) -> Leaf:
+    return as_numbers(part).item() if kind(part) in ("tensor", "array") and shape(part) == () else part
 
 
 def _is_floating(arg: Any) -> bool:

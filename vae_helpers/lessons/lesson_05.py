@@ -7,7 +7,7 @@ import math
 import torch
 
 from vae_helpers.exercises.checks import compares
-from vae_helpers.exercises.definition import Exercise, wrong_answers
+from vae_helpers.exercises.definition import Exercise, Misconception, wrong_answers
 from vae_helpers.patches import window
 
 
@@ -165,10 +165,13 @@ def estimate_sigma(y):
 
 
 def _sigma_probes():
-    """Odd numbers of differences. The last picture's channels are mirrored: their medians are those of all together."""
+    """Odd numbers of differences, and noise from the weakest to far too much.
+
+    The second's channels are mirrored, so that their medians are those of all together; the third's are unlike.
+    """
     ramp = torch.linspace(0, 1, 25)
     smooth = (ramp[:, None] * ramp)[None, None].expand(3, 1, 25, 25)
-    noisy = smooth + torch.tensor([0.02, 0.1, 0.4]).reshape(3, 1, 1, 1) * _randn(5, 3, 1, 25, 25)
+    noisy = smooth + torch.tensor([0.0003, 0.1, 2.0]).reshape(3, 1, 1, 1) * _randn(5, 3, 1, 25, 25)
     edge = torch.zeros(15, 17)
     edge[7:] = 1
     one = edge + 0.05 * _randn(6, 15, 17)
@@ -301,24 +304,42 @@ def best_code(energy, start, steps, learning_rate):
     return z.detach()
 
 
+def _bowl(z):
+    floor = 2 * torch.cos(torch.arange(len(z)) + 1.0)[:, None]  # of each code another
+    return (torch.linspace(0.5, 3, z.shape[1]) * (z - floor)).square().sum(1)
+
+
 def _valleys():
     """Two landscapes whose floor is not reached in the steps given: bowls, and bowls with ripples."""
-
-    def bowl(z):
-        floor = 2 * torch.cos(torch.arange(len(z)) + 1.0)[:, None]  # of each code another
-        return (torch.linspace(0.5, 3, z.shape[1]) * (z - floor)).square().sum(1)
 
     def ripples(z):
         return 3 + (0.3 * z.square() + torch.cos(2 * z)).sum(1)
 
     def flat(z):  # so flat that an epsilon of one's own shows
-        return 1e-3 * bowl(z)
+        return 1e-3 * _bowl(z)
 
     return [
-        (bowl, _randn(7, 3, 4), 12, 0.1),
+        (_bowl, _randn(7, 3, 4), 12, 0.1),
         (ripples, 1 + 0.3 * _randn(8, 2, 5), 25, 0.03),
         (flat, 5 + _randn(9, 3, 4), 15, 0.2),
     ]
+
+
+def _check_search(answer, exercise):
+    """Where the steps lead; and that all are taken where they are so long that the energies rise."""
+    compares(_valleys, tolerance=1e-4)(answer, exercise)
+    steps, seen = 60, []
+
+    def energy(z):
+        seen.append(z)
+        return _bowl(z)
+
+    answer(energy, _randn(10, 3, 4), steps, 1.0)
+    if len(seen) < steps:
+        raise Misconception(
+            f"of {steps} steps it takes {len(seen)}: the energies may rise for some steps and fall again, so stop only "
+            "when all are taken"
+        )
 
 
 BEST_CODE = Exercise(
@@ -334,7 +355,7 @@ BEST_CODE = Exercise(
         "for _ in range(steps):\n    optimiser.SOMETHING()\n    energy(z).SOMETHING().backward()\n"
         "    optimiser.step()\nreturn z.SOMETHING()",
     ),
-    check=compares(_valleys, tolerance=1e-4),
+    check=_check_search,
     wrong=wrong_answers(
         "old gradients are not cleared: backward() adds to what is there, and the code flies past the floor",
         ("        optimiser.zero_grad()\n", ""),

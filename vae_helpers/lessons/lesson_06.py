@@ -28,6 +28,14 @@ def _layer(seed, *shape):
     return torch.cat([straight[:, :3] * straight[:, 3:], straight[:, 3:]], 1)
 
 
+def _clear_probes():
+    """Clear, nearly clear and opaque pixels of the front upon such of the back."""
+    covers = torch.tensor([0.0, 0.004, 1.0])
+    front, back = torch.ones(2, 1, 4, 3, 3) * _rand(5, 2, 1, 4, 1, 1)
+    front[:, 3], back[:, 3] = 1, 1
+    return [(front * covers, back * covers[:, None])]
+
+
 def _with_alpha(alpha):
     """The right colours with another alpha; alpha(a_front, a_back)."""
     return lambda front, back: torch.cat([over(front, back)[:, :3], alpha(front[:, 3:], back[:, 3:])], 1)
@@ -36,6 +44,11 @@ def _with_alpha(alpha):
 def _straight(layer):
     return torch.cat([layer[:, :3] / layer[:, 3:], layer[:, 3:]], 1)
 
+
+CLEAR = (
+    "it is right only where the layers cover something: where both are clear or nearly so it gives NaN, or loses what "
+    "little there is; equation (6.3) divides by nothing and has no threshold"
+)
 
 OVER = Exercise(
     id="06.1",
@@ -47,7 +60,8 @@ OVER = Exercise(
         "alpha = front[:, SOMETHING:]  # (N, 1, H, W)\nreturn front + (1 - alpha) * SOMETHING",
     ),
     check=compares(
-        lambda: [(_layer(1, 2, 4, 3, 5), _layer(2, 2, 4, 3, 5)), (_layer(3, 3, 4, 2, 2), _layer(4, 3, 4, 2, 2))]
+        lambda: [(_layer(1, 2, 4, 3, 5), _layer(2, 2, 4, 3, 5)), (_layer(3, 3, 4, 2, 2), _layer(4, 3, 4, 2, 2))],
+        harder=[(CLEAR, _clear_probes)],
     ),
     wrong=wrong_answers(
         "the front is multiplied by its alpha: premultiplied colours hold that factor already, and twice is too dark",
@@ -284,10 +298,10 @@ def chosen_log_likelihood(x, mean, mask, sigma):
 
 
 def _chosen_probes():
-    """Masks of 0 and 1, as the notebook's: what is True or positive is chosen."""
+    """Masks of 0 and 1, as the notebook's: what is True or positive is chosen. Means may lie beyond black and white."""
     return [
-        (_rand(1, 3, 2, 3, 4), _rand(2, 3, 2, 3, 4), (_rand(3, 3, 1, 3, 4) < 0.5).float(), 0.3),
-        (_rand(4, 2, 3, 2, 5), _rand(5, 2, 3, 2, 5), (_rand(6, 2, 1, 2, 5) < 0.6).float(), 1.6),
+        (_rand(1, 3, 2, 3, 4), 1.6 * _rand(2, 3, 2, 3, 4) - 0.3, (_rand(3, 3, 1, 3, 4) < 0.5).float(), 0.3),
+        (_rand(4, 2, 3, 2, 5), 1.6 * _rand(5, 2, 3, 2, 5) - 0.3, (_rand(6, 2, 1, 2, 5) < 0.6).float(), 1.6),
     ]
 
 
@@ -426,7 +440,7 @@ def _chosen(seed, n=3):
 
 def _code_probes():
     noise, masks = _chosen(20)
-    decode, truth = _affine_decoder(2, 2, 2, 4, 5), torch.tensor([[1.5, -0.8], [-1.0, 1.6], [0.7, 1.2]])
+    decode, truth = _affine_decoder(2, 2, 2, 4, 5), torch.tensor([[4.5, -0.8], [-1.0, 1.6], [0.7, 1.2]])
     sources = [decode(truth) + x - 0.5 for x in noise]
     start = truth + 0.6 * torch.randn(3, 2, generator=torch.Generator().manual_seed(2))
     return [(decode, sources, masks, start, 1.6, 100, 0.3)]
