@@ -266,7 +266,7 @@ def fill_by_cholesky(y, known, W, b, sigma):
 
 
 ACCEPTED = {
-    "06.1": [over_in_parts, over_by_unbinding, over_by_lerp, over_by_careful_division],
+    "06.1": [over_in_parts, over_by_careful_division, over_by_unbinding, over_by_lerp],
     "06.2": [
         halve_by_blocks,
         halve_by_slices,
@@ -297,6 +297,6 @@ ACCEPTED = {
         direction_in_float,
         direction_by_least_squares,
     ],
-    "06.7": [code_by_cosine, code_by_a_parameter, code_by_stacked_sources, code_by_weight_decay],
+    "06.7": [code_by_cosine, code_by_weight_decay, code_by_a_parameter, code_by_stacked_sources],
     "06.8": [fill_by_covariance, fill_by_a_weighted_ridge, fill_by_least_squares, fill_by_cholesky],
 }
