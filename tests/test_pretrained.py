@@ -348,7 +348,11 @@ def all_of_the_portrait_vae(tensors):
 
 def test_the_shipped_vae_is_a_checkpoint_of_this_model_with_a_byte_for_a_weight():
     tensors, kind, notes = checkpoints.read(PORTRAIT_VAE)
-    assert kind == "VAE" and notes == {"steps": 14_000, "portraits": 20_000} and all_of_the_portrait_vae(tensors)
+    assert (
+        kind == "VAE"
+        and notes == {"steps": 14_000, "more": 10_000, "portraits": 20_000}
+        and all_of_the_portrait_vae(tensors)
+    )
     assert PORTRAIT_VAE.stat().st_size < 3.8e6
     loaded = pretrained.portrait_vae().state_dict()
     for name, t in loaded.items():
@@ -357,11 +361,11 @@ def test_the_shipped_vae_is_a_checkpoint_of_this_model_with_a_byte_for_a_weight(
 
 def test_the_tool_trains_a_portrait_vae_and_writes_a_file_that_loads(tmp_path, monkeypatch, capsys):
     path, before = tmp_path / "vae.safetensors", PORTRAIT_VAE.read_bytes()
-    monkeypatch.setattr(sys, "argv", ["tool", "--steps", "2", "--portraits", "40", "--to", str(path)])
+    monkeypatch.setattr(sys, "argv", ["tool", "--steps", "2", "--more", "2", "--portraits", "40", "--to", str(path)])
     with torch.random.fork_rng(devices=[]):
         train_portrait_vae.main()
     tensors, kind, notes = checkpoints.read(path)
-    assert kind == "VAE" and notes == {"steps": 2, "portraits": 40} and all_of_the_portrait_vae(tensors)
+    assert kind == "VAE" and notes == {"steps": 2, "more": 2, "portraits": 40} and all_of_the_portrait_vae(tensors)
     assert "factors read from them, R2: skin" in capsys.readouterr().out and PORTRAIT_VAE.read_bytes() == before
 
 

@@ -5,8 +5,9 @@
     python -m tools.train_sharp_portrait_vae --checkpoint /tmp/sharp.pt --resume       go on after a stop
 
 It goes on from `tools/train_portrait_vae.py` with the same portraits, the factor reader's features and a critic
-(notebook 08). The two layers that hold most of the weights stay as they are, so that only a sixth has to be shipped
-anew. Having written the file it prints, on validation portraits, what the judge reads and how sharp they are.
+(notebook 08); what is shipped began where that tool's further steps, on pixels alone, begin. The two layers that hold
+most of the weights stay as they are, so that only a sixth has to be shipped anew. Having written the file it prints,
+on validation portraits, what the judge reads and how sharp they are.
 """
 
 from __future__ import annotations
