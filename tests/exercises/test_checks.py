@@ -126,7 +126,8 @@ def test_a_function_may_give_a_number_in_any_wrapping_but_a_tensor_with_dimensio
     ):
         check(right)
     assert "take it out with .item()" in message(check, lambda x: torch.tensor([len(x)]))
-    check = compares(lambda x: (len(x), 2 * x), three_probes, (Wrong("it counts one more", lambda x: (len(x) + 1, 2 * x)),))
+    one_more = Wrong("it counts one more", lambda x: (len(x) + 1, 2 * x))
+    check = compares(lambda x: (len(x), 2 * x), three_probes, (one_more,))
     for more in (torch.tensor, np.array, float):
         assert message(check, lambda x, more=more: (more(len(x) + 1), 2 * x)) == "it counts one more"
     only = compares(lambda x: x.sum(), three_probes, (Wrong("it is a plain number", lambda x: x.sum().item()),))
