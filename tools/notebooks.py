@@ -81,7 +81,7 @@ NUMBERS = [("float32", "AVX2"), ("float32", "native"), ("bfloat16", "native")]
 KINDS = [Kind(threads, precision, cpu) for threads in (1, 2) for precision, cpu in NUMBERS]
 
 
-def run(notebook, environment: Mapping[str, str] = QUIET, folder: Path = NOTEBOOKS, timeout: int = 300):
+def run(notebook, environment: Mapping[str, str] = QUIET, folder: Path = NOTEBOOKS, timeout: int = 900):
     """Run a notebook in a fresh kernel that starts in `folder` and return it with its outputs.
 
     Raises:
@@ -107,7 +107,7 @@ def run(notebook, environment: Mapping[str, str] = QUIET, folder: Path = NOTEBOO
     return notebook
 
 
-def run_asking(notebook, question: str, timeout: int = 300):
+def run_asking(notebook, question: str, timeout: int = 900):
     """Run a notebook and then, in its kernel, the code `question`: the notebook with its outputs, what that printed."""
     asking = nbformat.from_dict({**notebook, "cells": [*notebook.cells, nbformat.v4.new_code_cell(question)]})
     done = run(asking, timeout=timeout)
