@@ -6,8 +6,9 @@ The exercise hands its reference and its wrong answers to the check.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ import torch
 from vae_helpers.exercises import effects
 from vae_helpers.exercises.definition import Exercise, Misconception
 from vae_helpers.exercises.guarding import describe
+from vae_helpers.exercises.isolation import seed_cpu
 from vae_helpers.exercises.outcomes import (
     SINGLE,
     Leaf,
@@ -77,21 +79,20 @@ def compares(
         right, and otherwise returns None.
     """
 
-    def outcomes(function: Callable[..., Any], reference: Callable[..., Any], probes: Probes) -> list[Outcome]:
-        torch.manual_seed(0)
-        count = len(probes())  # they are made anew for each call, for an answer may change its arguments
-        return [one(canonical(function), index, reference, probes) for index in range(count)]
-
-    def one(function: Callable[..., Any], index: int, reference: Callable[..., Any], probes: Probes) -> Outcome:
-        torch.manual_seed(0)  # the same probes each time, and functions that draw in the same order draw the same
-        args = tuple(probes()[index])
-        names = parameter_names(reference, len(args))
-        return outcome(function, args, names, _wanted(gradients, names))
+    def outcomes(function: Callable[..., Any], reference: Callable[..., Any], probes: Probes) -> Iterator[Outcome]:
+        for index in itertools.count():
+            seed_cpu(0)  # the same probes each time, and functions that draw in the same order draw the same
+            made = probes()  # anew for each call, for an answer may change its arguments
+            if index == len(made):
+                return
+            args = tuple(made[index])
+            names = parameter_names(reference, len(args))
+            yield outcome(canonical(function), args, names, _wanted(gradients, names))
 
     def compared(answer: Callable[..., Any], reference: Callable[..., Any], probes: Probes) -> _Calls:
-        right = outcomes(reference, reference, probes)
+        right = list(outcomes(reference, reference, probes))
         given = list(map(as_asked, outcomes(answer, reference, probes), right))
-        torch.manual_seed(0)
+        seed_cpu(0)
         return list(zip(given, right, (_said(reference, args) for args in probes()), strict=True))
 
     def check(answer: Callable[..., Any], exercise: Exercise) -> None:
@@ -99,7 +100,7 @@ def compares(
         calls = compared(answer, reference, probes)
         if finding := _first_finding(calls, tolerance):
             for candidate in exercise.wrong:
-                known = outcomes(candidate.answer, reference, probes)
+                known = outcomes(candidate.answer, reference, probes)  # most part from the answer at the first one
                 if all(same_outcome(g, as_asked(k, r), tolerance) for (g, r, _), k in zip(calls, known, strict=True)):
                     raise Misconception(candidate.message)
             raise Misconception(_pattern(calls, tolerance) or _rounded(calls) or finding)

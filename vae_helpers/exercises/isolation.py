@@ -88,6 +88,23 @@ def _set(wanted: Mapping[str, Any]) -> list[str]:
     return other
 
 
+def seed_cpu(seed: int) -> None:
+    """Seed the generator of the CPU, where checks compute.
+
+    torch.manual_seed also keeps, for a GPU that may be used later, each call with a listing of the stack: thousands of
+    calls cost seconds, and ever more memory.
+    """
+    torch.default_generator.manual_seed(seed)
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw as after `seed_cpu(seed)`; afterwards the generator goes on from where it was."""
+    with torch.random.fork_rng(()):
+        seed_cpu(seed)
+        yield
+
+
 class _Sink(io.TextIOBase):
     """Counts characters and drops them, so that an answer that prints without end does not fill the memory."""
 

@@ -10,6 +10,7 @@ import torch
 
 from vae_helpers.exercises.definition import Exercise, Misconception
 from vae_helpers.exercises.effects import blamed, effect, snapshot
+from vae_helpers.exercises.isolation import seed_cpu
 
 SHAPE = "it does not return one number for each entry of mu, in a tensor of the same shape"
 NUMPY = (
@@ -53,7 +54,7 @@ def check(answer: Callable, exercise: Exercise) -> None:
     """Raise Misconception if the answer, a function of mu and log_var, does not draw from N(mu, exp(log_var))."""
     _check_one_batch(answer)
     mu, log_var = (torch.tensor(row).repeat(_N, 1).requires_grad_() for row in (_MU, _LOG_VAR))
-    torch.manual_seed(0)
+    seed_cpu(0)
     z, again = answer(mu, log_var), answer(mu, log_var)
     x, means, right = z.detach(), torch.tensor(_MU), torch.exp(0.5 * torch.tensor(_LOG_VAR))
     if not torch.isfinite(x).all():

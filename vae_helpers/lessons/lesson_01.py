@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vae_helpers.exercises.checks import close_to, compares
 from vae_helpers.exercises.definition import Exercise, Misconception, Wrong, wrong_answers
+from vae_helpers.exercises.isolation import seeded
 from vae_helpers.models.autoencoder import Autoencoder
 
 
@@ -237,8 +238,7 @@ def interpolate(model, x_a, x_b, steps):
 
 def _toy(seed: int) -> Autoencoder:
     """An untrained autoencoder of pictures (N, 1, 2, 3) and codes (N, 4), curved and imperfect."""
-    with torch.random.fork_rng(()):
-        torch.manual_seed(seed)
+    with seeded(seed):
         model = Autoencoder((1, 2, 3), 4, hidden=(8,))
     for weights in model.parameters():  # which the notebook calls where gradients are off
         weights.requires_grad_(False).mul_(6)

@@ -15,6 +15,7 @@ from torch.distributions import Normal
 from vae_helpers.distributions import GaussianLikelihood, kl_to_standard_normal
 from vae_helpers.exercises.checks import compares
 from vae_helpers.exercises.definition import Exercise, Misconception, wrong_answers
+from vae_helpers.exercises.isolation import seeded
 from vae_helpers.models.vae import VAE
 
 
@@ -554,8 +555,7 @@ def autoencoder_loss(model, x):
 
 def _tiny(seed: int, sigma: float = 0.4) -> VAE:
     """An untrained VAE of pictures (N, 1, 2, 3) and codes (N, 2), whose q(z | x) is wide enough to notice."""
-    with torch.random.fork_rng(()):
-        torch.manual_seed(seed)
+    with seeded(seed):
         encoder = nn.Sequential(nn.Flatten(), nn.Linear(6, 4))
         decoder = nn.Sequential(nn.Linear(2, 6), nn.Unflatten(1, (1, 2, 3)))
     return VAE(encoder, decoder, GaussianLikelihood(sigma, learn_sigma=True), 2)

@@ -22,6 +22,7 @@ from torch.distributions import (
 
 from vae_helpers.exercises.checks import Check, Probes, close_to, compares
 from vae_helpers.exercises.definition import Exercise, Misconception, wrong_answers
+from vae_helpers.exercises.isolation import seeded
 from vae_helpers.models.adversarial import PatchDiscriminator
 
 
@@ -310,8 +311,7 @@ def _ready(critic: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
 
 def _patch_critic(seed: int, scale: float = 60.0) -> nn.Module:
     """A small critic of pictures (N, 3, H, W) whose logits lie on both sides of 1 and of -1."""
-    with torch.random.fork_rng(()):
-        torch.manual_seed(seed)
+    with seeded(seed):
         critic = PatchDiscriminator(3, 4)
     with torch.no_grad():
         critic.head.weight.mul_(scale)
@@ -321,8 +321,7 @@ def _patch_critic(seed: int, scale: float = 60.0) -> nn.Module:
 
 def _dense_critic(seed: int) -> nn.Module:
     """A critic of pictures (N, 1, 3, 3), in double precision and eval mode, with logits (N, 1, 2)."""
-    with torch.random.fork_rng(()):
-        torch.manual_seed(seed)
+    with seeded(seed):
         critic = nn.Sequential(
             nn.Flatten(), nn.Linear(9, 5), nn.Tanh(), nn.Linear(5, 2), nn.Unflatten(1, (1, 2))
         ).eval()

@@ -18,6 +18,7 @@ from vae_helpers.exercises import effects
 from vae_helpers.exercises.checks import Probes, compares
 from vae_helpers.exercises.definition import Exercise, Misconception, wrong_answers
 from vae_helpers.exercises.guarding import describe
+from vae_helpers.exercises.isolation import seed_cpu
 from vae_helpers.lessons import draws, patients, verdicts
 
 
@@ -814,7 +815,7 @@ def _through(layer: nn.Module, x: Tensor) -> Tensor:
 
 
 def _new_layer(answer: Callable, features: int = _FEATURES) -> nn.Module:
-    torch.manual_seed(0)
+    seed_cpu(0)
     layer = answer(features)
     if isinstance(layer, type):
         raise Misconception(CLASS)
@@ -875,7 +876,7 @@ def _check_repeats(layer: nn.Module, x: Tensor) -> None:
     """Does it give the same for the same, in both modes?"""
     for mode in (True, False):
         with torch.no_grad():
-            torch.manual_seed(0)
+            seed_cpu(0)
             one, other = (_through(copy.deepcopy(layer).train(mode), x) for _ in range(2))
         if not torch.equal(one.nan_to_num(), other.nan_to_num()):
             raise Misconception(RANDOM)
@@ -1063,14 +1064,14 @@ def _noise_of(answer: Callable, sigma: float, dtype: torch.dtype) -> Tensor:
     """What it adds to means, of dark pictures and bright ones, in units of sigma: (400, 3, 5, 4)."""
     mean = _rand(3, 400, 3, 5, 4, dtype=dtype)
     mean[::2] *= 0.1
-    torch.manual_seed(0)
+    seed_cpu(0)
     return (answer(mean, torch.tensor(sigma, dtype=dtype)) - mean).double() / sigma
 
 
 def _check_middle(answer: Callable) -> None:
     """Where draws lie if the mean is beyond 1, and if it is below 0."""
     for middle, edge in ((1.5, 1.0), (-0.5, 0.0)):
-        torch.manual_seed(0)
+        seed_cpu(0)
         given = answer(torch.full((300, 3, 4, 4), middle), torch.tensor(0.01))
         away = 5 * given.std() / math.sqrt(given.numel())
         if not 1e-6 < given.std() < 2:
@@ -1348,7 +1349,7 @@ RESIDUAL = "what goes into a layer is added to what it gives: one after the othe
 def _check_stack(answer: Callable, exercise: Exercise) -> None:
     """n layers of their own, registered, one after the other."""
     for n in (3, 1, 4):
-        torch.manual_seed(n)
+        seed_cpu(n)
         made: list[nn.Module] = []
 
         def make(made: list[nn.Module] = made) -> nn.Module:
