@@ -240,11 +240,17 @@ def measure(path: Path) -> None:
 
 
 def kinds_here() -> list[Kind]:
-    """The kinds of machine that this one can stand for: in bfloat16 only where that is not emulated."""
+    """The kinds of machine that this one can stand for: in bfloat16 only where that is not emulated.
+
+    Where the processor has nothing beyond AVX2, "native" would be that once more.
+    """
+    import torch
+
     from vae_helpers import machine
 
     chosen = str(machine().precision).removeprefix("torch.")
-    return [kind for kind in KINDS if kind.precision in ("float32", chosen)]
+    plain = torch.backends.cpu.get_cpu_capability() == "AVX2"
+    return [k for k in KINDS if k.precision in ("float32", chosen) and not (plain and k.cpu == "native")]
 
 
 def check_claims(paths: list[Path]) -> bool:
