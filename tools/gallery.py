@@ -387,7 +387,7 @@ def hair_trial(studio: Studio) -> Trial:
 
 
 def composites(studio: Studio, trial: Trial) -> dict[str, Tensor]:
-    """The hair pasted, pasted by the best recipe of notebook 06, and by an inferred code with own pixels kept."""
+    """The hair pasted; pasted by the best recipe of notebook 06, brows undyed; by the best code, own pixels kept."""
     t = trial
     pasted = t.givers_hair * t.givers + (1 - t.givers_hair) * t.takers
     both = torch.maximum(t.hair, t.turned_hair) > 0.1

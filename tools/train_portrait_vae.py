@@ -6,8 +6,8 @@
 
 It learns from the training portraits of `load("faces")`, as many as one asks for; the validation and test
 portraits of that data set are new to it. The weights are rounded as the package carries them; then all but the two
-layers that hold most of them, which `tools/train_sharp_portrait_vae.py` keeps too, learn for some thousand steps
-`--more`. Having written the file it prints, on validation portraits, how near reconstructions are, which factors they
+layers that hold most of them, which `tools/train_sharp_portrait_vae.py` keeps too, learn for `--more` steps.
+Having written the file it prints, on validation portraits, how near reconstructions are, which factors they
 keep, and the ELBO. Run it again when the drawing changes.
 """
 

@@ -115,7 +115,7 @@ def style_vae(device: torch.device | str = "cpu") -> GroupVAE:
 
 
 def new_scene_model() -> SceneModel:
-    """The same before it has learned anything."""
+    """What `scene_model` gives, before it has learned anything."""
     return SceneModel(VoteNetwork(), sprite_vae())
 
 
@@ -131,16 +131,16 @@ def view_vae(device: torch.device | str = "cpu") -> ViewVAE:
 
 
 def new_view_vae() -> ViewVAE:
-    """The same before it has learned anything."""
+    """What `view_vae` gives, before it has learned anything."""
     return ViewVAE((3, SHAPE_SIZE, SHAPE_SIZE), latent_dim=48, width=44, hidden=120)
 
 
 def new_style_vae() -> GroupVAE:
-    """The same before it has learned anything."""
+    """What `style_vae` gives, before it has learned anything."""
     vae = StyleVAE((3, PORTRAIT_SIZE, PORTRAIT_SIZE), latent_dim=48, style_dim=8, width=40, hidden=128)
     return GroupVAE(LinearStyle(vae.style_dim), vae, ColourOfStyle(vae.style_dim))
 
 
 def new_portrait_vae() -> VAE:
-    """The same VAE before it has learned anything."""
+    """What `portrait_vae` gives, before it has learned anything."""
     return conv_vae((3, PORTRAIT_SIZE, PORTRAIT_SIZE), latent_dim=48, width=64, hidden=512)
