@@ -130,6 +130,7 @@ def test_runs_are_compared_where_they_are_about_the_same_pictures(finished, tmp_
         metrics["bits_per_dim"]["VAE"]["mean"] += change
         metrics["test"]["bits_per_dim"] = [bits + change for bits in metrics["test"]["bits_per_dim"]]
         metrics["settings"]["latents" if name == "better" else "size"] = 32
+        metrics["test"]["sha256"] += "" if name == "better" else " at another size"
         (tmp_path / name / METRICS).write_text(json.dumps(metrics))
     said = compare_runs(finished.path, tmp_path / "better")
     assert (
@@ -158,13 +159,28 @@ def test_runs_are_told_apart_by_the_differences_of_each_picture(finished, tmp_pa
     gap, error = mean_and_error(gains)
     assert f"{gap:.3f} ± {error:.3f} less" in changed("same", lambda _: None) and error < 0.001
     apart = finished.metrics["bits_per_dim"]["VAE"]["standard_error"]
-    for name, change in (
-        ("other pictures", lambda metrics: metrics["test"].update(sha256="another")),
-        ("earlier version", lambda metrics: metrics.pop("test")),
-    ):
-        said = changed(name, change)
-        spread = float(re.search(r"± ([0-9.]+) less", said)[1])
-        assert spread == pytest.approx(2**0.5 * apart, rel=0.05) and "not told apart" in said, name
+    said = changed("earlier version", lambda metrics: metrics.pop("test"))
+    spread = float(re.search(r"± ([0-9.]+) less", said)[1])
+    assert spread == pytest.approx(2**0.5 * apart, rel=0.05) and "not told apart" in said
+    said = changed("other pictures", lambda metrics: metrics["test"].update(sha256="another"))
+    assert "not compared: their settings agree" in said and "fewest" not in said
+    old = compare_runs(finished.path, tmp_path / "earlier version", tmp_path / "other pictures")
+    assert "not compared" in old  # two digests that differ are enough, whatever a third run lacks
+
+
+def test_runs_on_the_same_test_pictures_are_compared_wherever_these_lay(finished, tmp_path):
+    def copied(name, digest):
+        shutil.copytree(finished.path, tmp_path / name)
+        metrics = json.loads((tmp_path / name / METRICS).read_text())
+        metrics["settings"]["folder"] = "/moved"
+        metrics["pictures"]["skipped"] += 1
+        if not digest:
+            metrics.pop("test")
+        (tmp_path / name / METRICS).write_text(json.dumps(metrics))
+        return compare_runs(finished.path, tmp_path / name)
+
+    assert "fewest bits" in copied("moved", digest=True)
+    assert copied("of an earlier version", digest=False).endswith("different pictures, and are not compared.")
 
 
 def test_the_commands_say_what_is_wrong_in_a_sentence(finished, tmp_path, capsys):

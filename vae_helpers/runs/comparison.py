@@ -18,8 +18,9 @@ SAME = ("folder", "size", "fit", "grey", "background", "split_by")  # settings t
 def compare_runs(*paths: str | os.PathLike) -> str:
     """A table of two or more finished runs: settings that differ, numbers, what was found.
 
-    Bits per dimension are set side by side only where they are about the same pictures at the same size: of another
-    size, or of another folder's test pictures, they answer another question.
+    Which run is best is said only where all were measured on the same pictures at the same size: of another size, or
+    of other test pictures, bits per dimension answer another question. A digest of the test pictures tells; runs of an
+    earlier version have none, and must agree in the settings that make the pictures, and in how many there are.
 
     Args:
         paths: of the runs' folders.
@@ -67,9 +68,12 @@ def _told(run: FolderRun, name: str) -> str:
 
 def _conclusion(runs: list[FolderRun], names: list[str]) -> str:
     """Which is best, if that can be said."""
-    forms = {str([run.metrics["pictures"], *(run.metrics["settings"].get(name) for name in SAME)]) for run in runs}
-    if len(forms) > 1:
-        return "Their bits per dimension are about different pictures, and are not compared."
+    tested = {run.metrics.get("test", {}).get("sha256") for run in runs}
+    forms = {str([run.metrics["settings"].get(name) for name in SAME]) for run in runs}
+    counts = {str(run.metrics["pictures"]) for run in runs}
+    if len(tested - {None}) > 1 or (None in tested and max(len(forms), len(counts)) > 1):
+        why = ": their settings agree, but the pictures that were read did not" if len(forms) == 1 else ""
+        return f"Their bits per dimension are about different pictures, and are not compared{why}."
     order = sorted(range(len(runs)), key=lambda i: runs[i].metrics["bits_per_dim"]["VAE"]["mean"])
     first, second = order[:2]
     gap, error = _behind(runs[second].metrics, runs[first].metrics)
@@ -78,13 +82,13 @@ def _conclusion(runs: list[FolderRun], names: list[str]) -> str:
 
 
 def _behind(behind: dict[str, Any], ahead: dict[str, Any]) -> Estimate:
-    """How many bits per dimension more, with the standard error over pictures.
+    """How many bits per dimension more of the same pictures, with the standard error over them.
 
-    Of the very same pictures the error is that of their differences: how hard a picture is for both drops out. A run
-    without the numbers of each picture, of an earlier version, has only the means to compare.
+    The error is that of the pictures' differences: how hard a picture is for both drops out. A run without the numbers
+    of each picture, of an earlier version, has only the means to compare.
     """
     one, other = behind.get("test"), ahead.get("test")
-    if one and other and one["sha256"] == other["sha256"]:
+    if one and other:
         return mean_and_error(torch.tensor(one["bits_per_dim"]) - torch.tensor(other["bits_per_dim"]))
     a, b = (metrics["bits_per_dim"]["VAE"] for metrics in (behind, ahead))
     return Estimate(a["mean"] - b["mean"], (a["standard_error"] ** 2 + b["standard_error"] ** 2) ** 0.5)
