@@ -188,13 +188,14 @@ class NetworkStyle(nn.Module):
         return as_factor(self.network(images.flatten(0, -4)).unflatten(0, images.shape[:-3]))
 
 
-def end_to_end(images: Tensor, steps: int, seed: int) -> GroupVAE:
-    """A group VAE whose expert is trained with the rest, on sets of four."""
+def end_to_end(images: Tensor, steps: int, seed: int, rising: bool) -> GroupVAE:
+    """A group VAE whose expert is trained with the rest, on sets of four; the KL's weight is one or rises to one."""
     seed_everything(seed)
     model = GroupVAE(NetworkStyle(), StyleVAE((3, SIZE, SIZE), LATENTS, STYLE_DIM, WIDTH))
     settings = SETTINGS | {"batch_size": 8}
     sets = to_float(images).unflatten(0, (-1, 4))
-    fit(model, sets, steps=steps, objective=negative_group_elbo, seed=seed, **settings)
+    warm_up = functools.partial(beta_at, steps=steps) if rising else None
+    fit(model, sets, steps=steps, objective=negative_group_elbo, weights=warm_up, seed=seed, **settings)
     return model
 
 
@@ -221,13 +222,20 @@ def score(
     yield ", carried over", carried
 
 
-def by_mean_picture(expert: nn.Module, sets: Tensor, s: Tensor, colour: ColourOfStyle, swaps: Swaps) -> list[float]:
-    """No network: the mean picture of a style, a quadratic ridge regression on it, and the rest carried over."""
+def by_mean_picture(
+    expert: nn.Module, sets: Tensor, s: Tensor, colour: ColourOfStyle, swaps: Swaps, flat: bool = False
+) -> list[float]:
+    """No network: the mean picture of a style, a quadratic ridge regression on it, and the rest carried over.
+
+    If flat, its mean colour takes the place of the picture.
+    """
     weights = quadratic_ridge(s, torch.stack([to_float(one).mean(0).flatten() for one in sets]))
     found = []
     for k in GIVEN:
         own, wanted = (infer_style(expert, seen[:, :k]).mean for seen in (swaps.own, swaps.wanted))
         means = [(quadratic(style) @ weights).view_as(swaps.x) for style in (own, wanted)]
+        if flat:
+            means = [mean.mean((2, 3), keepdim=True).expand_as(mean) for mean in means]
         T = gaussian_transport(colour(own), colour(wanted))
         carried = (T @ (swaps.x - means[0]).flatten(2)).view_as(swaps.x)
         found.append(nearness(means[1] + carried, swaps.truth))
@@ -312,6 +320,7 @@ def trained(train: Split, split: Split, swaps: Swaps, steps: int, seed: int) -> 
     known = styles.TABLE.to_unit(train.factors[:, len(faces.NAMES) :])[:, :6]
     colour, true_colour = colour_of_style(sets, by_set), colour_of_style(sets, known[::PER_STYLE])
     yield "style of the set, no network", by_mean_picture(expert, sets, by_set, colour, swaps)
+    yield "style of the set, mean colours", by_mean_picture(expert, sets, by_set, colour, swaps, flat=True)
     by_expert = lambda seen: infer_style(expert, seen).mean  # noqa: E731
     for name, s, style_of, turned in (
         ("true style", known, None, true_colour),
@@ -329,15 +338,24 @@ def trained(train: Split, split: Split, swaps: Swaps, steps: int, seed: int) -> 
             if style_of is not None and not critic:
                 for how, scores in codes_transported(vae, style_of, turned, train, swaps):
                     yield f"{what}, codes transported{how}", scores
-    group = end_to_end(images, steps, seed)
-    shared = lambda seen: group.infer_style(seen).mean  # noqa: E731
-    with torch.no_grad():
-        by_network = torch.cat(
-            [shared(to_float(some.flatten(0, 1)).unflatten(0, some.shape[:2])) for some in sets.split(50)]
-        )
-    turned = colour_of_style(sets, by_network)
-    for how, scores in score(group.vae, shared, turned, train, split, swaps):
-        yield "group VAE, a network for the style" + how, scores
+    yield from groups(train, split, swaps, steps, seed)
+
+
+def shared_by(group: GroupVAE, sets: Tensor) -> Tensor:
+    """The mean style of each set, (M, K, C, S, S) -> (M, style_dim)."""
+    return group.infer_style(sets).mean
+
+
+def groups(train: Split, split: Split, swaps: Swaps, steps: int, seed: int) -> Iterator[tuple[str, list[float]]]:
+    """The columns of the group VAEs whose expert is a network, trained with the rest."""
+    sets = train.images.unflatten(0, (-1, PER_STYLE))
+    for rising in (False, True):
+        group = end_to_end(train.images, steps, seed, rising)
+        with torch.no_grad():
+            by_network = torch.cat([shared_by(group, to_float(some)) for some in sets.split(50)])
+        turned = colour_of_style(sets, by_network)
+        for how, scores in score(group.vae, functools.partial(shared_by, group), turned, train, split, swaps):
+            yield f"group VAE, a network for the style{', warm-up' if rising else ''}{how}", scores
 
 
 def main() -> None:

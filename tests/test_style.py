@@ -10,6 +10,7 @@ from torch.distributions import Independent, MultivariateNormal, Normal
 from vae_helpers import AdversarialPair, GaussianFactor, Phase, evaluate, fit, kl, log_likelihood
 from vae_helpers.distributions import GaussianLikelihood, gaussian_transport, standard_normal
 from vae_helpers.models.layers import mlp
+from vae_helpers.models.protocol import Elbo
 from vae_helpers.models.style import (
     ColourOfStyle,
     FiLM,
@@ -213,7 +214,7 @@ def test_the_bound_of_a_set_is_that_of_its_contents_less_the_styles_kl_once():
     torch.testing.assert_close(q.variance, (1 / (1 + 4 * torch.tensor([0.5, 1.5]))).expand(3, 2))
     torch.testing.assert_close(q.mean, 4 * torch.tensor([0.7, -0.2]) * q.variance)
     torch.manual_seed(0)
-    found = group.elbo(sets)
+    found = group.elbo(sets).elbo
     torch.manual_seed(0)
     s = q.rsample()
     by_hand = torch.stack([group.vae.elbo(sets.flatten(0, 1), s.repeat_interleave(4, 0)).elbo]).view(3, 4).sum(1)
@@ -247,7 +248,7 @@ def test_with_the_exact_posteriors_the_bound_of_a_set_is_its_evidence():
             z = q.rsample((64,))
             log_likelihood = self.decode(z, s).log_prob(x).mean(0)
             divergence = kl(q, standard_normal(1))
-            return type("E", (), {"elbo": log_likelihood - divergence})
+            return Elbo(log_likelihood - divergence, log_likelihood, divergence)
 
     model = Linear()
     member = model.W @ model.W.T + model.sigma**2 * torch.eye(4)
@@ -262,10 +263,10 @@ def test_with_the_exact_posteriors_the_bound_of_a_set_is_its_evidence():
     prior_too_often.forward = lambda images: GaussianFactor(
         images.flatten(-3) @ reading, (precision + 1).expand(*images.shape[:-3], 2)
     )
-    draws = torch.stack([GroupVAE(exact, model).elbo(x) for _ in range(400)])
+    draws = torch.stack([GroupVAE(exact, model).elbo(x).elbo for _ in range(400)])
     error = draws.std(0) / 20
     assert ((draws.mean(0) - evidence).abs() < 5 * error + 0.02).all()  # q is the posterior: the bound is the evidence
-    below = torch.stack([GroupVAE(prior_too_often, model).elbo(x) for _ in range(400)]).mean(0)
+    below = torch.stack([GroupVAE(prior_too_often, model).elbo(x).elbo for _ in range(400)]).mean(0)
     assert (evidence - below).mean() > 0.1 and (below < evidence + 0.1).all()
 
 
@@ -276,6 +277,13 @@ def test_an_expert_is_trained_with_the_rest():
     parts = negative_group_elbo(group, sets)
     assert parts["loss"].shape == (6,)
     torch.testing.assert_close(parts["loss"], -parts["elbo"])
+    torch.manual_seed(0)
+    whole = group.elbo(sets)
+    torch.testing.assert_close(whole.elbo, whole.log_likelihood - whole.kl)
+    torch.manual_seed(0)
+    cheap = negative_group_elbo(group, sets, beta=0.25)
+    torch.testing.assert_close(cheap["loss"], (0.25 * whole.kl - whole.log_likelihood) / 2)
+    torch.testing.assert_close(cheap["elbo"], whole.elbo / 2)
     fit(group, sets, steps=3, batch_size=3, objective=negative_group_elbo, progress=False)
     assert not torch.equal(before, group.expert.shift)
 

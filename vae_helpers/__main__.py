@@ -65,7 +65,8 @@ def _add_runs(commands: argparse._SubParsersAction) -> None:
         "train",
         help="a folder of pictures in; a model, a report and a gallery out",
         description="Train a VAE on the pictures in a folder. The same command goes on where it was stopped. "
-        "Under torchrun its processes train one model together.",
+        "Under torchrun its processes train one model together. What is not asked for is chosen by what the pictures "
+        "are like, and `look` says how.",
     )
     train.add_argument("folder", metavar="FOLDER", nargs="?", help="of the pictures; nothing in it is changed")
     train.add_argument("--into", metavar="RUN", dest="run", help="the folder that is written (default: run)")
@@ -103,7 +104,12 @@ def _add_runs(commands: argparse._SubParsersAction) -> None:
     sample.add_argument("--device", choices=("cpu", "cuda", "mps"), help="(default: a GPU where there is one)")
     sample.set_defaults(run_command=_sample)
 
-    compare = commands.add_parser("compare", help="two runs or more side by side")
+    compare = commands.add_parser(
+        "compare",
+        help="two runs or more side by side",
+        description="Set runs side by side: settings, times, bits per dimension with the differences of each test "
+        "picture. Runs that were tested on different pictures are not compared.",
+    )
     compare.add_argument("runs", metavar="RUN", nargs="+", help="folders of runs")
     compare.set_defaults(run_command=_compare)
 

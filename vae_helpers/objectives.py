@@ -304,17 +304,19 @@ def negative_elbo_without_leak(
     return parts | {"loss": parts["loss"] + price * leak, "leak": leak}
 
 
-def negative_group_elbo(model: Any, sets: Tensor) -> dict[str, Tensor]:
+def negative_group_elbo(model: Any, sets: Tensor, beta: float = 1.0) -> dict[str, Tensor]:
     """The loss of a group VAE, for each picture: contents and pictures, and its share of the style's KL.
 
     Args:
         model: with `elbo(sets)`, such as a `GroupVAE`.
         sets: (M, K, C, H, W), prepared.
+        beta: weight of the KL of style and contents.
     Returns:
         "loss" and "elbo", (M,), nats per picture.
     """
-    bound = model.elbo(checking.shape(sets, "sets", "(M, K, C, H, W)")) / sets.shape[1]
-    return {"loss": -bound, "elbo": bound}
+    parts = model.elbo(checking.shape(sets, "sets", "(M, K, C, H, W)"))
+    loss = beta * parts.kl - parts.log_likelihood
+    return {"loss": loss / sets.shape[1], "elbo": parts.elbo / sets.shape[1]}
 
 
 def negative_elbo_of_hidden(model: Any, x: Tensor, seen: Tensor, beta: float = 1.0) -> dict[str, Tensor]:

@@ -390,7 +390,10 @@ def test_a_model_of_another_format_is_refused_with_a_cure(other, finished, tmp_p
     [
         (lambda path: None, "does not exist.*vae_helpers train"),
         (lambda path: path.mkdir(), "holds no run"),
-        (lambda path: (path.mkdir(), (path / SETTINGS).write_text('folder = "x"')), "has no model yet. Go on with"),
+        (
+            lambda path: (path.mkdir(), (path / SETTINGS).write_text('folder = "my shells"')),
+            "has no model yet. Go on with: python -m vae_helpers train 'my shells' --into ",
+        ),
         (lambda path: (path.mkdir(), (path / MODEL).write_bytes(b"no")), "not|damaged"),
     ],
 )

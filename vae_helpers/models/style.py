@@ -31,7 +31,7 @@ from vae_helpers.images import to_float
 from vae_helpers.models.convolutional import PATCH, check_shape, counts
 from vae_helpers.models.experts import fused
 from vae_helpers.models.layers import not_halved
-from vae_helpers.models.protocol import LatentVariableModel, evaluating
+from vae_helpers.models.protocol import Elbo, LatentVariableModel, evaluating
 
 
 class FiLM(nn.Module):
@@ -311,18 +311,20 @@ class GroupVAE(nn.Module):
         """q(s | the seen members), see the function of the same name."""
         return infer_style(self.expert, sets, seen)
 
-    def elbo(self, sets: Tensor) -> Tensor:
+    def elbo(self, sets: Tensor) -> Elbo:
         """A bound on log p(x_1 ... x_K), estimated by one draw: the contents' bounds, less KL(q(s) || p(s)) once.
 
         Args:
             sets: (M, K, C, H, W), prepared.
         Returns:
-            (M,), nats for each set.
+            the bound and its parts, each (M,), nats for each set; the KL is that of the style and all contents.
         """
         q, (members, *shape) = self.infer_style(sets), sets.shape[1:]
         s = q.rsample()[:, None].expand(-1, members, -1).flatten(0, 1)  # (M K, style_dim): one draw for a set
-        contents = self.vae.elbo(sets.reshape(-1, *shape), s).elbo
-        return contents.unflatten(0, (-1, members)).sum(1) - kl(q, standard_normal(s.shape[-1], s.device, s.dtype))
+        contents = self.vae.elbo(sets.reshape(-1, *shape), s)
+        log_px, kl_z = (part.unflatten(0, (-1, members)).sum(1) for part in (contents.log_likelihood, contents.kl))
+        price = kl_z + kl(q, standard_normal(s.shape[-1], s.device, s.dtype))
+        return Elbo(log_px - price, log_px, price)
 
     @torch.no_grad()
     def restyle(self, x: Tensor, own: Tensor, wanted: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import os
+import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,9 +143,14 @@ class FolderRun:
         self.path.mkdir(parents=True, exist_ok=True)
         return write_whole(self.path / name, content.encode() if isinstance(content, str) else content)
 
+    @property
+    def command(self) -> str:
+        """What one types to go on with the training, as a shell takes it."""
+        return shlex.join(["python", "-m", "vae_helpers", "train", self.plan["folder"], "--into", str(self.path)])
+
     def _how_to_go_on(self) -> str:
         if self.begun:
-            return f"Go on with: python -m vae_helpers train {self.plan['folder']} --into {self.path}"
+            return f"Go on with: {self.command}"
         return "Begin one with: python -m vae_helpers train FOLDER --into RUN"
 
     def __repr__(self) -> str:

@@ -6,7 +6,6 @@ import copy
 import functools
 import math
 import os
-import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -120,8 +119,7 @@ def _train(
         say(_what_is_trained(vae, plan, data))
         history, step = _fitted(vae, plan, data, place, progress)
         if history.stopped:
-            again = f"python -m vae_helpers train {shlex.quote(plan['folder'])} --into {shlex.quote(str(place.path))}"
-            raise Interrupted(f"Training was {history.stopped}. The same command goes on from there: {again}")
+            raise Interrupted(f"Training was {history.stopped}. The same command goes on from there: {place.command}")
         if processes.first:
             _keep_model(vae, plan, data, history, step, place)
     if processes.first:

@@ -8,6 +8,7 @@ import io
 import json
 import math
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -282,7 +283,7 @@ def _settings(run: FolderRun, numbers: Mapping[str, Any]) -> list[str]:
         _table(["", ""], rows),
         f"<p>The model, from Python: <code>load_run({html.escape(repr(str(run.path)))}).model</code>, with "
         "<code>from vae_helpers import load_run</code>. More pictures: <code>python -m vae_helpers sample "
-        f"{html.escape(str(run.path))}</code>.</p>",
+        f"{html.escape(shlex.quote(str(run.path)))}</code>.</p>",
     ]
 
 
