@@ -352,7 +352,8 @@ def groups(train: Split, split: Split, swaps: Swaps, steps: int, seed: int) -> I
     for rising in (False, True):
         group = end_to_end(train.images, steps, seed, rising)
         with torch.no_grad():
-            by_network = torch.cat([shared_by(group, to_float(some)) for some in sets.split(50)])
+            parts = (to_float(some.flatten(0, 1)).unflatten(0, some.shape[:2]) for some in sets.split(50))
+            by_network = torch.cat([shared_by(group, some) for some in parts])
         turned = colour_of_style(sets, by_network)
         for how, scores in score(group.vae, functools.partial(shared_by, group), turned, train, split, swaps):
             yield f"group VAE, a network for the style{', warm-up' if rising else ''}{how}", scores
