@@ -106,6 +106,7 @@ def test_a_file_that_is_imported_where_the_checks_own_is_meant_is_named():
     ("place", "name"),
     [
         ("torch", "allclose"),
+        ("torch", "manual_seed"),
         ("torch", "default_generator"),
         ("vae_helpers.exercises.checks", "compares"),
         ("builtins", "all"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import operator
 import re
 import sys
 from collections import Counter
@@ -117,7 +118,8 @@ def _functions() -> dict[str, Any]:
         for name, value in vars(owner).items()
         if isinstance(value, BuiltinFunctionType) or type(value).__name__ in ("method_descriptor", "wrapper_descriptor")
     }
-    found |= {"torch.autograd.grad": torch.autograd.grad, "torch.default_generator": torch.default_generator}
+    others = ("autograd.grad", "manual_seed", "default_generator")
+    found |= {f"torch.{name}": operator.attrgetter(name)(torch) for name in others}
     for name, module in list(sys.modules.items()):
         if isinstance(module, ModuleType) and name.startswith("vae_helpers.exercises."):
             own = {key: value for key, value in vars(module).items() if getattr(value, "__module__", "") == name}
