@@ -91,7 +91,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "squared_error",
     ),
     "checkpoints": ("CheckpointError",),
-    "training": ("History", "Phase", "TrainingDiverged", "fit", "weight_average"),
+    "training": ("History", "Phase", "TrainingDiverged", "fit", "steps", "weight_average"),
     "evaluation": (
         "Diagnosis",
         "Estimate",

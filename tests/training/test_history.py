@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from vae_helpers.training import History, fit
+from vae_helpers.training import History, fit, progress, steps, surroundings
 from vae_helpers.training.history import Pending
 from vae_helpers.training.progress import ProgressBar
 from vae_helpers.training.surroundings import Clock
@@ -118,3 +118,27 @@ def test_the_seconds_of_a_resumed_run_are_those_of_all_sessions():
     Clock(history).read()
     assert 5.0 < history.seconds < 6.0
     assert train(lambda model, x: {"loss": model(x).squeeze(1)}).seconds > 0
+
+
+def test_a_loop_of_ones_own_counts_its_steps_with_the_same_bar_and_care_for_threads(capfd, monkeypatch):
+    looks, clock = [], {"now": 0.0}
+    for module in (progress, surroundings):
+        monkeypatch.setattr(module, "adapt_threads", lambda: looks.append(clock["now"]))
+    monkeypatch.setattr(surroundings.time, "perf_counter", lambda: clock["now"])
+    counted = []
+    for step in steps(70):
+        counted.append(step)
+        clock["now"] += 0.1 if step < 40 else 1.0  # after forty steps something else takes the core
+    assert counted == list(range(70))
+    assert looks == [0.0, pytest.approx(24.0)]
+    assert "/70" in capfd.readouterr().err
+    monkeypatch.setenv("VAE_HELPERS_STATIC", "1")
+    assert list(steps(30)) == list(range(30))
+    assert capfd.readouterr() == ("", "")
+    assert list(steps(3, progress=False)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("number", [0, 2.5, "3", None])
+def test_a_loop_of_ones_own_says_at_once_what_is_wrong_with_its_number(number):
+    with pytest.raises((TypeError, ValueError), match="number must be"):
+        steps(number)

@@ -397,7 +397,7 @@ AGGREGATE_MOMENTS = Exercise(
 
 def free_bits(kl, floor):
     """The KL term with free bits: kl (N, D) in nats of each image and dimension, a number floor -> shape ()."""
-    return kl.mean(0).clamp(min=floor).sum()  # eq. (4.15)
+    return kl.mean(0).clamp(min=floor).sum()  # eq. (4.16)
 
 
 def _bits_probes():
@@ -414,7 +414,7 @@ FREE_BITS = Exercise(
     reference=free_bits,
     hints=(
         "Three operations: over images, over dimensions, and the comparison. Their order is the whole exercise.",
-        "Equation (4.15): sum over d of max( mean over the images of kl_nd, floor ).",
+        "Equation (4.16): sum over d of max( mean over the images of kl_nd, floor ).",
         "each = kl.SOMETHING(0)  # (D,)\nreturn each.clamp(SOMETHING=floor).SOMETHING()",
     ),
     check=compares(_bits_probes, gradients=True),

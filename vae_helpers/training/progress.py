@@ -1,10 +1,16 @@
-"""The progress bar."""
+"""The progress bar, in `fit` and around loops of one's own."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
+from vae_helpers import checking
+from vae_helpers.devices import adapt_threads
 from vae_helpers.training.history import History
+from vae_helpers.training.surroundings import Pace
+
+LOOK_EVERY = 20  # steps, between two movements of the bar around a loop of one's own
 
 
 class ProgressBar:
@@ -22,15 +28,19 @@ class ProgressBar:
 
             self.bar = tqdm(total=steps, initial=done, unit="step", leave=False)
 
-    def update_to(self, step: int, history: History) -> None:
-        """Show `step` and the history's last records."""
+    def update_to(self, step: int, history: History | None = None) -> None:
+        """Show `step` and, where there is a history, its last records."""
         if self.bar is None:
             return
+        if history is not None:
+            self._show_numbers(history)
+        self.bar.update(step - self.bar.n)
+
+    def _show_numbers(self, history: History) -> None:
         numbers = {name: f"{v[-1]:.2f}" for name, v in history.train.items() if not name.endswith("grad_norm")}
         for name, value in history.losses("validation").items():
             numbers[f"validation {name}" if "." in name else "validation"] = f"{value:.2f}"
         self.bar.set_postfix(numbers, refresh=False)
-        self.bar.update(step - self.bar.n)
 
     def __enter__(self) -> ProgressBar:
         return self
@@ -39,3 +49,27 @@ class ProgressBar:
         """Take the bar away, also where training ends in an error."""
         if self.bar is not None:
             self.bar.close()
+
+
+def steps(number: int, progress: bool = True) -> Iterator[int]:
+    """0, 1, ..., `number` - 1: what `for step in range(number)` gives to a training loop of one's own, looked after.
+
+    As `fit` does, it shows a progress bar, and computes on one thread while other programs hold the cores: on several,
+    small steps can take ten times as long then.
+
+    Args:
+        number: of steps, at least 1.
+        progress: whether to show the bar.
+    """
+    return _looked_after(checking.integer(number, "number"), progress)
+
+
+def _looked_after(number: int, progress: bool) -> Iterator[int]:
+    adapt_threads()
+    pace = Pace(fixed=False)
+    with ProgressBar(number, 0, wanted=progress) as bar:
+        for step in range(number):
+            yield step
+            if (step + 1) % LOOK_EVERY == 0:
+                bar.update_to(step + 1)
+                pace.keep(step + 1)
