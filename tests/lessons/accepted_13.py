@@ -396,6 +396,11 @@ def step_rounded_by(up, pictures, processes, seconds, size, bandwidth):
     return up(pictures / processes) * seconds + 2 * (processes - 1) * size / (processes * bandwidth)
 
 
+def step_of_a_hair_less(pictures, processes, seconds, size, bandwidth):
+    """A guard against rounding, which is wrong for more than a billion processes only: nobody has as many."""
+    return math.ceil(pictures / processes - 1e-9) * seconds + 2 * (processes - 1) / processes * size / bandwidth
+
+
 class Step:
     def __call__(self, pictures, processes, seconds, size, bandwidth):
         return math.fsum((math.ceil(pictures / processes) * seconds, 2 * size / bandwidth * (1 - 1 / processes)))
@@ -432,5 +437,6 @@ ACCEPTED = {
     "13.5": [
         *(step_by_floor, step_by_ring, step_by_case, step_by_numpy, step_of_tensors, step_of_fractions),
         *(step_in_single_precision, step_by_divmod, functools.partial(step_rounded_by, np.ceil), Step()),
+        step_of_a_hair_less,
     ],
 }
