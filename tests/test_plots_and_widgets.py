@@ -159,7 +159,7 @@ def test_a_report_shows_pictures_and_latents_with_the_most_telling_first():
     assert [list(line.get_ydata()) for line in cost.lines[1:]] == [[1, 1]] and cost.get_yscale() == "log"
     assert cost.get_ylim() == pytest.approx((0.1, 24.0))
     assert said.get_ylabel() == "KL, nats" and cost.get_ylabel() == "price of a nat"
-    assert said.get_xlabel() == cost.get_xlabel() == "latent, most first"
+    assert said.get_xlabel() == cost.get_xlabel() == "latents, in order of their KL"
     assert fig.get_suptitle() == "healthy"
     assert plots.diagnosis(told(["no biases", "overfitting"])).get_suptitle() == "no biases; overfitting"
     assert len(plots.diagnosis(told(pictures=1)).axes) == 3

@@ -232,14 +232,14 @@ def diagnosis(report: Diagnosis) -> Figure:
     said, cost = bottom.subplots(1, 2, gridspec_kw=below)
     places = range(1, len(nats) + 1)
     said.bar(places, nats[order], color=COLOURS["blue"])
-    said.set(xlabel="latent, most first", ylabel="KL, nats")
+    said.set(xlabel="latents, in order of their KL", ylabel="KL, nats")
     cost.plot(places, prices[order], "o", color=COLOURS["vermilion"], clip_on=False)
     read = [1, *prices[np.isfinite(prices) & (prices > 0)]]  # a latent that is not at rest may have any price
     if "price of a nat" in report.measured:
         read.append(report.measured["price of a nat"])
         cost.axhline(read[-1], color=COLOURS["vermilion"], ls="--", lw=1.2)
     cost.axhline(1, color=COLOURS["black"], lw=0.8)
-    cost.set(xlabel="latent, most first", ylabel="price of a nat", yscale="log", xlim=(0, len(nats) + 1))
+    cost.set(xlabel="latents, in order of their KL", ylabel="price of a nat", yscale="log", xlim=(0, len(nats) + 1))
     cost.set_ylim(min(0.1, 0.8 * min(read)), max(10, 1.2 * max(read)))
     for ax in (said, cost):
         ax.xaxis.get_major_locator().set_params(integer=True)

@@ -35,15 +35,16 @@ def kl_price(
 ) -> Prices:
     """Read from a trained model by which factor its KL was weighted: the beta that its gradients balance at.
 
-    With d the distortion -log p(x | z), z = mu + sigma eps and KL = (mu^2 + sigma^2 - 1 - log sigma^2) / 2, a loss
-    E[d + beta KL] is at rest when E[dd / dlog sigma^2] = beta E[1 - sigma^2] / 2 (the noise) and E[(mu - m) dd / dmu]
-    = -beta E[(mu - m) mu] with m = E[mu] (the means): notebook 12, equations (12.3) and (12.4). The prices are the
+    Let delta = -log p(x | z) be the distortion of a picture x at z = mu + sigma eps, where q(z | x) = N(mu, sigma^2)
+    and KL = (mu^2 + sigma^2 - 1 - log sigma^2) / 2. A loss E[delta + beta KL] is at rest when
+    E[d delta / d log sigma^2] = beta E[1 - sigma^2] / 2 (the noise) and E[(mu - m) d delta / d mu] =
+    -beta E[(mu - m) mu] with m = E[mu] (the means): notebook 12, equations (12.3) and (12.4). The prices are the
     ratios of the two sides, with sums over latents and pictures taken before dividing. The noise has to be learned: of
     a sigma that no weight moves, the first says nothing.
 
     Args:
-        model: encode, whose q(z | x) is a diagonal Gaussian, a prior N(0, I), and decode, which lets a gradient through
-            to the codes.
+        model: encode, whose q(z | x) is a diagonal Gaussian and gives mu and sigma, a prior N(0, I), and decode, whose
+            p(x | z) gives delta and lets its gradient through to the codes.
         data: what it was trained on, as for `evaluate`; some hundred pictures are enough. On others the noise bends by
             some per cent, and the means by anything.
         samples: pairs of draws z for each picture.
