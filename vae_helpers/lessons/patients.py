@@ -253,11 +253,13 @@ def with_noise(mean, sigma):
 
 def _with_sample(ward: Ward, line: Line) -> Treated:
     class Sampler(VAE):
-        """Its sample() is made by the line."""
+        """Its sample() is made by the line, `draw`, which has no part in its training."""
+
+        draw = staticmethod(line)
 
         @torch.no_grad()
         def sample(self, n: int) -> Tensor:
-            return line(self.decode(self.prior.sample((n,))).mean, self.likelihood.sigma)
+            return self.draw(self.decode(self.prior.sample((n,))).mean, self.likelihood.sigma)
 
     return ward.treated(ward.vae_of(Sampler))
 
