@@ -1,9 +1,11 @@
 """What the processes of test_parallel.py do: `torchrun --nproc-per-node 2 in_processes.py WHAT`, in the folder OUT."""
 
 import atexit
+import contextlib
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -23,10 +25,24 @@ def say(words):
     os.write(1, f"{words}\n".encode())
 
 
+def threads_of_gloo():
+    """How many the system lists; one that ends meanwhile is none."""
+    count = 0
+    for task in Path("/proc/self/task").glob("*/comm"):
+        with contextlib.suppress(OSError):
+            count += "gloo" in task.read_text()
+    return count
+
+
 def left():
-    """Runs after the package has left the process group, whose threads must not outlive Python: they would abort it."""
-    names = [task.read_text().strip() for task in Path("/proc/self/task").glob("*/comm")]
-    say(f"threads of gloo: {sum('gloo' in name for name in names)}")
+    """Runs after the package has left the process group, whose threads must not outlive Python: they would abort it.
+
+    A thread that has been waited for stays listed for a millisecond or two more; one that goes on stays for good.
+    """
+    deadline = time.monotonic() + 5
+    while threads_of_gloo() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    say(f"threads of gloo: {threads_of_gloo()}")
 
 
 def vae(seed):
