@@ -120,7 +120,7 @@ def test_timing_keeps_what_was_edited_by_hand(folder):
 
 @pytest.mark.parametrize(
     ("precision", "cpu", "runs"),
-    [(torch.bfloat16, "AVX512", 3), (torch.float32, "AVX512", 2), (torch.float32, "AVX2", 1)],
+    [(torch.bfloat16, "AVX512", 3), (torch.float32, "AVX512", 3), (torch.float32, "AVX2", 2)],
 )
 def test_claims_are_counted_on_every_kind_of_machine(folder, capsys, monkeypatch, precision, cpu, runs):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: cpu)
@@ -135,6 +135,17 @@ def test_claims_are_counted_on_every_kind_of_machine(folder, capsys, monkeypatch
     assert [line.split()[4:6] for line in table.splitlines() if line.startswith("07")] == (
         [["1", "0"]] * runs + [["0", "1"]] * runs
     )
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float32])
+def test_bfloat16_is_emulated_where_there_is_no_unit_for_it(folder, monkeypatch, precision):
+    chosen = dataclasses.replace(vae_helpers.machine(), precision=precision)
+    monkeypatch.setattr(vae_helpers, "machine", lambda: chosen)
+    question = small("import torch\nprint(torch.nn.functional.linear.__name__)")
+    for kind in (notebooks.Kind(1, "float32", "AVX2"), notebooks.Kind(1, "bfloat16", "native")):
+        said = notebooks.run(question, kind.environment).cells[1].outputs[0].text.strip()
+        emulates = kind.precision == "bfloat16" and precision == torch.float32
+        assert said == ("call" if emulates else "linear")
 
 
 def test_memory_is_the_kernels_peak_not_what_it_holds_at_the_end(folder, capsys):

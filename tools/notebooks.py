@@ -20,7 +20,9 @@ notebook ran, without an error, without a word on stderr and with every claim ho
 from __future__ import annotations
 
 import argparse
+import atexit
 import base64
+import functools
 import hashlib
 import inspect
 import itertools
@@ -73,10 +75,30 @@ class Kind(NamedTuple):
             "VAE_HELPERS_THREADS": str(self.threads),
             "VAE_HELPERS_PRECISION": self.precision,
             **(AVX2 if self.cpu == "AVX2" else {}),
+            **({"IPYTHONDIR": emulating()} if self.precision != "float32" and not has_bfloat16() else {}),
         }
 
 
-# bfloat16 only with a unit for its products: emulated, as no machine chooses it, it takes many times as long.
+def has_bfloat16() -> bool:
+    """Has this machine a unit for products in bfloat16?"""
+    import torch
+
+    from vae_helpers import machine
+
+    return machine().precision == torch.bfloat16
+
+
+@functools.cache
+def emulating() -> str:
+    """The IPython folder whose kernels compute such products in float32 (`tools/bfloat16.py`), made once a process."""
+    folder = tempfile.TemporaryDirectory(prefix="bfloat16-")
+    atexit.register(folder.cleanup)
+    startup = Path(folder.name, "profile_default", "startup")
+    startup.mkdir(parents=True)
+    shutil.copyfile(ROOT / "tools" / "bfloat16.py", startup / "00-bfloat16.py")
+    return folder.name
+
+
 NUMBERS = [("float32", "AVX2"), ("float32", "native"), ("bfloat16", "native")]
 KINDS = [Kind(threads, precision, cpu) for threads in (1, 2) for precision, cpu in NUMBERS]
 
@@ -240,17 +262,14 @@ def measure(path: Path) -> None:
 
 
 def kinds_here() -> list[Kind]:
-    """The kinds of machine that this one can stand for: in bfloat16 only where that is not emulated.
+    """The kinds of machine that this one can stand for.
 
-    Where the processor has nothing beyond AVX2, "native" would be that once more.
+    Where the processor has nothing beyond AVX2, "native" in float32 would be that once more.
     """
     import torch
 
-    from vae_helpers import machine
-
-    chosen = str(machine().precision).removeprefix("torch.")
     plain = torch.backends.cpu.get_cpu_capability() == "AVX2"
-    return [k for k in KINDS if k.precision in ("float32", chosen) and not (plain and k.cpu == "native")]
+    return [kind for kind in KINDS if not (plain and kind[1:] == ("float32", "native"))]
 
 
 def check_claims(paths: list[Path]) -> bool:
