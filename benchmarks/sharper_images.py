@@ -212,12 +212,13 @@ def scores(model: VAE, train: Tensor, real: Tensor, factors: Tensor) -> list[flo
 
 
 @torch.no_grad()
-def portraits_made(model: VAE, train: Tensor, n: int, components: int = 30) -> Tensor:
+def portraits_made(model: VAE, train: Tensor, n: int, components: int = 30, seed: int = 0) -> Tensor:
     """Mean pictures at draws from a mixture of Gaussians fitted to codes of training portraits: (n, 3, S, S)."""
-    seed_everything(0)
+    seed_everything(seed)
     codes = torch.cat([model.encode(to_float(x)).sample() for x in train.split(500)])
-    drawn, _ = GaussianMixture(components, random_state=0).fit(codes.double().numpy()).sample(n)
-    return model.decode(torch.from_numpy(drawn).float()).mean.clamp(0, 1)
+    drawn, _ = GaussianMixture(components, random_state=seed).fit(codes.double().numpy()).sample(n)
+    parts = torch.from_numpy(drawn).float().split(500)
+    return torch.cat([model.decode(z).mean.clamp(0, 1) for z in parts])
 
 
 def compared(seen: Tensor, x: Tensor, factors: Tensor) -> list[float]:

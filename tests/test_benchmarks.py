@@ -18,6 +18,7 @@ from benchmarks import (
     measuring,
     mlp_epoch,
     peers,
+    portrait_vae,
     sharper_images,
 )
 from benchmarks import scenes as scene_benchmark
@@ -214,6 +215,22 @@ def test_every_row_goes_on_from_a_model_and_leaves_it_as_it_was(tiny, monkeypatc
     assert len(scores) == len(sharper_images.COLUMNS) == 8 and all(map(math.isfinite, scores))
     again = dict(sharper_images.rows(stored, 2, 0.1, seed=0))
     assert torch.equal(state(again["the start"]), before["the start"])
+
+
+def test_rows_of_portraits_are_judged_beside_the_truth_and_somebody_elses(monkeypatch):
+    factors = faces.sample(60, 4711)
+    half = SimpleNamespace(images=faces.render(factors[:30], 32), factors=factors[:30])
+    other = SimpleNamespace(images=faces.render(factors[30:], 32), factors=factors[30:])
+    monkeypatch.setattr(portrait_vae, "load", lambda name, size: SimpleNamespace(train=half, validation=other))
+    monkeypatch.setattr(portrait_vae, "small_vae", lambda size: conv_vae((3, size, size), 4, 4, hidden=8))
+    found = list(portrait_vae.rows([32], [2, 3], seeds=2, shipped=False))
+    names = [name for name, _ in found]
+    assert names[2:] == ["small, 32 x 32, 2 steps", "small, 32 x 32, 3 steps"] * 2
+    assert all(len(columns) == len(portrait_vae.COLUMNS) for _, columns in found)
+    truth, strangers, brief = (columns[2:-1] for _, columns in found[:3])
+    assert min(truth) > 0.8 > max(strangers) and sum(truth) > sum(brief)
+    assert all(map(math.isfinite, found[2][1])) and found[2][1] != found[4][1]  # a seed is another training
+    assert [portrait_vae.told(values) for values in ((math.nan, math.nan), (1.0, 3.0))] == ["–", "2.00 ± 1.41"]
 
 
 def test_the_sweep_names_when_the_critic_starts_and_leaves_the_vae_alone_until_then(tiny, monkeypatch):
